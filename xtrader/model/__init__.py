@@ -1,0 +1,1 @@
+"""Nouns: no I/O, no clocks, no third-party imports but msgspec."""

@@ -1,0 +1,74 @@
+"""The records that flow through xtrader: Trade, BookUpdate, Coverage (and Instrument, see instrument.py).
+
+`instrument` is always the key `EXCHANGE@SYMBOL` (`OKX_SWAP@BTC-USDT-SWAP`). Times are int nanoseconds UTC. `ts_event` is the
+venue's own time and None where the venue gives none; `ts_recv` is taken when the bytes leave the socket. Prices and sizes are
+float64, correctly rounded from the venue's text; sizes are in the venue's unit (the instrument gives the contract size).
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from xtrader.model.instrument import Instrument
+
+Level: TypeAlias = tuple[float, float]
+"""(price, size); size is absolute, 0 removes the level."""
+
+SIDES = ("buy", "sell", "unknown")
+STATES = ("syncing", "live", "gap")
+CAUSES = ("venue_gap", "disconnect", "silent", "overflow", "malformed", "clock_step", "shutdown", "start", "storage")
+
+
+class Trade(msgspec.Struct, frozen=True, gc=False):
+    """One print. `side` is the aggressor (taker): buy, sell or unknown.
+
+    `sequence` is the venue's own running number where trades have one (Binance ids, OKX tradeId, Deribit trade_seq), for
+    detecting loss and joining connections; it is not stored.
+    """
+
+    instrument: str
+    trade_id: str
+    side: str
+    price: float
+    size: float
+    ts_event: int | None
+    ts_recv: int
+    sequence: int | None = None
+
+
+class BookUpdate(msgspec.Struct, frozen=True, gc=False):
+    """One L2 message: a snapshot replaces the book, a delta sets absolute sizes (0 removes).
+
+    `sequence` names the state after this message, `prev_sequence` the state it follows (None on a snapshot, and where the
+    venue gives no chain). Levels stay in the venue's order.
+    """
+
+    instrument: str
+    is_snapshot: bool
+    bids: list[Level]
+    asks: list[Level]
+    sequence: int | None
+    prev_sequence: int | None
+    ts_event: int | None
+    ts_recv: int
+
+
+class Coverage(msgspec.Struct, frozen=True, gc=False):
+    """What is known of one interval of one subscription: syncing, live or gap.
+
+    Written when the interval opens (`ts_to` None) and again when it closes; an interval that is known only once it is over
+    is written once, closed. `stream` is "L2" or "TRADES"; `cause` is one of CAUSES: why this interval began.
+    """
+
+    instrument: str
+    stream: str
+    state: str
+    cause: str
+    ts_from: int
+    ts_to: int | None
+    detail: str = ""
+
+
+Record: TypeAlias = Trade | BookUpdate | Coverage | Instrument

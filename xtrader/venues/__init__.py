@@ -1,0 +1,31 @@
+"""Translators between the venues' own messages and records: no sockets, clocks, environment or logs.
+
+`market(exchange, …)` finds a venue's module by name: every module here that defines EXCHANGES and `market` is a venue.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+
+from xtrader.venues.base import Market
+
+
+@cache
+def exchanges() -> Mapping[str, str]:
+    """Exchange token -> name of the module that speaks its protocol."""
+    found: dict[str, str] = {}
+    for module in pkgutil.iter_modules(__path__):
+        if module.name in ("base", "wire"):
+            continue
+        for exchange in importlib.import_module(f"{__name__}.{module.name}").EXCHANGES:
+            found[exchange] = f"{__name__}.{module.name}"
+    return found
+
+
+def market(exchange: str, options: Mapping[str, str]) -> Market:
+    """The Market of an exchange token. `options` are the venue's settings by variable name (see the venue's docstring)."""
+    made: Market = importlib.import_module(exchanges()[exchange]).market(exchange, options)
+    return made

@@ -1,0 +1,182 @@
+"""What a venue is to the rest of xtrader: pure values in, pure values out.
+
+The machine, in the order in which things happen:
+
+    market.links(subscriptions)         which connections there will be, and what each carries       -> Link
+    market.session(link, ...)           a fresh, pure conversation for one connection                -> MarketSession
+    session.start(now)                  what to say first                                            -> Send | Fetch
+    session.receive(payload, ts_recv)   one whole text message from the socket                       -> records, Send, Fetch, Ready
+    session.answer(fetch, status, body, ts_recv)   the REST answer to a Fetch it asked for           -> the same
+    session.idle(now)                   called about once a second                                   -> the same
+
+Coverage as sessions tell it (the shell closes what is open when the next row of that subscription comes):
+    start           `syncing` with the session's cause, open, for every subscription
+    in sync         `live` with the cause of the sync, from the `ts_recv` of what completed it, open; and Ready
+    chain broken    `gap` closed: from the last good message's `ts_recv` to that of the message that showed it, then `syncing`, open,
+                    both with cause venue_gap (or silent), and what resyncs that one instrument
+    trades missing  `gap` closed, detail "missing ids A to B (N)", then `live`, open, from the message that showed it
+
+The session never sees a socket, a clock, the environment or a log. Its state dies with it: a reconnect is a new session. One
+instrument's break resyncs that instrument inside the session. Whatever it returns is carried out in order.
+
+How to add a venue: one module here with EXCHANGES and `market(exchange, options)`, one in `emulator/`, one transcript in
+`tests/venues/`. No registry, no shared code with the venue's name in it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from xtrader.model.book import Book
+from xtrader.model.instrument import Instrument
+from xtrader.model.market import BookUpdate, Coverage, Trade
+from xtrader.model.subscription import Subscription
+
+
+class Send(msgspec.Struct, frozen=True):
+    """A text message for the socket. `urgent` ones (pongs, keep-alives) are not held back by pacing. `weight` counts against
+    the link's send limits (for OKX the number of channels in the request)."""
+
+    payload: str
+    urgent: bool = False
+    weight: int = 1
+
+
+class Fetch(msgspec.Struct, frozen=True):
+    """A REST GET. `path` starts with "/" and is relative to the market's REST URL; `params` are its query.
+
+    `depths` are the (limit, weight) pairs that the shell may choose from, deepest first, by the weight that is left; the
+    chosen limit is added as parameter `depth_param`. Without depths the request weighs `weight`. `key` says what it is about
+    (an instrument key, or "catalogue"), `purpose` is one of "snapshot", "probe", "catalogue".
+    """
+
+    key: str
+    purpose: str
+    path: str
+    params: tuple[tuple[str, str], ...] = ()
+    weight: int = 1
+    depths: tuple[tuple[int, int], ...] = ()
+    depth_param: str = "limit"
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The subscription delivers: its book is in sync, or its trades were acknowledged."""
+
+    subscription: Subscription
+
+
+Output: TypeAlias = Trade | BookUpdate | Coverage | Send | Fetch | Ready
+
+
+class Link(msgspec.Struct, frozen=True):
+    """One connection that is to be made. `send_limits` are (count, seconds) pairs that must all hold for what is sent."""
+
+    exchange: str
+    name: str
+    """Unique among the market's links: `OKX_SWAP/0`."""
+    url: str
+    subscriptions: tuple[Subscription, ...]
+    send_limits: tuple[tuple[int, float], ...] = ()
+    lifetime: float | None = None
+    """Seconds after which the venue cuts the connection; it is replaced well before."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """A venue's published limits, as far as they are not part of a Link."""
+
+    rest_weight: int
+    """REST weight units per `rest_seconds` and address."""
+    rest_seconds: float
+    connects: int
+    """Connection attempts per `connect_seconds` and address."""
+    connect_seconds: float
+    used_weight_header: str = ""
+    """Response header that states the weight used in the current interval, empty if there is none."""
+
+
+class Activity(msgspec.Struct):
+    """What a session knows of one subscription; read by the watch and the status, written by the session only."""
+
+    subscription: Subscription
+    state: str = "syncing"
+    """syncing | live | rejected"""
+    messages: int = 0
+    """Messages of this subscription that were taken (applied updates or trades, snapshots included)."""
+    ts_last: int = 0
+    """`ts_recv` of the last message of this subscription on this connection, whatever became of it; 0 before the first."""
+    ts_acked: int = 0
+    """When the venue acknowledged it; 0 before."""
+
+
+class MarketSession(Protocol):
+    """One conversation with a venue. See the module docstring for the order of calls."""
+
+    counts: Counter[str]
+    """Facts counted since the session began. Common names: messages, applied, skipped, breaks, crossed, resyncs, trades,
+    trade_gaps, duplicates, checksums, unknown, ignored; `unknown_side` and the like for unknown enum values."""
+    activity: Mapping[Subscription, Activity]
+
+    def start(self, now: int) -> Iterable[Output]: ...
+
+    def receive(self, payload: bytes | bytearray | memoryview, ts_recv: int) -> Iterable[Output]:
+        """Take one whole message. The payload is valid only during the call. Raises ProtocolError if it is malformed,
+        CredentialsRejected if a login failed."""
+        ...
+
+    def answer(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> Iterable[Output]:
+        """Take the answer to a Fetch (any HTTP status below 500 that is not 418 or 429)."""
+        ...
+
+    def idle(self, now: int) -> Iterable[Output]:
+        """Say what is due (keep-alives, refreshes, second looks). Raises ProtocolError when the venue stopped answering."""
+        ...
+
+    def probe(self, subscription: Subscription, now: int) -> Iterable[Output]:
+        """The subscription has been silent for longer than is usual: ask the venue whether it is quiet or dead. If the answer
+        shows that something was missed, the session itself declares the gap (cause "silent") and resyncs."""
+        ...
+
+    def book(self, key: str) -> Book | None:
+        """The live book of an instrument, None if it is not in sync."""
+        ...
+
+    def resume(self) -> Mapping[str, int]:
+        """Instrument key -> number of the last trade seen, to hand to the next session."""
+        ...
+
+
+class Market(Protocol):
+    """One exchange token: where it is, what it lists, how its connections are cut up. Made by the venue's `market()`."""
+
+    exchange: str
+    environment: str
+    """production | testnet | demo | override (the user's own URL)"""
+    ws_url: str
+    rest_url: str
+    limits: Limits
+    depth_window: str
+    """What the recorded books hold, in words: "snapshot of up to 1000 levels a side, then every change"."""
+
+    def catalogue(self, wanted: Sequence[str]) -> Sequence[Fetch]:
+        """The requests that together return the instrument catalogue, as far as `wanted` (symbols or aliases) needs it."""
+        ...
+
+    def instruments(self, bodies: Sequence[bytes], now: int) -> list[Instrument]:
+        """The catalogue from the bodies of those requests, in their order. Raises ProtocolError."""
+        ...
+
+    def guess(self, text: str) -> Instrument | None:
+        """A rule-made instrument for a symbol or alias when no catalogue can be had; None if no rule fits."""
+        ...
+
+    def links(self, subscriptions: Sequence[Subscription]) -> list[Link]:
+        """The connections for these subscriptions (looked up already), within the venue's limits."""
+        ...
+
+    def session(self, link: Link, cause: str, resume: Mapping[str, int]) -> MarketSession:
+        """A fresh session. `cause` (one of CAUSES) goes into its first Coverage rows; `resume` is the last session's."""
+        ...
