@@ -12,7 +12,7 @@ The machine, in the order in which things happen:
 Coverage as sessions tell it (the shell closes what is open when the next row of that subscription comes):
     start           `syncing` with the session's cause, open, for every subscription
     in sync         `live` with the cause of the sync, from the `ts_recv` of what completed it, open; and Ready
-    chain broken    `gap` closed: from the last good message's `ts_recv` to that of the message that showed it, then `syncing`, open,
+    chain broken    `gap` closed: from the last good message's `ts_recv` to that of the message that showed it, then open `syncing`,
                     both with cause venue_gap (or silent), and what resyncs that one instrument
     trades missing  `gap` closed, detail "missing ids A to B (N)", then `live`, open, from the message that showed it
 
