@@ -38,6 +38,10 @@ class ProtocolError(VenueError):
     """A message of a known kind that does not have its shape; ends the session."""
 
 
+class Unresponsive(VenueError):
+    """The venue stopped answering on a connection that is still open."""
+
+
 class SequenceBroken(VenueError):
     """A chain of updates that cannot be continued by resyncing one instrument; ends the session."""
 

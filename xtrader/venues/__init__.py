@@ -18,10 +18,9 @@ def exchanges() -> Mapping[str, str]:
     """Exchange token -> name of the module that speaks its protocol."""
     found: dict[str, str] = {}
     for module in pkgutil.iter_modules(__path__):
-        if module.name in ("base", "wire"):
-            continue
-        for exchange in importlib.import_module(f"{__name__}.{module.name}").EXCHANGES:
-            found[exchange] = f"{__name__}.{module.name}"
+        name = f"{__name__}.{module.name}"
+        for exchange in getattr(importlib.import_module(name), "EXCHANGES", ()):
+            found[exchange] = name
     return found
 
 

@@ -119,6 +119,8 @@ class MarketSession(Protocol):
     """Facts counted since the session began. Common names: messages, applied, skipped, breaks, crossed, resyncs, trades,
     trade_gaps, duplicates, checksums, unknown, ignored; `unknown_side` and the like for unknown enum values."""
     activity: Mapping[Subscription, Activity]
+    closing: bool
+    """The venue announced that it will close this connection: it is to be replaced now, while it still works."""
 
     def start(self, now: int) -> Iterable[Output]: ...
 
