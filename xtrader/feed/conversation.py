@@ -1,0 +1,199 @@
+"""One attempt: one socket, one session. Frames go in, records come out, what the session says is sent, what it asks is fetched.
+
+Nothing here waits on the way from the socket to `emit`: the session is called inside the read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Protocol, TypeAlias
+
+import structlog
+
+from xtrader.clock import Clock
+from xtrader.errors import ProtocolError, Unresponsive, VenueError, XTraderError
+from xtrader.feed import link as wire
+from xtrader.feed.pace import Pace
+from xtrader.feed.rest import Rest
+from xtrader.feed.watch import Watch
+from xtrader.model.market import BookUpdate, Coverage, Trade
+from xtrader.model.subscription import Subscription
+from xtrader.venues.base import Fetch, Link, Market, MarketSession, Output, Ready, Send
+
+log = structlog.get_logger("xtrader.feed")
+
+Emit: TypeAlias = Callable[[Trade | BookUpdate | Coverage], None]
+
+
+class Raw(Protocol):
+    """Where the raw traffic of a connection is kept, if it is."""
+
+    def received(self, payload: bytes | bytearray | memoryview, ts_recv: int) -> None: ...
+    def sent(self, payload: str, ts: int) -> None: ...
+    def answered(self, url: str, status: int, body: bytes, headers: Mapping[str, str], ts: int) -> None: ...
+    def close(self) -> None: ...
+
+
+class Conversation:
+    """Runs one MarketSession over one connection until either ends. `run` never returns: it raises what ended it."""
+
+    def __init__(
+        self,
+        market: Market,
+        link: Link,
+        session: MarketSession,
+        *,
+        rest: Rest,
+        clock: Clock,
+        emit: Emit,
+        raw: Raw | None = None,
+    ) -> None:
+        self.market = market
+        self.link = link
+        self.session = session
+        self.emit = emit
+        self.ready: set[Subscription] = set()
+        self.all_ready = asyncio.Event()
+        self.opened_at = 0
+        self.last_frame = 0
+        self.received = 0
+        self._rest = rest
+        self._clock = clock
+        self._raw = raw
+        self._pace = Pace(link.send_limits, clock)
+        self._sends: deque[Send] = deque()
+        self._urgent: deque[Send] = deque()
+        self._to_send = asyncio.Event()
+        self._all_sent = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> None:
+        """Connect, talk, and raise what ended it: LinkFailed, ProtocolError, CredentialsRejected, …"""
+        connection = await wire.connect(self.link.url, self._on_message)
+        self.opened_at = self.last_frame = self._clock.now()
+        watch = Watch(self.opened_at)
+        try:
+            self._take(self.session.start(self.opened_at))
+            self._spawn(self._send_all(connection))
+            self._spawn(self._tick(watch))
+            self._spawn(self._ended(connection))
+            await self._failure
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            connection.on_message = _ignore
+            await _close(connection)
+            if self._raw is not None:
+                self._raw.close()
+
+    def _on_message(self, payload: memoryview, ts_recv: int) -> None:
+        if self._failure.done():
+            return
+        self.last_frame = ts_recv
+        self.received += 1
+        if self._raw is not None:
+            self._raw.received(payload, ts_recv)
+        try:
+            for output in self.session.receive(payload, ts_recv):
+                if type(output) is BookUpdate or type(output) is Trade:
+                    self.emit(output)
+                else:
+                    self._take((output,))
+        except Exception as error:
+            self._fail(error)
+
+    def _take(self, outputs: Iterable[Output]) -> None:
+        """Carry out what the session returned, in order."""
+        for output in outputs:
+            match output:
+                case Send():
+                    (self._urgent if output.urgent else self._sends).append(output)
+                    self._to_send.set()
+                case Fetch():
+                    self._spawn(self._fetch(output))
+                case Ready():
+                    self.ready.add(output.subscription)
+                    if len(self.ready) >= len(self.link.subscriptions):
+                        self.all_ready.set()
+                case _:
+                    self.emit(output)
+
+    async def _send_all(self, connection: wire.Connection) -> None:
+        while True:
+            while self._urgent or self._sends:
+                if self._urgent:
+                    message = self._urgent.popleft()
+                elif self._pace.delay(self._sends[0].weight) > 0:
+                    # An urgent message may come while the others wait for their turn.
+                    await asyncio.sleep(min(self._pace.delay(self._sends[0].weight), 0.1))
+                    continue
+                else:
+                    message = self._sends.popleft()
+                    await self._pace.wait(message.weight)
+                await wire.send(connection, message.payload)
+                if self._raw is not None:
+                    self._raw.sent(message.payload, self._clock.now())
+            self._all_sent = self._all_sent or self._clock.now()
+            self._to_send.clear()
+            await self._to_send.wait()
+
+    async def _fetch(self, fetch: Fetch) -> None:
+        status, body = await self._rest.get_until_answered(self.market, fetch)
+        now = self._clock.now()
+        if self._raw is not None:
+            query = "&".join(f"{name}={value}" for name, value in fetch.params)
+            self._raw.answered(f"{self.market.rest_url}{fetch.path}?{query}", status, body, {}, now)
+        self._take(self.session.answer(fetch, status, body, now))
+
+    async def _tick(self, watch: Watch) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            now = self._clock.now()
+            try:
+                self._take(self.session.idle(now))
+            except ProtocolError as error:
+                raise Unresponsive(error.venue, error.what) from error
+            for subscription in watch.due(self.session.activity, now):
+                log.info("silent", subscription=str(subscription), link=self.link.name)
+                self._take(self.session.probe(subscription, now))
+            silent = watch.unacknowledged(self.session.activity, self._all_sent, now)
+            if silent:
+                raise Unresponsive(self.link.exchange, f"no acknowledgement of {silent[0]} and {len(silent) - 1} more")
+
+    async def _ended(self, connection: wire.Connection) -> None:
+        raise await wire.closed(connection)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure.done():
+            return
+        if not isinstance(error, XTraderError | OSError):
+            log.error("session_crashed", link=self.link.name, exc_info=error)
+            error = VenueError(self.link.exchange, f"the session failed on a message: {wire.describe(error)}")
+        self._failure.set_exception(error)
+
+
+def _ignore(payload: memoryview, ts_recv: int) -> None:
+    """Frames that come after the end of a conversation."""
+
+
+async def _close(connection: wire.Connection) -> None:
+    """Say goodbye, but not for ever: a dead peer never answers."""
+    try:
+        async with asyncio.timeout(2.0):
+            await connection.close()
+    except (TimeoutError, OSError):
+        connection.transport.abort()

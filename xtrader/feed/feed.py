@@ -1,0 +1,164 @@
+"""Feed: subscriptions -> links -> records. One Keeper per link, one pace of connecting per address, one Coverage tracker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+
+from xtrader.clock import MILLISECOND, Clock
+from xtrader.feed.conversation import Raw
+from xtrader.feed.coverage import CoverageTracker
+from xtrader.feed.keep import Keeper
+from xtrader.feed.pace import Pace
+from xtrader.feed.rest import Rest
+from xtrader.model.book import Book
+from xtrader.model.market import BookUpdate, Coverage, Trade
+from xtrader.model.subscription import Subscription
+from xtrader.venues.base import Link, Market
+
+log = structlog.get_logger("xtrader.feed")
+
+CONNECT_SHARE = 0.8
+"""Share of a venue's connection limit that is used."""
+STEP = 500 * MILLISECOND
+"""The wall clock against the monotonic one: a jump of this much within a second is a step."""
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How one subscription stands now."""
+
+    subscription: Subscription
+    state: str
+    cause: str
+    detail: str
+    messages: int
+    gaps: int
+    ts_last: int
+    """Wall ns of its last message, 0 before the first."""
+    book: Book | None
+    last_price: float | None
+
+
+class Feed:
+    """Records `subscriptions` (looked up) from `markets` (by exchange token). `put` takes the records, on the hot path."""
+
+    def __init__(
+        self,
+        markets: Mapping[str, Market],
+        subscriptions: Iterable[Subscription],
+        *,
+        rest: Rest,
+        clock: Clock,
+        put: Callable[[Trade | BookUpdate | Coverage], None],
+        open_rows: Iterable[Coverage] = (),
+        raw: Callable[[Link], Raw | None] = lambda link: None,
+    ) -> None:
+        self.subscriptions = tuple(subscriptions)
+        self.tracker = CoverageTracker(open_rows)
+        self.keepers: list[Keeper] = []
+        self._markets = markets
+        self._rest = rest
+        self._clock = clock
+        self._put = put
+        self._raw = raw
+        self._gaps: Counter[Subscription] = Counter()
+        self._last_trade: dict[str, Trade] = {}
+        self._messages: Counter[Subscription] = Counter()
+        self._connects: dict[str, Pace] = {}
+
+    async def run(self, cause: str = "start") -> None:
+        """Record until cancelled. `cause` says why recording begins. Raises what trying again cannot help."""
+        for keeper in self.keepers:
+            self._messages.update(keeper.messages())
+            self._gaps.update(keeper.gaps)
+        self.keepers = [
+            Keeper(
+                market,
+                link,
+                cause=cause,
+                rest=self._rest,
+                clock=self._clock,
+                put=self._take,
+                tracker=self.tracker,
+                connects=self._pace(market),
+                raw=self._raw,
+            )
+            for market in self._markets.values()
+            for link in market.links([s for s in self.subscriptions if s.exchange == market.exchange])
+        ]
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch_clock())
+            for keeper in self.keepers:
+                tasks.create_task(keeper.run(), name=keeper.link.name)
+
+    def stop(self, cause: str, detail: str) -> None:
+        """After `run` was cancelled: declare that nothing is recorded from here on."""
+        for keeper in self.keepers:
+            keeper.lost(cause, detail)
+
+    def standings(self) -> list[Standing]:
+        """One per subscription, in the order of the links."""
+        rows = []
+        for keeper in self.keepers:
+            messages = keeper.messages()
+            for subscription in keeper.link.subscriptions:
+                rows.append(self._standing(subscription, keeper, messages[subscription]))
+        return rows
+
+    def ready(self) -> bool:
+        """True if every subscription is live."""
+        return bool(self.keepers) and all(
+            (row := self.tracker.current(s.key, s.stream)) is not None and row.state == "live" for s in self.subscriptions
+        )
+
+    def _standing(self, subscription: Subscription, keeper: Keeper, messages: int) -> Standing:
+        session = keeper.current.session if keeper.current is not None else None
+        seen = session.activity.get(subscription) if session is not None else None
+        row = self.tracker.current(subscription.key, subscription.stream)
+        trade = self._last_trade.get(subscription.key)
+        return Standing(
+            subscription=subscription,
+            state=row.state if row is not None else "syncing",
+            cause=row.cause if row is not None else "start",
+            detail=row.detail if row is not None else "",
+            messages=self._messages[subscription] + messages,
+            gaps=self._gaps[subscription] + keeper.gaps[subscription],
+            ts_last=seen.ts_last if seen is not None else 0,
+            book=session.book(subscription.key) if session is not None and subscription.stream == "L2" else None,
+            last_price=trade.price if trade is not None else None,
+        )
+
+    def _take(self, record: Trade | BookUpdate | Coverage) -> None:
+        if type(record) is Trade:
+            self._last_trade[record.instrument] = record
+        self._put(record)
+
+    def _pace(self, market: Market) -> Pace:
+        address = urlsplit(market.ws_url).netloc
+        if address not in self._connects:
+            limits = market.limits
+            count = max(1, int(limits.connects * CONNECT_SHARE))
+            self._connects[address] = Pace([(count, limits.connect_seconds), (5, 1.0)], self._clock)
+        return self._connects[address]
+
+    async def _watch_clock(self) -> None:
+        """A stepped wall clock loses no data, but what `ts_recv` means changes there: the live intervals are cut and say so."""
+        while True:
+            wall, steady = self._clock.now(), self._clock.monotonic()
+            await asyncio.sleep(1.0)
+            step = (self._clock.now() - wall) - (self._clock.monotonic() - steady)
+            if abs(step) < STEP:
+                continue
+            log.warning("clock_step", seconds=round(step / 1e9, 3))
+            for row in self.tracker.open_rows():
+                if row.state == "live":
+                    detail = f"the clock stepped by {step / 1e9:+.3f} s"
+                    for written in self.tracker.rows(
+                        Coverage(row.instrument, row.stream, "live", "clock_step", self._clock.now(), None, detail)
+                    ):
+                        self._put(written)

@@ -1,0 +1,132 @@
+"""REST calls: one weight budget per address, fed by the venue's own headers; 429 and 418 are obeyed; what can be tried again is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import TracebackType
+from urllib.parse import urlsplit
+
+import aiohttp
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
+
+from xtrader.clock import Clock
+from xtrader.errors import VenueError, retryable
+from xtrader.feed.budget import Budget
+from xtrader.venues.base import Fetch, Market
+
+log = structlog.get_logger("xtrader.rest")
+
+TIMEOUT = 10.0
+"""Seconds for one request."""
+AT_ONCE = 8
+"""Requests under way per address."""
+MAX_BODY = 64 * 1024 * 1024
+
+
+class RestFailed(VenueError):
+    """No usable answer: the network, a server error, or a request to stay away."""
+
+
+class Rest:
+    """HTTP GETs for all venues. Proxies by the usual variables, certificates verified."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._http: aiohttp.ClientSession | None = None
+        self._budgets: dict[str, Budget] = {}
+        self._gates: dict[str, asyncio.Semaphore] = {}
+        self.calls = 0
+
+    async def __aenter__(self) -> Rest:
+        self._http = aiohttp.ClientSession(
+            trust_env=True, timeout=aiohttp.ClientTimeout(total=TIMEOUT), headers={"User-Agent": "xtrader"}
+        )
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        assert self._http is not None
+        await self._http.close()
+
+    def budget(self, market: Market) -> Budget:
+        """The budget of the address that `market` asks; markets at one address share it."""
+        address = urlsplit(market.rest_url).netloc
+        if address not in self._budgets:
+            self._budgets[address] = Budget(market.limits.rest_weight, market.limits.rest_seconds, self._clock)
+            self._gates[address] = asyncio.Semaphore(AT_ONCE)
+        return self._budgets[address]
+
+    async def get(self, market: Market, fetch: Fetch) -> tuple[int, bytes]:
+        """(status, body) of one request, once the budget allows it. A snapshot's depth is chosen here.
+
+        Raises RestFailed for what may pass: no connection, a time-out, 429, 418, 5xx.
+        """
+        budget = self.budget(market)
+        budget.waiting += 1
+        try:
+            async with self._gates[urlsplit(market.rest_url).netloc]:
+                params, weight = self._weigh(budget, fetch)
+                while (delay := budget.delay(weight)) > 0:
+                    await asyncio.sleep(delay)
+                    params, weight = self._weigh(budget, fetch)
+                budget.spend(weight)
+                return await self._request(market, fetch.path, params, budget)
+        finally:
+            budget.waiting -= 1
+
+    async def get_until_answered(self, market: Market, fetch: Fetch) -> tuple[int, bytes]:
+        """Like `get`, tried again for ever with growing, jittered pauses."""
+
+        def tell(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            log.warning("rest_failed", exchange=market.exchange, about=fetch.key, attempt=state.attempt_number, error=str(error))
+
+        async for attempt in AsyncRetrying(
+            wait=wait_random_exponential(multiplier=0.5, max=30),
+            retry=retry_if_exception(retryable),
+            before_sleep=tell,
+            reraise=True,
+        ):
+            with attempt:
+                return await self.get(market, fetch)
+        raise AssertionError("retries end only with an answer")
+
+    def _weigh(self, budget: Budget, fetch: Fetch) -> tuple[list[tuple[str, str]], int]:
+        if not fetch.depths:
+            return list(fetch.params), fetch.weight
+        limit, weight = budget.choose(fetch.depths)
+        return [*fetch.params, (fetch.depth_param, str(limit))], weight
+
+    async def _request(self, market: Market, path: str, params: list[tuple[str, str]], budget: Budget) -> tuple[int, bytes]:
+        assert self._http is not None
+        self.calls += 1
+        try:
+            async with self._http.get(market.rest_url + path, params=params, max_redirects=3) as response:
+                body = await response.content.read(MAX_BODY)
+                while not response.content.at_eof() and len(body) < MAX_BODY:
+                    body += await response.content.read(MAX_BODY - len(body))
+                status = response.status
+                headers = response.headers
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise RestFailed(market.exchange, f"GET {path}: {str(error) or type(error).__name__}") from error
+        used = headers.get(market.limits.used_weight_header, "") if market.limits.used_weight_header else ""
+        if used.isdigit():
+            budget.observe(int(used))
+        if status in (418, 429):
+            seconds = _retry_after(headers.get("Retry-After", ""), 120.0 if status == 418 else 10.0)
+            budget.block(seconds)
+            raise RestFailed(market.exchange, f"GET {path}: HTTP {status}, told to stay away for {seconds:.0f} s")
+        if status >= 500:
+            raise RestFailed(market.exchange, f"GET {path}: HTTP {status}")
+        return status, body
+
+
+def _retry_after(text: str, default: float) -> float:
+    """Seconds from a Retry-After header: a number of seconds, or (as some send) an epoch time in milliseconds."""
+    if not text.isdigit():
+        return default
+    value = int(text)
+    if value > 10_000_000_000:
+        return max(value / 1000 - time.time(), 1.0)
+    return float(max(value, 1))

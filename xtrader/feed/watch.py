@@ -1,0 +1,57 @@
+"""Watch: which subscriptions have been silent for longer than is usual for them, and are worth a question to the venue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from xtrader.clock import SECOND
+from xtrader.model.subscription import Subscription
+from xtrader.venues.base import Activity
+
+FIRST_DATA = 10
+"""Seconds from the acknowledgement to the first message before the venue is asked."""
+SHORTEST, LONGEST = 10, 300
+"""Bounds of the adaptive silence limit, seconds."""
+USUAL = 20
+"""A silence of so many usual intervals is worth a question."""
+ACKNOWLEDGE = 30
+"""Seconds within which a subscription must be acknowledged once it was sent."""
+
+
+class Watch:
+    """Silence limits that adapt to each subscription's own rate; a question that found it merely quiet doubles the limit."""
+
+    def __init__(self, started: int) -> None:
+        """`started`: wall time (ns) at which the connection was made."""
+        self._started = started
+        self._asked: dict[Subscription, tuple[int, int]] = {}
+        """subscription -> (when last asked, how often in this silence)"""
+
+    def due(self, activity: Mapping[Subscription, Activity], now: int) -> list[Subscription]:
+        """The subscriptions to probe now, at wall time `now` (ns)."""
+        silent = []
+        for subscription, seen in activity.items():
+            if seen.state == "rejected" or not seen.ts_acked:
+                continue
+            since = max(seen.ts_last, seen.ts_acked)
+            asked_at, times = self._asked.get(subscription, (0, 0))
+            if asked_at < since:
+                times = 0
+            limit = self.limit(seen) * 2**times
+            if now - max(since, asked_at if times else 0) > min(limit, LONGEST) * SECOND:
+                self._asked[subscription] = (now, min(times + 1, 8))
+                silent.append(subscription)
+        return silent
+
+    def limit(self, seen: Activity) -> float:
+        """Seconds of silence that are usual for this subscription."""
+        if not seen.messages:
+            return FIRST_DATA
+        interval = (seen.ts_last - self._started) / SECOND / seen.messages
+        return min(max(USUAL * interval, SHORTEST), LONGEST)
+
+    def unacknowledged(self, activity: Mapping[Subscription, Activity], sent: int, now: int) -> list[Subscription]:
+        """The subscriptions whose request, all of it out since `sent` (wall ns, 0: not yet), was never answered."""
+        if not sent or now - sent < ACKNOWLEDGE * SECOND:
+            return []
+        return [subscription for subscription, seen in activity.items() if not seen.ts_acked and seen.state != "rejected"]
