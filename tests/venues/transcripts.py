@@ -1,0 +1,70 @@
+"""Transcripts: conversations with a venue in its real wire text, line by line, and what a session makes of them.
+
+    > text     the session must send this (urgent messages too)
+    < text     the venue says this, one second after the line before it
+    @ seconds  so much time passes, then the session is called as it is every second
+    = words    this record (or Ready, or Fetch) must come out
+    # text     a remark
+
+Every output of a step must be listed, in order. Times are seconds since the session began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from xtrader.model.market import BookUpdate, Coverage, Trade
+from xtrader.venues.base import Fetch, MarketSession, Output, Ready, Send
+
+BEGIN = 1_700_000_000_000_000_000
+SECOND = 1_000_000_000
+
+
+def told(output: Output) -> str:
+    """One output as a line of a transcript."""
+    if isinstance(output, Send):
+        return f"> {output.payload}"
+    if isinstance(output, Coverage):
+        until = "" if output.ts_to is None else f"{(output.ts_to - BEGIN) / SECOND:g}"
+        span = f"{(output.ts_from - BEGIN) / SECOND:g}..{until}"
+        return f"= {output.state} {output.stream} {output.instrument} {span} {output.cause} {output.detail}".rstrip()
+    if isinstance(output, Trade):
+        return f"= trade {output.instrument} {output.trade_id} {output.side} {output.size:g} at {output.price} ts {output.ts_event}"
+    if isinstance(output, BookUpdate):
+        kind = "snapshot" if output.is_snapshot else "delta"
+        chain = f"{output.prev_sequence}->{output.sequence}"
+        return f"= {kind} {output.instrument} {chain} bids {output.bids} asks {output.asks} ts {output.ts_event}"
+    if isinstance(output, Ready):
+        return f"= ready {output.subscription}"
+    assert isinstance(output, Fetch)
+    return f"= fetch {output.purpose} {output.path} {output.params}"
+
+
+def play(session: MarketSession, path: Path) -> None:
+    """Play a transcript and compare; raises AssertionError that names the line."""
+    now = BEGIN
+    for number, cause, expected in _steps(path.read_text().splitlines()):
+        outputs: Iterable[Output]
+        if cause == "start":
+            outputs = session.start(now)
+        elif cause.startswith("@ "):
+            now += int(cause[2:]) * SECOND
+            outputs = session.idle(now)
+        else:
+            now += SECOND
+            outputs = session.receive(cause[2:].encode(), now)
+        assert [told(output) for output in outputs] == expected, f"{path.name}:{number}: {cause[:100]}"
+
+
+def _steps(lines: Iterable[str]) -> Iterator[tuple[int, str, list[str]]]:
+    cause, where, expected = "start", 0, list[str]()
+    for number, line in enumerate(lines, 1):
+        if line.startswith(("< ", "@ ")):
+            yield where, cause, expected
+            cause, where, expected = line, number, []
+        elif line.startswith(("> ", "= ")):
+            expected.append(line)
+        else:
+            assert not line or line.startswith("#"), f"line {number} is no line of a transcript: {line}"
+    yield where, cause, expected

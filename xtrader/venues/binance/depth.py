@@ -1,0 +1,278 @@
+"""DepthSync: one instrument's book from REST snapshot and diff stream, by the vendor's steps.
+
+One rule: a delta is applied only when it follows the state before it; anything else drops the book and starts over, aloud.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+from xtrader.errors import ProtocolError
+from xtrader.model.book import Book
+from xtrader.model.market import BookUpdate, Coverage
+from xtrader.venues.base import Activity, Fetch, Output, Ready
+from xtrader.venues.binance.wire import Depth, Event, Snapshot
+
+SECOND = 1_000_000_000
+QUIET = 2 * SECOND
+"""An acknowledged stream that brings nothing for this long gets its snapshot without a first delta."""
+ASK_AGAIN = 60 * SECOND
+"""Between two tries for a snapshot that the venue refused, and between two resyncs because of a crossed book."""
+BUFFER = 10_000
+"""Deltas kept while a snapshot is awaited, over a quarter of an hour at ten a second. Beyond it the sync begins anew."""
+
+Join: TypeAlias = Literal["old", "joins", "late"]
+
+
+def join_spot(snapshot: int, previous: int, last: int) -> Join:
+    """How a spot delta (`previous` = U - 1, `last` = u) meets a snapshot with that lastUpdateId.
+
+    Vendor's steps: buffer the stream; get the snapshot; if its lastUpdateId is below the first buffered U, get another; drop
+    events with `u <= lastUpdateId`; the first one applied has `U <= lastUpdateId + 1`; from then on `U == previous u + 1`.
+    """
+    if last <= snapshot:
+        return "old"
+    return "joins" if previous <= snapshot else "late"
+
+
+def join_futures(snapshot: int, previous: int, last: int) -> Join:
+    """How a futures delta (`previous` = pu, `last` = u) meets a snapshot with that lastUpdateId.
+
+    Vendor's steps: buffer the stream; get the snapshot; drop events with `u < lastUpdateId`; the first one applied has
+    `U <= lastUpdateId <= u`; from then on `pu == previous u`. As ids run over all instruments, an event with
+    `pu <= lastUpdateId < U` leaves nothing out either. `pu < U`, so both together are `pu <= lastUpdateId <= u`.
+    """
+    if last < snapshot:
+        return "old"
+    return "joins" if previous <= snapshot else "late"
+
+
+def ids(delta: BookUpdate) -> tuple[int, int]:
+    """(number of the state it follows, number of the state after it) of a delta; Binance's deltas always have both."""
+    assert delta.prev_sequence is not None
+    assert delta.sequence is not None
+    return delta.prev_sequence, delta.sequence
+
+
+class DepthSync:
+    """Buffering (no book; deltas wait for a snapshot) -> bridging (a snapshot, no delta yet) -> live (a chain of deltas).
+
+    `depths` are the snapshot's (limit, weight) pairs, deepest first. `counts` and `activity` belong to the session.
+    """
+
+    def __init__(
+        self,
+        venue: str,
+        activity: Activity,
+        cause: str,
+        counts: Counter[str],
+        path: str,
+        depths: tuple[tuple[int, int], ...],
+        *,
+        is_futures: bool,
+    ) -> None:
+        self.book: Book | None = None
+        """The book while it is in sync, else None."""
+        self.last: int | None = None
+        """The venue's number of the state that the book is in; None while there is none."""
+        self._venue = venue
+        self._activity = activity
+        self._symbol = activity.subscription.instrument
+        self._key = activity.subscription.key
+        self._cause = cause
+        self._counts = counts
+        self._path = path
+        self._depths = depths
+        self._is_futures = is_futures
+        self._join = join_futures if is_futures else join_spot
+        self._bridging = False
+        self._fetching = False
+        self._buffer: deque[BookUpdate] = deque()
+        self._ts_good = 0
+        self._ts_syncing = 0
+        self._ts_refused: int | None = None
+        self._ts_crossed: int | None = None
+
+    def receive(self, event: Event, ts_recv: int) -> Sequence[Output]:
+        """Take one event of the diff stream. Raises ProtocolError if it is none."""
+        if type(event) is not Depth or event.s != self._symbol:
+            raise ProtocolError(self._venue, f"no depth update of {self._symbol} on its stream")
+        previous = event.pu if self._is_futures else event.U - 1
+        if previous is None or event.u < event.U or previous >= event.u:
+            raise ProtocolError(self._venue, f"{self._symbol}: impossible update ids U {event.U}, u {event.u}, pu {event.pu}")
+        ms = event.E if event.T is None else event.T
+        self._activity.ts_last = ts_recv
+        return self._take(BookUpdate(self._key, False, event.b, event.a, event.u, previous, ms * 1_000_000, ts_recv))
+
+    def _take(self, delta: BookUpdate) -> Sequence[Output]:
+        book, last = self.book, self.last
+        if book is None or last is None:
+            return self._keep(delta)
+        if delta.prev_sequence == last and not self._bridging:
+            return self._apply(book, delta)
+        previous, newest = ids(delta)
+        if self._bridging:
+            join = self._join(last, previous, newest)
+            if join == "old":
+                self._counts["skipped"] += 1
+                return ()
+            if join == "joins":
+                self._bridging = False
+                return self._apply(book, delta)
+        elif newest <= last:
+            self._counts["duplicates"] += 1
+            return ()
+        elif not self._is_futures and previous < last:
+            return self._apply(book, delta)
+        self._counts["breaks"] += 1
+        detail = f"an update that follows {previous} came after {last}"
+        return [*self._drop("venue_gap", detail, delta.ts_recv), *self._keep(delta)]
+
+    def _apply(self, book: Book, delta: BookUpdate) -> Sequence[Output]:
+        book.apply(delta)
+        self.last = delta.sequence
+        self._activity.messages += 1
+        self._counts["applied"] += 1
+        out: Sequence[Output] = self._on_crossed(book, delta) if book.crossed() else (delta,)
+        if delta.ts_recv > self._ts_good:
+            self._ts_good = delta.ts_recv
+        return out
+
+    def _on_crossed(self, book: Book, delta: BookUpdate) -> Sequence[Output]:
+        self._counts["crossed"] += 1
+        if self._ts_crossed is not None and delta.ts_recv - self._ts_crossed < ASK_AGAIN:
+            return (delta,)
+        self._ts_crossed = delta.ts_recv
+        detail = f"crossed book: bid {book.bids.best()} >= ask {book.asks.best()}"
+        return [delta, *self._drop("venue_gap", detail, delta.ts_recv)]
+
+    def _keep(self, delta: BookUpdate) -> Sequence[Output]:
+        """Buffer a delta. What is buffered is always one unbroken chain, so a snapshot that meets it meets all of it."""
+        out: list[Output] = []
+        buffer = self._buffer
+        if buffer:
+            previous, last = ids(delta)
+            newest = buffer[-1].sequence
+            if newest is not None and last <= newest:
+                self._counts["duplicates"] += 1
+                return ()
+            if previous != newest:
+                self._counts["breaks"] += 1
+                self._counts["skipped"] += len(buffer)
+                buffer.clear()
+            elif len(buffer) >= BUFFER:
+                self._counts["overflow"] += 1
+                self._counts["skipped"] += len(buffer)
+                detail = f"{len(buffer)} updates waited for a snapshot"
+                out += self._gap("overflow", buffer[0].ts_recv, delta.ts_recv, detail)
+                buffer.clear()
+        buffer.append(delta)
+        if not self._fetching and self._activity.state != "rejected":
+            out.append(self._fetch())
+        return out
+
+    def _fetch(self) -> Fetch:
+        self._fetching = True
+        return Fetch(self._key, "snapshot", self._path, (("symbol", self._symbol),), depths=self._depths)
+
+    def _gap(self, cause: str, ts_from: int, ts_to: int, detail: str) -> list[Output]:
+        self._cause = cause
+        self._ts_syncing = ts_to
+        return [
+            Coverage(self._key, "L2", "gap", cause, ts_from, ts_to, detail),
+            Coverage(self._key, "L2", "syncing", cause, ts_to, None),
+        ]
+
+    def _drop(self, cause: str, detail: str, ts: int) -> list[Output]:
+        """The book is not to be trusted after the last good message: forget it, and say so."""
+        self.book = None
+        self.last = None
+        self._bridging = False
+        self._activity.state = "syncing"
+        self._counts["resyncs"] += 1
+        return self._gap(cause, self._ts_good, max(ts, self._ts_good), detail)
+
+    def snapshot(self, answer: Snapshot, ts_recv: int) -> Sequence[Output]:
+        """Take the snapshot that was asked for: emit it, then the buffered deltas that follow it; or ask again if it is too old."""
+        self._fetching = False
+        if self.book is not None or self._is_stream_refused():
+            return ()
+        number = answer.lastUpdateId
+        while self._buffer:
+            join = self._join(number, *ids(self._buffer[0]))
+            if join == "joins":
+                break
+            if join == "late":
+                self._counts["stale_snapshots"] += 1
+                return (self._fetch(),)
+            self._counts["skipped"] += 1
+            self._buffer.popleft()
+        ts_event = None if answer.T is None else answer.T * 1_000_000
+        update = BookUpdate(self._key, True, answer.bids, answer.asks, number, None, ts_event, ts_recv)
+        self.book = Book()
+        self.book.apply(update)
+        self.last = number
+        self._bridging = True
+        self._ts_good = ts_recv
+        self._activity.state = "live"
+        self._activity.messages += 1
+        self._activity.ts_last = max(ts_recv, self._activity.ts_last)
+        self._counts["snapshots"] += 1
+        live = Coverage(self._key, "L2", "live", self._cause, ts_recv, None)
+        out: list[Output] = [update, live, Ready(self._activity.subscription)]
+        waiting = self._buffer
+        self._buffer = deque()
+        for delta in waiting:
+            out += self._take(delta)
+        return out
+
+    def acked(self, ts: int) -> Sequence[Output]:
+        """The venue acknowledged the stream at `ts` (int ns): nothing, unless it had refused it before."""
+        if not self._is_stream_refused():
+            return ()
+        self._activity.state = "syncing"
+        self._ts_syncing = ts
+        return (Coverage(self._key, "L2", "syncing", self._cause, ts, None),)
+
+    def snapshot_refused(self, words: str, ts: int) -> Sequence[Output]:
+        """The venue answered the snapshot request with an error: say so once, and ask again in a minute."""
+        self._fetching = False
+        if self._is_stream_refused():
+            return ()
+        self._ts_refused = ts
+        return self._reject(f"snapshot refused: {words}", ts)
+
+    def stream_refused(self, words: str, ts: int) -> Sequence[Output]:
+        """The venue refused the subscription: nothing to do until it is acknowledged after all."""
+        if self.book is not None:
+            return ()
+        self._ts_refused = None
+        return self._reject(f"subscription refused: {words}", ts)
+
+    def _reject(self, detail: str, ts: int) -> Sequence[Output]:
+        if self._activity.state == "rejected":
+            return ()
+        self._activity.state = "rejected"
+        return (Coverage(self._key, "L2", "gap", self._cause, ts, None, detail),)
+
+    def _is_stream_refused(self) -> bool:
+        return self._activity.state == "rejected" and self._ts_refused is None
+
+    def idle(self, now: int) -> Sequence[Output]:
+        """Ask for the snapshot of a quiet instrument, or again for one that was refused."""
+        if self.book is not None or self._fetching:
+            return ()
+        if self._activity.state == "rejected":
+            is_due = self._ts_refused is not None and now - self._ts_refused >= ASK_AGAIN
+            return (self._fetch(),) if is_due else ()
+        acked = self._activity.ts_acked
+        if acked and now - max(acked, self._ts_syncing) >= QUIET:
+            return (self._fetch(),)
+        return ()
+
+    def silent(self, number: int, now: int) -> Sequence[Output]:
+        """The venue's book went on to `number` without this stream: start over."""
+        detail = f"the venue is at {number}, the stream stopped at {self.last}"
+        return self._drop("silent", detail, now)

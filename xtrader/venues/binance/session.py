@@ -1,0 +1,325 @@
+"""BinanceSession: one connection's conversation with Binance, spot or futures.
+
+One rule: every frame is either taken, counted as not wanted, or an error; none goes by unseen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
+from typing import TypeAlias
+
+import msgspec
+
+from xtrader.errors import ProtocolError
+from xtrader.model.book import Book
+from xtrader.model.market import Coverage
+from xtrader.model.subscription import Subscription
+from xtrader.venues.base import Activity, Fetch, Link, Output, Send
+from xtrader.venues.binance.depth import ASK_AGAIN, DepthSync
+from xtrader.venues.binance.tape import Tape
+from xtrader.venues.binance.wire import (
+    BAD,
+    EVENTS,
+    UNWANTED,
+    Depth,
+    Event,
+    Frame,
+    TradePrint,
+    decode_envelope,
+    decode_event,
+    decode_frame,
+    decode_last_trade,
+    decode_snapshot,
+    event_name,
+    kind_of,
+    refusal,
+)
+
+SECOND = 1_000_000_000
+BATCH = 100
+"""Streams in one SUBSCRIBE."""
+NO_ANSWER = 30 * SECOND
+"""A request that is not answered for this long is made again; the venue takes a repeated SUBSCRIBE as one."""
+SECOND_LOOK = 3 * SECOND
+"""What REST already shows may be on its way here; only after this long is it missing."""
+
+Handler: TypeAlias = Callable[[Event, int], Sequence[Output]]
+
+
+class Dialect(msgspec.Struct, frozen=True):
+    """What differs between the venue's markets: REST paths and weights, stream names, the book's rule."""
+
+    rest_prefix: str
+    is_futures: bool
+    depths: tuple[tuple[int, int], ...]
+    probe_depth_weight: int
+    trade_stream: str
+    """trade | aggTrade"""
+    last_trade_path: str
+    """Relative to the prefix; its numbers are those of `trade_stream`."""
+    last_trade_weight: int
+
+    @property
+    def depth_path(self) -> str:
+        return f"{self.rest_prefix}/depth"
+
+    def stream(self, subscription: Subscription) -> str:
+        """The stream's name on the wire: symbols in lower case."""
+        kind = "depth@100ms" if subscription.stream == "L2" else self.trade_stream
+        return f"{subscription.instrument.lower()}@{kind}"
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A SUBSCRIBE or UNSUBSCRIBE that waits for its answer."""
+
+    subscriptions: tuple[Subscription, ...]
+    """What it subscribes; empty for UNSUBSCRIBE."""
+    ts: int
+
+
+class BinanceSession:
+    """See `venues.base.MarketSession`. `closing` turns True when the venue announces that it will shut this connection down
+    (`serverShutdown`): whoever owns the link replaces it then."""
+
+    def __init__(self, dialect: Dialect, link: Link, cause: str, resume: Mapping[str, int]) -> None:
+        self.counts: Counter[str] = Counter()
+        self.activity: Mapping[Subscription, Activity] = {s: Activity(s) for s in link.subscriptions}
+        self.closing = False
+        self._venue = link.exchange
+        self._dialect = dialect
+        self._cause = cause
+        self._ids = count(1)
+        self._requests: dict[int, Request] = {}
+        self._routes: dict[str, Handler] = {}
+        self._bound: dict[Subscription, str] = {}
+        self._suspects: dict[Subscription, tuple[int, int]] = {}
+        self._refused: dict[Subscription, int] = {}
+        self._books: dict[Subscription, DepthSync] = {}
+        self._tapes: dict[Subscription, Tape] = {}
+        self._wanted: dict[tuple[str, str], Subscription] = {}
+        for subscription, activity in self.activity.items():
+            self._wanted[subscription.stream, subscription.instrument.lower()] = subscription
+            if subscription.stream == "L2":
+                self._books[subscription] = DepthSync(
+                    self._venue,
+                    activity,
+                    cause,
+                    self.counts,
+                    dialect.depth_path,
+                    dialect.depths,
+                    is_futures=dialect.is_futures,
+                )
+            else:
+                self._tapes[subscription] = Tape(self._venue, activity, cause, self.counts, resume.get(subscription.key))
+
+    def start(self, now: int) -> Iterable[Output]:
+        """Every subscription opens as syncing; then the SUBSCRIBE requests."""
+        syncing = [Coverage(s.key, s.stream, "syncing", self._cause, now, None) for s in self.activity]
+        return [*syncing, *self._subscribe(list(self.activity), now)]
+
+    def _subscribe(self, subscriptions: Sequence[Subscription], now: int) -> list[Output]:
+        out: list[Output] = []
+        for at in range(0, len(subscriptions), BATCH):
+            batch = tuple(subscriptions[at : at + BATCH])
+            out.append(self._request("SUBSCRIBE", batch, Request(batch, now)))
+        return out
+
+    def _request(self, method: str, subscriptions: Sequence[Subscription], request: Request) -> Send:
+        number = next(self._ids)
+        self._requests[number] = request
+        params = [self._dialect.stream(s) for s in subscriptions]
+        return Send(json.dumps({"method": method, "params": params, "id": number}, ensure_ascii=False, separators=(",", ":")))
+
+    def receive(self, payload: bytes | bytearray | memoryview, ts_recv: int) -> Iterable[Output]:
+        """Take one message. Raises ProtocolError."""
+        self.counts["messages"] += 1
+        try:
+            frame = decode_envelope(payload)
+        except BAD:
+            return self._unusual(payload, ts_recv)
+        handler = self._routes.get(frame.stream) or self._route(frame.stream)
+        if handler is None:
+            self.counts["ignored"] += 1
+            return ()
+        return handler(frame.data, ts_recv)
+
+    def _route(self, stream: str) -> Handler | None:
+        """Who takes a stream that was not seen before, None if nobody does.
+
+        Recordings use other names than ours for the same thing (`@depth`, `@depth@0ms`). The first one of a subscription that
+        comes is the one that is taken: two at once would be two chains. Partial books (`@depth5`) are none.
+        """
+        symbol, _, kind = stream.partition("@")
+        if kind == "depth" or kind.startswith("depth@"):
+            subscription = self._wanted.get(("L2", symbol))
+        elif kind in ("trade", "aggTrade"):
+            subscription = self._wanted.get(("TRADES", symbol))
+        else:
+            return None
+        if subscription is None or self._bound.setdefault(subscription, stream) != stream:
+            return None
+        handler = self._routes[stream] = self._part(subscription).receive
+        return handler
+
+    def _unusual(self, payload: bytes | bytearray | memoryview, ts_recv: int) -> Sequence[Output]:
+        """Everything but a wanted event in its envelope: answers, raw events, events that nobody asked for, and the malformed."""
+        frame = decode_frame(self._venue, payload)
+        if frame is None:
+            self.counts["ignored"] += 1
+        elif frame.stream:
+            name = event_name(frame.data)
+            is_wanted = (self._routes.get(frame.stream) or self._route(frame.stream)) is not None
+            if name == "serverShutdown":
+                self.closing = True
+            elif name in EVENTS or (is_wanted and not name):
+                decode_event(self._venue, frame.data)
+                raise ProtocolError(self._venue, f"malformed message on {frame.stream}")
+            elif is_wanted:
+                self.counts["unknown"] += 1
+            else:
+                self._count_unwanted(kind_of(frame.stream))
+        elif frame.e in EVENTS:
+            return self._raw_event(decode_event(self._venue, payload), ts_recv)
+        elif frame.e == "serverShutdown":
+            self.closing = True
+        elif frame.e is not None:
+            self._count_unwanted(str(frame.e))
+        elif frame.error is not None or frame.msg:
+            return self._on_error(frame, ts_recv)
+        elif frame.id is not None:
+            return self._on_ack(frame.id, ts_recv)
+        else:
+            self.counts["ignored"] += 1
+        return ()
+
+    def _count_unwanted(self, kind: str) -> None:
+        self.counts["ignored" if kind in UNWANTED else "unknown"] += 1
+
+    def _raw_event(self, event: Event, ts_recv: int) -> Sequence[Output]:
+        """An event without its envelope: the stream is told by the event's own name."""
+        kind = "depth" if type(event) is Depth else "trade" if type(event) is TradePrint else "aggTrade"
+        stream = f"{event.s.lower()}@{kind}"
+        handler = self._routes.get(stream) or self._route(stream)
+        if handler is None:
+            self.counts["ignored"] += 1
+            return ()
+        return handler(event, ts_recv)
+
+    def _on_ack(self, number: int | str, ts_recv: int) -> Sequence[Output]:
+        request = self._requests.pop(number, None) if isinstance(number, int) else None
+        if request is None:
+            self.counts["ignored"] += 1
+            return ()
+        out: list[Output] = []
+        for subscription in request.subscriptions:
+            self.activity[subscription].ts_acked = ts_recv
+            out += self._part(subscription).acked(ts_recv)
+        return out
+
+    def _on_error(self, frame: Frame, ts_recv: int) -> Sequence[Output]:
+        """A request was refused. Without an id it can only be meant for the one that is under way."""
+        words = str(frame.error) if frame.error is not None else f"{frame.code} {frame.msg}".strip()
+        number = frame.id
+        if number is None and len(self._requests) == 1:
+            number = next(iter(self._requests))
+        request = self._requests.pop(number, None) if isinstance(number, int) else None
+        if request is None:
+            raise ProtocolError(self._venue, f"refused: {words}")
+        out: list[Output] = []
+        for subscription in request.subscriptions:
+            self._refused[subscription] = ts_recv
+            out += self._part(subscription).stream_refused(words, ts_recv)
+        return out
+
+    def answer(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> Iterable[Output]:
+        """Take the answer to a snapshot or a probe. Raises ProtocolError."""
+        stream = "L2" if fetch.path == self._dialect.depth_path else "TRADES"
+        subscription = self._wanted.get((stream, fetch.key.partition("@")[2].lower()))
+        if subscription is None:
+            return ()
+        if fetch.purpose == "snapshot":
+            sync = self._books[subscription]
+            if status != 200:
+                self.counts["refused"] += 1
+                return sync.snapshot_refused(refusal(status, body), ts_recv)
+            return sync.snapshot(decode_snapshot(self._venue, body), ts_recv)
+        if status != 200:
+            self.counts["refused"] += 1
+            return ()
+        self._look(subscription, body, ts_recv)
+        return ()
+
+    def probe(self, subscription: Subscription, now: int) -> Iterable[Output]:
+        """Ask REST whether the venue's numbers went on without us; nothing while it is not live or under suspicion already."""
+        if self.activity[subscription].state != "live" or subscription in self._suspects:
+            return ()
+        symbol = ("symbol", subscription.instrument)
+        dialect = self._dialect
+        if subscription.stream == "L2":
+            params = (symbol, ("limit", "5"))
+            return (Fetch(subscription.key, "probe", dialect.depth_path, params, weight=dialect.probe_depth_weight),)
+        path = dialect.rest_prefix + dialect.last_trade_path
+        return (Fetch(subscription.key, "probe", path, (symbol, ("limit", "1")), weight=dialect.last_trade_weight),)
+
+    def _look(self, subscription: Subscription, body: bytes, ts_recv: int) -> None:
+        """Suspect the stream if the probe's number is ahead of ours; a trade from before the subscription proves nothing."""
+        activity = self.activity[subscription]
+        if activity.state != "live":
+            return
+        if subscription.stream == "L2":
+            number = decode_snapshot(self._venue, body).lastUpdateId
+        else:
+            trade = decode_last_trade(self._venue, body)
+            if trade is None or trade.ts <= activity.ts_acked + SECOND:
+                return
+            number = trade.number
+        if number > self._seen(subscription):
+            self._suspects[subscription] = (number, ts_recv)
+
+    def _seen(self, subscription: Subscription) -> int:
+        """The last number that this subscription reached; -1 before the first."""
+        last = self._part(subscription).last
+        return -1 if last is None or not self.activity[subscription].ts_last else last
+
+    def _part(self, subscription: Subscription) -> DepthSync | Tape:
+        return self._books[subscription] if subscription.stream == "L2" else self._tapes[subscription]
+
+    def idle(self, now: int) -> Iterable[Output]:
+        """Second looks at suspects; subscriptions and snapshots that are due. Never raises: the shell sees a dead socket itself."""
+        out: list[Output] = []
+        for subscription, (number, ts) in list(self._suspects.items()):
+            if now - ts >= SECOND_LOOK:
+                del self._suspects[subscription]
+                out += self._judge(subscription, number, now)
+        again = [s for s, ts in self._refused.items() if now - ts >= ASK_AGAIN]
+        for subscription in again:
+            del self._refused[subscription]
+        for number, request in list(self._requests.items()):
+            if now - request.ts >= NO_ANSWER:
+                del self._requests[number]
+                self.counts["unanswered"] += 1
+                again += request.subscriptions
+        out += self._subscribe(again, now)
+        for sync in self._books.values():
+            out += sync.idle(now)
+        return out
+
+    def _judge(self, subscription: Subscription, number: int, now: int) -> Sequence[Output]:
+        """Dead if the stream has still not reached `number`: declare the gap and subscribe anew."""
+        if self.activity[subscription].state != "live" or self._seen(subscription) >= number:
+            return ()
+        self.counts["silent"] += 1
+        out = [*self._part(subscription).silent(number, now), self._request("UNSUBSCRIBE", [subscription], Request((), now))]
+        return [*out, *self._subscribe([subscription], now)]
+
+    def book(self, key: str) -> Book | None:
+        """The live book of an instrument, None if it is not in sync."""
+        subscription = self._wanted.get(("L2", key.partition("@")[2].lower()))
+        return None if subscription is None else self._books[subscription].book
+
+    def resume(self) -> Mapping[str, int]:
+        """Instrument key -> number of the last trade seen."""
+        return {s.key: tape.last for s, tape in self._tapes.items() if tape.last is not None}

@@ -1,0 +1,133 @@
+"""Tape: the trades of one instrument, from `@trade` or `@aggTrade`, proven complete by their ids.
+
+One rule: every id is accounted for: stored, counted as void, or part of a gap row.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from xtrader.errors import ProtocolError
+from xtrader.model.market import Coverage, Trade
+from xtrader.venues.base import Activity, Output, Ready
+from xtrader.venues.binance.wire import AggTrade, Event, TradePrint
+from xtrader.venues.trades import TradeChain
+
+
+class Tape:
+    """Syncing until the venue acknowledges the stream or its first trade is here, then live.
+
+    `resume` is the number of the last trade that an earlier session saw. `counts` and `activity` belong to the session.
+    """
+
+    def __init__(self, venue: str, activity: Activity, cause: str, counts: Counter[str], resume: int | None) -> None:
+        self._venue = venue
+        self._activity = activity
+        self._symbol = activity.subscription.instrument
+        self._key = activity.subscription.key
+        self._cause = cause
+        self._counts = counts
+        self._chain = TradeChain(self._key, cause, resume)
+        self._last_fill: int | None = None
+
+    @property
+    def last(self) -> int | None:
+        """Number of the last trade seen on this or an earlier connection, None if there was none."""
+        return self._chain.last
+
+    def acked(self, ts: int) -> Sequence[Output]:
+        """The stream delivers from `ts` (int ns) on; nothing if that is known already."""
+        if self._activity.state == "live":
+            return ()
+        self._activity.state = "live"
+        self._chain.live(ts, self._cause)
+        return (Coverage(self._key, "TRADES", "live", self._cause, ts, None), Ready(self._activity.subscription))
+
+    def receive(self, event: Event, ts_recv: int) -> Sequence[Output]:
+        """Take one event of the trade stream. Raises ProtocolError if it is none."""
+        if type(event) is AggTrade:
+            number = event.a
+        elif type(event) is TradePrint:
+            number = event.t
+        else:
+            raise ProtocolError(self._venue, f"no trade of {self._symbol} on its stream")
+        if event.s != self._symbol:
+            raise ProtocolError(self._venue, f"no trade of {self._symbol} on its stream")
+        activity = self._activity
+        live = self.acked(ts_recv) if activity.state != "live" else ()
+        activity.ts_last = ts_recv
+        ts_event = event.T * 1_000_000
+        ts_good = self._chain.ts_good
+        rows = self._chain.check(number, number, ts_event, ts_recv)
+        if rows is None:
+            self._counts["duplicates"] += 1
+            return live
+        if type(event) is AggTrade:
+            rows = self._check_fills(event, rows, ts_good, ts_recv)
+        elif type(event) is TradePrint and event.X != "MARKET" and not self._is_print(event.X):
+            return [*live, *self._told(rows)]
+        if not event.p:
+            self._counts["void"] += 1
+            return [*live, *self._told(rows)]
+        maker = event.m
+        if maker is True:
+            side = "sell"
+        elif maker is False:
+            side = "buy"
+        else:
+            side = "unknown"
+            self._counts["unknown_side"] += 1
+        activity.messages += 1
+        self._counts["trades"] += 1
+        trade = Trade(self._key, str(number), side, event.p, event.q, ts_event, ts_recv, number)
+        if live or rows:
+            return [*live, *self._told(rows), trade]
+        return (trade,)
+
+    def _is_print(self, kind: str) -> bool:
+        """What `X` says of a futures match: False for ids without a print of the market, which are only counted."""
+        if kind == "NA":
+            self._counts["void"] += 1
+        elif kind == "INSURANCE_FUND":
+            self._counts["insurance_fund"] += 1
+        else:
+            self._counts["unknown_X"] += 1
+            return True
+        return False
+
+    def _check_fills(self, event: AggTrade, rows: Sequence[Coverage], ts_good: int, ts_recv: int) -> Sequence[Coverage]:
+        """The matches of one aggregate follow those of the one before; matches that no aggregate holds are a gap of their own."""
+        if event.l < event.f:
+            raise ProtocolError(self._venue, f"{self._symbol}: aggregate {event.a} holds matches {event.f} to {event.l}")
+        before, self._last_fill = self._last_fill, event.l
+        if rows or before is None or event.f <= before + 1:
+            return rows
+        detail = f"trade ids {before + 1} to {event.f - 1} in no aggregate (aggregate ids unbroken)"
+        return (
+            Coverage(self._key, "TRADES", "gap", "venue_gap", ts_good, ts_recv, detail),
+            Coverage(self._key, "TRADES", "live", "venue_gap", ts_recv, None),
+        )
+
+    def _told(self, rows: Sequence[Coverage]) -> Sequence[Coverage]:
+        if rows:
+            self._counts["trade_gaps"] += 1
+        return rows
+
+    def silent(self, number: int, now: int) -> Sequence[Output]:
+        """The venue traded on to `number` without this stream: what came since the last good message is missing."""
+        start = self._activity.ts_last or self._activity.ts_acked or now
+        self._activity.state = "syncing"
+        self._cause = "silent"
+        detail = f"the venue is at {number}, the stream stopped at {self.last}"
+        return (
+            Coverage(self._key, "TRADES", "gap", "silent", start, now, detail),
+            Coverage(self._key, "TRADES", "syncing", "silent", now, None),
+        )
+
+    def stream_refused(self, words: str, ts: int) -> Sequence[Output]:
+        """The venue refused the subscription: say so, unless the stream delivers all the same or it was said before."""
+        if self._activity.state != "syncing":
+            return ()
+        self._activity.state = "rejected"
+        return (Coverage(self._key, "TRADES", "gap", self._cause, ts, None, f"subscription refused: {words}"),)

@@ -1,0 +1,228 @@
+"""Binance's market messages as typed Structs, and the decoders that check them.
+
+One rule: what a decoder lets through is in range; prices and sizes are finite and not negative, numbers fit 64 bits.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+
+from xtrader.errors import ProtocolError
+
+Number: TypeAlias = Annotated[int, Meta(ge=-1, le=2**63 - 2)]
+Millis: TypeAlias = Annotated[int, Meta(ge=0, le=9_000_000_000_000)]
+"""Milliseconds since the epoch that still fit 64 bits as nanoseconds."""
+Amount: TypeAlias = Annotated[float, Meta(ge=0, le=1e30)]
+"""A price or a size."""
+Levels: TypeAlias = Annotated[list[tuple[Amount, Amount]], Meta(max_length=50_000)]
+"""Ten times the deepest snapshot that the venue serves."""
+
+
+class Depth(Struct, tag_field="e", tag="depthUpdate", gc=False):
+    """`@depth`: `U` to `u` are the update ids it holds, `pu` (futures) the `u` of the event before it."""
+
+    s: str
+    E: Millis
+    U: Number
+    u: Number
+    b: Levels
+    a: Levels
+    T: Millis | None = None
+    pu: Number | None = None
+
+
+class TradePrint(Struct, tag_field="e", tag="trade", gc=False):
+    """`@trade`: one match. `X` is futures only. `m` (the buyer was the maker) is taken as it comes: what it is, is counted."""
+
+    s: str
+    t: Number
+    p: Amount
+    q: Amount
+    T: Millis
+    m: Any = None
+    X: str = "MARKET"
+
+
+class AggTrade(Struct, tag_field="e", tag="aggTrade", gc=False):
+    """`@aggTrade`: the matches `f` to `l` of one taker at one price, under the running number `a`."""
+
+    s: str
+    a: Number
+    p: Amount
+    q: Amount
+    f: Number
+    l: Number  # noqa: E741 (the venue's name)
+    T: Millis
+    m: Any = None
+
+
+Event: TypeAlias = Depth | TradePrint | AggTrade
+EVENTS = ("depthUpdate", "trade", "aggTrade")
+UNWANTED = frozenset(
+    (
+        "aggTrade",
+        "assetIndex",
+        "avgPrice",
+        "blockTrade",
+        "bookTicker",
+        "compositeIndex",
+        "continuousKline",
+        "contractInfo",
+        "depth",
+        "forceOrder",
+        "indexPrice",
+        "indexPriceKline",
+        "kline",
+        "markPrice",
+        "markPriceKline",
+        "miniTicker",
+        "referencePrice",
+        "rpiDepth",
+        "ticker",
+        "trade",
+        "24hrMiniTicker",
+        "24hrTicker",
+        "continuous_kline",
+        "indexPriceUpdate",
+        "markPriceUpdate",
+    )
+)
+"""Kinds of streams and events that exist and are not recorded; every other one is counted as unknown."""
+
+
+class Envelope(Struct):
+    """A frame of a combined stream."""
+
+    stream: str
+    data: Event
+
+
+class Problem(Struct):
+    """What the venue says when it refuses, on the socket or over REST."""
+
+    code: int = 0
+    msg: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.msg}".strip()
+
+
+class Frame(Struct):
+    """Any JSON object from the socket, loosely: a combined frame, a raw event, or the answer to a request."""
+
+    stream: str = ""
+    data: msgspec.Raw = msgspec.Raw()
+    e: Any = None
+    id: int | str | None = None
+    error: Problem | None = None
+    code: int = 0
+    msg: str = ""
+
+
+class Kind(Struct):
+    """The event name inside a combined frame."""
+
+    e: Any = None
+
+
+class Snapshot(Struct):
+    """REST `/depth`."""
+
+    lastUpdateId: Number
+    bids: Levels
+    asks: Levels
+    T: Millis | None = None
+
+
+class LastTrade(Struct):
+    """A row of REST `/trades` (`id`, `time`) or `/aggTrades` (`a`, `T`)."""
+
+    id: Number | None = None
+    time: Millis | None = None
+    a: Number | None = None
+    T: Millis | None = None
+
+    @property
+    def number(self) -> int:
+        """The number that the stream of the same kind carries; -1 if the row has none."""
+        return next((number for number in (self.a, self.id) if number is not None), -1)
+
+    @property
+    def ts(self) -> int:
+        """When it was made, int ns; 0 if the row does not say."""
+        return (self.T or self.time or 0) * 1_000_000
+
+
+BAD = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What decoding a text of unknown origin can raise."""
+
+decode_envelope = msgspec.json.Decoder(Envelope, strict=False).decode
+_event = msgspec.json.Decoder(Event, strict=False)
+_frame: msgspec.json.Decoder[Frame | list[msgspec.Raw]] = msgspec.json.Decoder(Frame | list[msgspec.Raw])
+_kind = msgspec.json.Decoder(Kind)
+_snapshot = msgspec.json.Decoder(Snapshot, strict=False)
+_last_trades = msgspec.json.Decoder(list[LastTrade], strict=False)
+_problem = msgspec.json.Decoder(Problem)
+
+
+def kind_of(stream: str) -> str:
+    """`depth` of `btcusdt@depth5@100ms`, `ticker` of `!ticker@arr`."""
+    symbol, _, kind = stream.partition("@")
+    words = re.match(r"[A-Za-z]*", symbol[1:] if symbol.startswith("!") else kind)
+    return words.group() if words else ""
+
+
+def decode_event(venue: str, payload: bytes | bytearray | memoryview | msgspec.Raw) -> Event:
+    """A known event without its envelope. Raises ProtocolError."""
+    try:
+        event: Event = _event.decode(payload)
+    except BAD as bad:
+        raise ProtocolError(venue, f"malformed event: {bad}") from None
+    return event
+
+
+def decode_frame(venue: str, payload: bytes | bytearray | memoryview) -> Frame | None:
+    """Any JSON object; None for a list, which only streams that are not recorded send. Raises ProtocolError for anything else."""
+    try:
+        frame = _frame.decode(payload)
+    except BAD as bad:
+        raise ProtocolError(venue, f"malformed message: {bad}") from None
+    return frame if isinstance(frame, Frame) else None
+
+
+def event_name(payload: msgspec.Raw) -> str:
+    """The event name inside a combined frame; empty where there is none (`bookTicker` of spot, lists)."""
+    try:
+        name = _kind.decode(payload).e
+    except BAD:
+        return ""
+    return name if isinstance(name, str) else ""
+
+
+def decode_snapshot(venue: str, body: bytes) -> Snapshot:
+    """The answer to `/depth`. Raises ProtocolError."""
+    try:
+        return _snapshot.decode(body)
+    except BAD as bad:
+        raise ProtocolError(venue, f"malformed depth snapshot: {bad}") from None
+
+
+def decode_last_trade(venue: str, body: bytes) -> LastTrade | None:
+    """The last row of `/trades` or `/aggTrades`; None where nothing was traded yet. Raises ProtocolError."""
+    try:
+        rows = _last_trades.decode(body)
+    except BAD as bad:
+        raise ProtocolError(venue, f"malformed trades: {bad}") from None
+    return rows[-1] if rows else None
+
+
+def refusal(status: int, body: bytes) -> str:
+    """What the venue said in a REST error, in words: `400 -1121 Invalid symbol.`"""
+    try:
+        return f"{status} {_problem.decode(body)}".strip()
+    except BAD:
+        return str(status)

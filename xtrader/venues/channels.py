@@ -1,0 +1,312 @@
+"""Channels: the subscriptions of one connection to a venue that sends its own book snapshots and a chain of numbers (OKX, Deribit).
+
+One rule: every way out of `live` leaves a gap row behind and a time at which the venue is asked again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from xtrader.model.book import Book
+from xtrader.model.market import BookUpdate, Coverage, Trade
+from xtrader.model.subscription import Subscription
+from xtrader.venues.base import Activity, Output, Ready
+from xtrader.venues.trades import TradeChain
+
+EXCHANGES: tuple[str, ...] = ()
+"""This module speaks no venue's protocol."""
+
+SECOND = 1_000_000_000
+PATIENCE = 30 * SECOND
+"""A request that the venue neither confirmed nor refused is repeated after this."""
+REJECTED_WAIT = 60 * SECOND
+SECOND_LOOK = 3 * SECOND
+"""The venue being ahead of us proves nothing until this long has passed without a message: it may send in batches."""
+CROSSED_WAIT = 60 * SECOND
+"""Some venues show crossed books before an opening; resyncing more often than this would only tear holes into the data."""
+STEADY = 60 * SECOND
+FREE_RESYNCS = 3
+"""So many resyncs of one channel start at once; more within STEADY wait 5, 10, 20 … 300 s, because venues ration requests."""
+
+Ask = Callable[["Channel"], list[Output]]
+"""Makes the messages that subscribe a channel, after unsubscribing it if the venue may hold a subscription (`channel.held`)."""
+
+
+class Channel:
+    """One subscription: its state, its coverage rows, and when to ask the venue again."""
+
+    def __init__(self, subscription: Subscription, cause: str, counts: Counter[str], ask: Ask) -> None:
+        self.subscription = subscription
+        self.key = subscription.key
+        self.cause = cause
+        self.activity = Activity(subscription)
+        self.ts_good = 0
+        """`ts_recv` of the last message that was taken, or when the channel was opened, confirmed or live: where a gap begins."""
+        self._counts = counts
+        self._ask = ask
+        self._ask_at: int | None = None
+        self._suspected: int | None = None
+        self._live_since: int | None = None
+        self._streak = 0
+
+    @property
+    def symbol(self) -> str:
+        return self.subscription.instrument
+
+    @property
+    def held(self) -> bool:
+        """True if the venue may believe that we are subscribed."""
+        return bool(self.activity.ts_acked or self.activity.ts_last)
+
+    def open(self, now: int) -> Coverage:
+        """The first row. The caller asks the venue itself, many channels in one request, and says `asked`."""
+        self.ts_good = now
+        return self._row("syncing", now, None)
+
+    def asked(self, now: int) -> None:
+        """A request is on its way."""
+        self._ask_at = now + max(PATIENCE, self._wait())
+
+    def acked(self, ts_recv: int) -> list[Output]:
+        """The venue confirmed the subscription; one that it had refused begins anew."""
+        self.activity.ts_acked = ts_recv
+        if self.activity.state != "rejected":
+            return []
+        self.activity.state = "syncing"
+        self.ts_good = ts_recv
+        return [self._row("syncing", ts_recv, None)]
+
+    def live(self, ts_recv: int) -> list[Output]:
+        """In sync from `ts_recv` on."""
+        self.activity.state = "live"
+        self.ts_good = self._live_since = ts_recv
+        self._ask_at = None
+        return [self._row("live", ts_recv, None), Ready(self.subscription)]
+
+    def lose(self, cause: str, detail: str, ts_recv: int) -> list[Output]:
+        """Out of sync: the gap since the last good message, `syncing`, and the new request, at once or when it is due."""
+        if self._live_since is not None and ts_recv - self._live_since > STEADY:
+            self._streak = 0
+        self._live_since = self._suspected = None
+        self.cause = cause
+        self.activity.state = "syncing"
+        gap = self._row("gap", min(self.ts_good, ts_recv), ts_recv, detail)
+        self.ts_good = ts_recv
+        self._streak += 1
+        out: list[Output] = [gap, self._row("syncing", ts_recv, None)]
+        wait = self._wait()
+        if wait:
+            self._ask_at = ts_recv + wait
+            return out
+        return out + self._ask_again(ts_recv)
+
+    def reject(self, words: str, ts_recv: int) -> list[Output]:
+        """The venue refused the subscription: rejected until it confirms a later request."""
+        self._ask_at = ts_recv + max(REJECTED_WAIT, self._wait())
+        self._suspected = None
+        self._counts["rejected"] += 1
+        if self.activity.state == "rejected":
+            return []
+        self.activity.state = "rejected"
+        return [self._row("gap", ts_recv, None, words[:300])]
+
+    def ahead(self, now: int) -> None:
+        """A probe saw something at the venue that had not come here by `now`."""
+        if self.activity.state != "rejected":
+            self._suspected = now
+
+    def idle(self, now: int) -> list[Output]:
+        """What is due: a request that was put off or not answered, or the second look after a probe."""
+        if self._ask_at is not None and now >= self._ask_at:
+            self._streak += 1
+            return self._ask_again(now)
+        if self._suspected is None:
+            return []
+        if self.activity.ts_last > self._suspected:
+            self._suspected = None
+        elif now - self._suspected >= SECOND_LOOK:
+            self._counts["silent"] += 1
+            return self.lose("silent", "the venue moved on and sent nothing", now)
+        return []
+
+    def _ask_again(self, now: int) -> list[Output]:
+        self._counts["resyncs"] += 1
+        self.asked(now)
+        return self._ask(self)
+
+    def _wait(self) -> int:
+        over = self._streak - FREE_RESYNCS
+        return 0 if over <= 0 else min(5 << min(over - 1, 6), 300) * SECOND
+
+    def _row(self, state: str, ts_from: int, ts_to: int | None, detail: str = "") -> Coverage:
+        return Coverage(self.key, self.subscription.stream, state, self.cause, ts_from, ts_to, detail)
+
+
+class BookChannel(Channel):
+    """L2 of one instrument. `book` is None until the venue's snapshot came, `sequence` the number of its last message."""
+
+    def __init__(self, subscription: Subscription, cause: str, counts: Counter[str], ask: Ask) -> None:
+        super().__init__(subscription, cause, counts, ask)
+        self.book: Book | None = None
+        self.sequence: int | None = None
+        self._previous: int | None = None
+        self._crossed_at: int | None = None
+
+    def take(self, update: BookUpdate) -> Sequence[Output]:
+        """What one message means, by the rule that each delta names the state it follows; a snapshot is taken at any time.
+
+        Exact repetitions of the last message and deltas that come before the snapshot are counted and dropped.
+        """
+        activity = self.activity
+        activity.ts_last = update.ts_recv
+        if update.is_snapshot:
+            return self._snapshot(update)
+        book = self.book
+        if book is None:
+            self._counts["skipped"] += 1
+            return ()
+        if update.prev_sequence != self.sequence:
+            return self._off_chain(update)
+        book.apply(update)
+        self.sequence = update.sequence
+        self._previous = update.prev_sequence
+        activity.messages += 1
+        self._counts["applied"] += 1
+        if book.crossed():
+            return self._crossed(update, book)
+        self.ts_good = update.ts_recv
+        return (update,)
+
+    def lose(self, cause: str, detail: str, ts_recv: int) -> list[Output]:
+        self.book = self.sequence = self._previous = None
+        return super().lose(cause, detail, ts_recv)
+
+    def reject(self, words: str, ts_recv: int) -> list[Output]:
+        self.book = self.sequence = self._previous = None
+        return super().reject(words, ts_recv)
+
+    def _snapshot(self, update: BookUpdate) -> Sequence[Output]:
+        was_live = self.book is not None
+        self.book = Book()
+        self.book.apply(update)
+        self.sequence = update.sequence
+        self._previous = None
+        self.activity.messages += 1
+        self._counts["snapshots"] += 1
+        self.ts_good = update.ts_recv
+        return (update,) if was_live else (update, *self.live(update.ts_recv))
+
+    def _off_chain(self, update: BookUpdate) -> Sequence[Output]:
+        if update.sequence == self.sequence and update.prev_sequence == self._previous:
+            self._counts["duplicates"] += 1
+            return ()
+        self._counts["breaks"] += 1
+        return self.lose(
+            "venue_gap", f"expected a message after {self.sequence}, got one after {update.prev_sequence}", update.ts_recv
+        )
+
+    def _crossed(self, update: BookUpdate, book: Book) -> Sequence[Output]:
+        self._counts["crossed"] += 1
+        if self._crossed_at is not None and update.ts_recv - self._crossed_at < CROSSED_WAIT:
+            self.ts_good = update.ts_recv
+            return (update,)
+        self._crossed_at = update.ts_recv
+        detail = f"crossed book: bid {book.bids.best()} >= ask {book.asks.best()}"
+        return (update, *self.lose("venue_gap", detail, update.ts_recv))
+
+
+class TradesChannel(Channel):
+    """TRADES of one instrument: live once the venue confirmed it, whole by the chain of its trade numbers."""
+
+    def __init__(self, subscription: Subscription, cause: str, counts: Counter[str], ask: Ask, resume: int | None) -> None:
+        super().__init__(subscription, cause, counts, ask)
+        self.chain = TradeChain(self.key, cause, resume)
+
+    def acked(self, ts_recv: int) -> list[Output]:
+        if self.activity.state == "live":
+            self.activity.ts_acked = ts_recv
+            return []
+        super().acked(ts_recv)
+        return self.live(ts_recv)
+
+    def live(self, ts_recv: int) -> list[Output]:
+        self.chain.live(ts_recv, self.cause)
+        return super().live(ts_recv)
+
+    def take(self, trade: Trade, first: int | None) -> Sequence[Output]:
+        """What one print means. It covers the numbers `first` to `trade.sequence`; without `first` only repetitions show."""
+        self.activity.ts_last = trade.ts_recv
+        out: list[Output] = [] if self.activity.state == "live" else self.live(trade.ts_recv)
+        last = trade.sequence
+        if last is not None:
+            seen = self.chain.last
+            if first is None:
+                first = last if seen is None else min(last, seen + 1)
+            rows = self.chain.check(first, last, trade.ts_event, trade.ts_recv)
+            if rows is None:
+                self._counts["duplicates"] += 1
+                return out
+            if rows:
+                self._counts["trade_gaps"] += 1
+                out.extend(rows)
+        self.ts_good = trade.ts_recv
+        self.activity.messages += 1
+        self._counts["trades"] += 1
+        if not out:
+            return (trade,)
+        out.append(trade)
+        return out
+
+
+class Channels:
+    """All channels of one connection, by the venue's symbol."""
+
+    def __init__(
+        self, subscriptions: Iterable[Subscription], cause: str, resume: Mapping[str, int], counts: Counter[str], ask: Ask
+    ) -> None:
+        self.books: dict[str, BookChannel] = {}
+        self.trades: dict[str, TradesChannel] = {}
+        self.all: list[Channel] = []
+        for subscription in dict.fromkeys(subscriptions):
+            if subscription.stream == "L2":
+                book = self.books[subscription.instrument] = BookChannel(subscription, cause, counts, ask)
+                self.all.append(book)
+            else:
+                number = resume.get(subscription.key)
+                trades = self.trades[subscription.instrument] = TradesChannel(subscription, cause, counts, ask, number)
+                self.all.append(trades)
+        self.activity: dict[Subscription, Activity] = {channel.subscription: channel.activity for channel in self.all}
+
+    def open(self, now: int) -> list[Output]:
+        """The first coverage row of every channel."""
+        return [channel.open(now) for channel in self.all]
+
+    def idle(self, now: int) -> list[Output]:
+        """What is due on any channel."""
+        out: list[Output] = []
+        for channel in self.all:
+            out += channel.idle(now)
+        return out
+
+    def probed(self, subscription: Subscription, number: int, ts_event: int, now: int) -> None:
+        """A probe's answer: the venue's last number of the subscription and its time (int ns)."""
+        channel: Channel
+        if subscription.stream == "L2":
+            channel = book = self.books[subscription.instrument]
+            is_ahead = book.sequence is None or number > book.sequence
+        else:
+            channel = trades = self.trades[subscription.instrument]
+            last = trades.chain.last
+            is_ahead = ts_event > trades.activity.ts_acked + SECOND if last is None else number > last
+        if is_ahead:
+            channel.ahead(now)
+
+    def book(self, key: str) -> Book | None:
+        """The live book of an instrument key."""
+        channel = self.books.get(key.partition("@")[2])
+        return None if channel is None else channel.book
+
+    def resume(self) -> dict[str, int]:
+        """Instrument key -> number of the last trade."""
+        return {channel.key: channel.chain.last for channel in self.trades.values() if channel.chain.last is not None}

@@ -1,0 +1,304 @@
+"""DeribitSession: one conversation with Deribit's websocket, pure. One rule: the change_id chain is checked on every message."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from xtrader.errors import ProtocolError, Unresponsive
+from xtrader.model.book import Book
+from xtrader.model.market import BookUpdate, Level, Trade
+from xtrader.model.subscription import Subscription
+from xtrader.venues.base import Activity, Fetch, Link, Output, Send
+from xtrader.venues.channels import SECOND, BookChannel, Channel, Channels, TradesChannel
+from xtrader.venues.deribit.login import VENUE, Login
+from xtrader.venues.deribit.wire import BookAnswer, BookData, Envelope, Failure, Frame, Step, Token, TradeData, TradesAnswer
+
+CHANNELS_PER_REQUEST = 100
+HEARTBEAT = 30
+"""Seconds between the server's heartbeats."""
+SILENCE = 60 * SECOND
+LOGIN_WITHIN = 30 * SECOND
+RAW_NOT_ALLOWED = 13778
+TOO_MANY_REQUESTS = 10028
+SIDES = frozenset({"buy", "sell"})
+SETS = frozenset({"new", "change"})
+BOOK_PATH = "/api/v2/public/get_order_book"
+TRADES_PATH = "/api/v2/public/get_last_trades_by_instrument"
+
+_decode = msgspec.json.Decoder(Frame).decode
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
+_decode_token = msgspec.json.Decoder(Token).decode
+_decode_names = msgspec.json.Decoder(list[str]).decode
+_decode_book_answer = msgspec.json.Decoder(BookAnswer).decode
+_decode_trades_answer = msgspec.json.Decoder(TradesAnswer).decode
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+class DeribitSession:
+    """See venues/base.py (MarketSession) for what the methods return and raise.
+
+    A channel's data is taken from whichever interval (raw, 100ms) it first arrives by; other intervals are ignored.
+    """
+
+    def __init__(self, link: Link, cause: str, resume: Mapping[str, int], login: Login | None) -> None:
+        self.counts: Counter[str] = Counter()
+        self.closing = False
+        self._login = login
+        self._channels = Channels(link.subscriptions, cause, resume, self.counts, self._ask)
+        self.activity: Mapping[Subscription, Activity] = self._channels.activity
+        self._by_name: dict[str, Channel | None] = {}
+        self._names: dict[Channel, str] = {}
+        self._only_100ms: set[Channel] = set()
+        self._requests = 0
+        self._pending: dict[str, tuple[Channel, ...]] = {}
+        self._refresh_token = ""
+        self._refresh_at: int | None = None
+        self._login_since: int | None = None
+        self._opened = False
+        self._heard = 0
+
+    def start(self, now: int) -> list[Output]:
+        self._heard = now
+        out = self._channels.open(now)
+        out.append(self._request("set_heartbeat", {"interval": HEARTBEAT}))
+        if self._login is None:
+            return out + self._subscribe_all(now)
+        return [*out, self._log_in(self._login.by_signature(now), now)]
+
+    def receive(self, payload: bytes | bytearray | memoryview, ts_recv: int) -> Iterable[Output]:
+        self._heard = ts_recv
+        self.counts["messages"] += 1
+        try:
+            frame = _decode(payload)
+        except _UNREADABLE as error:
+            return self._odd(payload, error)
+        if frame.method != "subscription":
+            return self._heartbeat(frame) if frame.method else self._reply(frame, ts_recv)
+        params = frame.params
+        if params is None or not params.channel:
+            raise ProtocolError(VENUE, "a subscription message without channel")
+        name = params.channel
+        try:
+            channel = self._by_name[name]
+        except KeyError:
+            channel = self._bind(name)
+        if channel is None:
+            self.counts["ignored"] += 1
+            return ()
+        data = params.data
+        if isinstance(channel, BookChannel) and isinstance(data, BookData):
+            return self._book_message(channel, data, ts_recv)
+        if isinstance(channel, TradesChannel) and isinstance(data, list):
+            return self._trades_message(channel, data, ts_recv)
+        raise ProtocolError(VENUE, f"a message of {name[:80]} with data of another kind")
+
+    def answer(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> list[Output]:
+        symbol = fetch.key.partition("@")[2]
+        try:
+            if fetch.path == BOOK_PATH:
+                book = _decode_book_answer(body).result
+                self._channels.probed(Subscription("L2", VENUE, symbol), book.change_id, book.timestamp * 1_000_000, ts_recv)
+            else:
+                for trade in _decode_trades_answer(body).result.trades[:1]:
+                    subscription = Subscription("TRADES", VENUE, symbol)
+                    self._channels.probed(subscription, trade.trade_seq, trade.timestamp * 1_000_000, ts_recv)
+        except _UNREADABLE:
+            self.counts["probe_errors"] += 1
+        return []
+
+    def idle(self, now: int) -> list[Output]:
+        self._heard = min(self._heard, now)
+        if now - self._heard > SILENCE:
+            raise Unresponsive(VENUE, f"nothing was received for {(now - self._heard) // SECOND} s, not even a heartbeat")
+        if self._login_since is not None and now - self._login_since > LOGIN_WITHIN:
+            raise Unresponsive(VENUE, f"no answer to the login for {(now - self._login_since) // SECOND} s")
+        out = self._channels.idle(now)
+        if self._refresh_at is not None and now >= self._refresh_at:
+            out.append(self._log_in({"grant_type": "refresh_token", "refresh_token": self._refresh_token}, now))
+        return out
+
+    def probe(self, subscription: Subscription, now: int) -> list[Fetch]:
+        instrument = ("instrument_name", subscription.instrument)
+        if subscription.stream == "L2":
+            return [Fetch(subscription.key, "probe", BOOK_PATH, (instrument, ("depth", "1")))]
+        return [Fetch(subscription.key, "probe", TRADES_PATH, (instrument, ("count", "1")))]
+
+    def book(self, key: str) -> Book | None:
+        return self._channels.book(key)
+
+    def resume(self) -> dict[str, int]:
+        return self._channels.resume()
+
+    def _book_message(self, channel: BookChannel, data: BookData, ts_recv: int) -> Sequence[Output]:
+        is_snapshot = data.type == "snapshot"
+        if not is_snapshot and data.type != "change":
+            raise ProtocolError(VENUE, f"a book message of type {data.type[:40]!r}")
+        update = BookUpdate(
+            channel.key,
+            is_snapshot,
+            [(step.price, step.amount) if step.action in SETS else self._other(step) for step in data.bids],
+            [(step.price, step.amount) if step.action in SETS else self._other(step) for step in data.asks],
+            data.change_id,
+            None if is_snapshot else data.prev_change_id,
+            data.timestamp * 1_000_000,
+            ts_recv,
+        )
+        return channel.take(update)
+
+    def _other(self, step: Step) -> Level:
+        if step.action == "delete":
+            return (step.price, 0.0)
+        self.counts["unknown_action"] += 1
+        return (step.price, step.amount)
+
+    def _trades_message(self, channel: TradesChannel, rows: Sequence[TradeData], ts_recv: int) -> list[Output]:
+        out: list[Output] = []
+        for row in rows:
+            side = row.direction
+            if side not in SIDES:
+                side = "unknown"
+                self.counts["unknown_side"] += 1
+            number = row.trade_seq
+            ts_event = row.timestamp * 1_000_000
+            trade = Trade(channel.key, row.trade_id, side, row.price, row.amount, ts_event, ts_recv, number)
+            out.extend(channel.take(trade, number))
+        return out
+
+    def _heartbeat(self, frame: Frame) -> list[Output]:
+        if frame.method != "heartbeat":
+            self.counts["unknown"] += 1
+        elif frame.params is not None and frame.params.type == "test_request":
+            return [self._request("test", {}, urgent=True)]
+        return []
+
+    def _reply(self, frame: Frame, ts_recv: int) -> list[Output]:
+        number = frame.id if isinstance(frame.id, str) else ""
+        method = number.partition("-")[0]
+        asked = self._pending.pop(number, ())
+        try:
+            if frame.error is not None:
+                return self._failed(method, asked, frame.error, ts_recv)
+            if method == "auth":
+                return self._logged_in(_decode_token(frame.result), ts_recv)
+            if method in ("subscribe", "") and bytes(frame.result).startswith(b"["):
+                return self._subscribed(asked, _decode_names(frame.result), ts_recv)
+        except _UNREADABLE as error:
+            raise ProtocolError(VENUE, f"the reply to {method or 'a request'} cannot be read: {error}") from None
+        if frame.id is None:
+            self.counts["unknown"] += 1
+        return []
+
+    def _subscribed(self, asked: Sequence[Channel], names: Sequence[str], ts_recv: int) -> list[Output]:
+        """The venue lists what it subscribed; what it does not know it leaves out without a word."""
+        out: list[Output] = []
+        there = {channel for channel in map(self._channel, names) if channel is not None}
+        for channel in self._channels.all:
+            if channel in there:
+                out += channel.acked(ts_recv)
+        for channel in asked:
+            if channel not in there:
+                out += channel.reject(f"the venue did not subscribe {self._name(channel)}", ts_recv)
+        return out
+
+    def _failed(self, method: str, asked: Sequence[Channel], failure: Failure, ts_recv: int) -> list[Output]:
+        self.counts["errors"] += 1
+        if failure.code == TOO_MANY_REQUESTS:
+            raise ProtocolError(VENUE, f"{failure.code} {failure.message[:100]}: the venue ends this session")
+        if method == "auth" and self._login is not None:
+            if not self._refresh_token:
+                raise self._login.refusal(failure.code, failure.message)
+            self._refresh_token = ""
+            return [self._log_in(self._login.by_signature(ts_recv), ts_recv)]
+        if failure.code == RAW_NOT_ALLOWED and not self._only_100ms.issuperset(asked):
+            self.counts["raw_refused"] += 1
+            self._only_100ms.update(asked)
+            self._by_name.clear()
+            for channel in asked:
+                self._names.pop(channel, None)
+            return [self._subscribe(asked)]
+        out: list[Output] = []
+        for channel in asked:
+            out += channel.reject(f"{failure.code} {failure.message}", ts_recv)
+        return out
+
+    def _log_in(self, params: dict[str, Any], now: int) -> Send:
+        self._login_since = now
+        self._refresh_at = None
+        return self._request("auth", params)
+
+    def _logged_in(self, token: Token, ts_recv: int) -> list[Output]:
+        self._login_since = None
+        self._refresh_token = token.refresh_token
+        self._refresh_at = ts_recv + token.expires_in * SECOND * 4 // 5
+        return [] if self._opened else self._subscribe_all(ts_recv)
+
+    def _odd(self, payload: bytes | bytearray | memoryview, error: Exception) -> Sequence[Output]:
+        """A message that is not a Frame: a channel or method that is not ours, or a malformed one of ours.
+
+        Its text goes into no error, because the reply to a login holds tokens.
+        """
+        try:
+            envelope = _decode_envelope(payload)
+        except _UNREADABLE:
+            raise ProtocolError(VENUE, f"a message that cannot be read: {error}") from None
+        if envelope.method == "subscription" and envelope.params is not None:
+            name = envelope.params.channel
+            if name and self._channel(name) is None:
+                self.counts["ignored"] += 1
+                return ()
+            raise ProtocolError(VENUE, f"a message of {name[:80]} that cannot be read: {error}") from None
+        if envelope.method not in ("", "subscription", "heartbeat"):
+            self.counts["unknown"] += 1
+            return ()
+        raise ProtocolError(VENUE, f"a message that cannot be read: {error}") from None
+
+    def _bind(self, name: str) -> Channel | None:
+        """The channel that this name's data is for, None if it is none of ours or comes by another interval already."""
+        channel = self._channel(name)
+        if channel is not None and self._names.setdefault(channel, name) != name:
+            channel = None
+        self._by_name[name] = channel
+        return channel
+
+    def _channel(self, name: str) -> Channel | None:
+        parts = name.split(".")
+        if len(parts) != 3:
+            return None
+        if parts[0] == "book":
+            return self._channels.books.get(parts[1])
+        return self._channels.trades.get(parts[1]) if parts[0] == "trades" else None
+
+    def _name(self, channel: Channel) -> str:
+        """What to subscribe for a channel."""
+        stream = "book" if isinstance(channel, BookChannel) else "trades"
+        interval = "100ms" if self._login is None or channel in self._only_100ms else "raw"
+        return f"{stream}.{channel.symbol}.{interval}"
+
+    def _subscribe_all(self, now: int) -> list[Output]:
+        self._opened = True
+        every = self._channels.all
+        for channel in every:
+            channel.asked(now)
+        return [self._subscribe(every[n : n + CHANNELS_PER_REQUEST]) for n in range(0, len(every), CHANNELS_PER_REQUEST)]
+
+    def _subscribe(self, channels: Sequence[Channel]) -> Send:
+        return self._request("subscribe", {"channels": [self._name(channel) for channel in channels]}, asked=channels)
+
+    def _ask(self, channel: Channel) -> list[Output]:
+        again: list[Output] = []
+        if channel.held:
+            again.append(self._request("unsubscribe", {"channels": [self._names.get(channel) or self._name(channel)]}))
+        return [*again, self._subscribe([channel])]
+
+    def _request(self, method: str, params: dict[str, Any], *, urgent: bool = False, asked: Sequence[Channel] = ()) -> Send:
+        """A call. Its id tells what it was, so that a reply means something even where the request is not remembered."""
+        self._requests += 1
+        number = f"{method}-{self._requests}"
+        if asked:
+            self._pending[number] = tuple(asked)
+        call = {"jsonrpc": "2.0", "id": number, "method": f"public/{method}", "params": params}
+        return Send(msgspec.json.encode(call).decode(), urgent=urgent)

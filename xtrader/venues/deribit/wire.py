@@ -1,0 +1,105 @@
+"""Deribit's messages as msgspec structs. One rule: one typed decode for each message; a reply's result only when it matters."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+Price = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
+"""Finite; combos have negative prices."""
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e300)]
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)]
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class Step(msgspec.Struct, array_like=True, gc=False):
+    """[action, price, amount]: what became of one price."""
+
+    action: str
+    price: Price
+    amount: Amount
+
+
+class BookData(msgspec.Struct, gc=False):
+    type: str
+    timestamp: Milliseconds
+    change_id: Int64
+    bids: list[Step]
+    asks: list[Step]
+    prev_change_id: Int64 | None = None
+
+
+class TradeData(msgspec.Struct, gc=False):
+    trade_id: str
+    trade_seq: Int64
+    timestamp: Milliseconds
+    price: Price
+    amount: Amount
+    direction: str = ""
+
+
+class Params(msgspec.Struct, gc=False):
+    """Of a subscription push `channel` and `data`, of a heartbeat `type`."""
+
+    channel: str = ""
+    data: BookData | list[TradeData] | None = None
+    type: str = ""
+
+
+class Failure(msgspec.Struct):
+    code: int
+    message: str = ""
+
+
+class Frame(msgspec.Struct, gc=False):
+    """Any message: a push has `method` and `params`, a reply has `id`, and `result` or `error`."""
+
+    method: str = ""
+    params: Params | None = None
+    id: str | int | None = None
+    result: msgspec.Raw = msgspec.Raw()
+    error: Failure | None = None
+
+
+class EnvelopeParams(msgspec.Struct, gc=False):
+    channel: str = ""
+
+
+class Envelope(msgspec.Struct, gc=False):
+    """What can be said of a message that does not fit Frame."""
+
+    method: str = ""
+    params: EnvelopeParams | None = None
+
+
+class Token(msgspec.Struct):
+    """The result of a login. Never shown: its repr names no token."""
+
+    refresh_token: str
+    expires_in: int
+
+    def __repr__(self) -> str:
+        return f"Token(expires_in={self.expires_in})"
+
+
+class LastBook(msgspec.Struct):
+    change_id: int
+    timestamp: Milliseconds = 0
+
+
+class LastTrade(msgspec.Struct):
+    trade_seq: int
+    timestamp: Milliseconds
+
+
+class LastTrades(msgspec.Struct):
+    trades: list[LastTrade]
+
+
+class BookAnswer(msgspec.Struct):
+    result: LastBook
+
+
+class TradesAnswer(msgspec.Struct):
+    result: LastTrades

@@ -1,0 +1,44 @@
+"""Which subscription a recorded OKX frame belongs to. One rule: one connection carries all kinds of instruments; the name tells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from urllib.parse import urlsplit
+
+from xtrader.venues.okx.market import exchange_of
+from xtrader.venues.recorded import Origin
+
+_ARG = re.compile(rb'"arg"\s*:\s*\{([^}]*)\}')
+_CHANNEL = re.compile(rb'"channel"\s*:\s*"([^"]+)"')
+_SYMBOL = re.compile(rb'"instId"\s*:\s*"([^"]+)"')
+_EVENT = re.compile(rb'"event"\s*:')
+_HEAD = 300
+"""Bytes in which the `arg` of a frame stands."""
+_STREAMS = {"books": ("L2", 0), "books-l2-tbt": ("L2", 1), "books50-l2-tbt": ("L2", 2), "trades": ("TRADES", 0)}
+
+
+def recognise(url: str, payload: bytes, exchange: str) -> Sequence[Origin]:
+    """See `venues.recorded.Recognise`. Confirmations of a subscription count as its data: a quiet one is found by them."""
+    if url and not exchange and not _is_okx(url):
+        return ()
+    arg = _ARG.search(payload, 0, _HEAD)
+    if arg is None:
+        return ()
+    channel, symbol = _CHANNEL.search(arg[1]), _SYMBOL.search(arg[1])
+    if channel is None:
+        return ()
+    name = channel[1].decode(errors="replace")
+    instrument = "" if symbol is None else symbol[1].decode(errors="replace")
+    place = exchange_of(instrument)
+    stream, rank = _STREAMS.get(name, ("", 0))
+    if not place or (exchange and place != exchange):
+        stream = ""
+    is_data = _EVENT.search(payload, 0, arg.start()) is None
+    return (Origin(stream, place, instrument, f"{name} {instrument}", rank, is_data),)
+
+
+@cache
+def _is_okx(url: str) -> bool:
+    return re.fullmatch(r"(?:.*\.)?(?:okx|okex)\.com", urlsplit(url).hostname or "") is not None

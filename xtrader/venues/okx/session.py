@@ -1,0 +1,304 @@
+"""OkxSession: one conversation with OKX's public websocket, pure. One rule: the seqId chain is checked on every book message."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from xtrader.errors import ProtocolError, Unresponsive
+from xtrader.model.book import Book
+from xtrader.model.market import BookUpdate, Trade
+from xtrader.model.subscription import Subscription
+from xtrader.venues.base import Activity, Fetch, Link, Output, Send
+from xtrader.venues.channels import SECOND, BookChannel, Channel, Channels, TradesChannel
+from xtrader.venues.okx.wire import Envelope, Frame, Row, TextBook, TextFrame
+
+ARGS_PER_REQUEST = 20
+PING_AFTER = 20 * SECOND
+"""The venue closes connections that are silent for 30 s."""
+PONG_WITHIN = 10 * SECOND
+PENDING_MAX = 256
+"""Requests that are remembered for the sake of error replies; older ones are forgotten."""
+BOOK_CHANNELS = frozenset({"books", "books-l2-tbt", "books50-l2-tbt"})
+"""What speaks the books protocol; the venue lets only one of them be subscribed for an instrument. Only `books` is asked for."""
+SIDES = frozenset({"buy", "sell"})
+SOURCES = frozenset({"", "0", "1"})
+EVENTS = frozenset({"subscribe", "error", "notice", "channel-conn-count-error"})
+QUIET_EVENTS = frozenset({"unsubscribe", "login", "channel-conn-count"})
+BOOKS_PATH = "/api/v5/market/books"
+TRADES_PATH = "/api/v5/market/trades"
+
+_decode = msgspec.json.Decoder(Frame, strict=False).decode
+_decode_envelope = msgspec.json.Decoder(Envelope, strict=False).decode
+_decode_text = msgspec.json.Decoder(TextFrame).decode
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_CONCERNS = re.compile(r"channel:\s*([\w-]+),\s*instId:\s*([\w-]+)")
+
+
+class OkxSession:
+    """See venues/base.py (MarketSession) for what the methods return and raise."""
+
+    def __init__(self, link: Link, cause: str, resume: Mapping[str, int]) -> None:
+        self.counts: Counter[str] = Counter()
+        self.closing = False
+        self._exchange = link.exchange
+        self._channels = Channels(link.subscriptions, cause, resume, self.counts, self._ask)
+        self.activity: Mapping[Subscription, Activity] = self._channels.activity
+        self._books = self._channels.books
+        self._trades = self._channels.trades
+        self._texts: dict[str, TextBook] = {}
+        self._requests = 0
+        self._pending: dict[str, set[Channel]] = {}
+        self._heard = 0
+        self._pinged: int | None = None
+
+    def start(self, now: int) -> list[Output]:
+        self._heard = now
+        out = self._channels.open(now)
+        every = self._channels.all
+        for n in range(0, len(every), ARGS_PER_REQUEST):
+            out.append(self._request("subscribe", every[n : n + ARGS_PER_REQUEST]))
+        for channel in every:
+            channel.asked(now)
+        return out
+
+    def receive(self, payload: bytes | bytearray | memoryview, ts_recv: int) -> Iterable[Output]:
+        self._heard = ts_recv
+        counts = self.counts
+        counts["messages"] += 1
+        try:
+            frame = _decode(payload)
+        except _UNREADABLE as error:
+            return self._odd(payload, error)
+        arg = frame.arg
+        if arg is None or frame.event:
+            return self._event(frame, ts_recv)
+        if arg.channel in BOOK_CHANNELS:
+            book = self._books.get(arg.instId)
+            if book is not None:
+                return self._book_message(book, frame, payload, ts_recv)
+        elif arg.channel == "trades":
+            trades = self._trades.get(arg.instId)
+            if trades is not None:
+                return self._trade_message(trades, frame, ts_recv)
+        counts["ignored"] += 1
+        return ()
+
+    def answer(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> list[Output]:
+        try:
+            frame = _decode(body)
+        except _UNREADABLE:
+            frame = Frame()
+        if status != 200 or frame.code != "0" or not frame.data:
+            self.counts["probe_errors"] += 1
+            return []
+        row = frame.data[0]
+        stream = "L2" if fetch.path == BOOKS_PATH else "TRADES"
+        number = row.seqId if stream == "L2" else _number(row.tradeId)
+        if number is not None:
+            subscription = Subscription(stream, self._exchange, fetch.key.partition("@")[2])
+            self._channels.probed(subscription, number, (row.ts or 0) * 1_000_000, ts_recv)
+        return []
+
+    def idle(self, now: int) -> list[Output]:
+        self._heard = min(self._heard, now)
+        out = self._channels.idle(now)
+        if self._pinged is not None and self._heard > self._pinged:
+            self._pinged = None
+        if self._pinged is None:
+            if now - self._heard >= PING_AFTER:
+                self._pinged = now
+                out.append(Send("ping", urgent=True))
+        elif now - self._pinged >= PONG_WITHIN:
+            raise Unresponsive(self._exchange, f"nothing was received for {(now - self._heard) // SECOND} s, no answer to ping")
+        return out
+
+    def probe(self, subscription: Subscription, now: int) -> list[Fetch]:
+        instrument = ("instId", subscription.instrument)
+        if subscription.stream == "L2":
+            return [Fetch(subscription.key, "probe", BOOKS_PATH, (instrument, ("sz", "1")))]
+        return [Fetch(subscription.key, "probe", TRADES_PATH, (instrument, ("limit", "1")))]
+
+    def book(self, key: str) -> Book | None:
+        return self._channels.book(key)
+
+    def resume(self) -> dict[str, int]:
+        return self._channels.resume()
+
+    def _book_message(
+        self, channel: BookChannel, frame: Frame, payload: bytes | bytearray | memoryview, ts_recv: int
+    ) -> Sequence[Output]:
+        rows = frame.data
+        if not rows:
+            raise self._malformed("a books message without data")
+        if len(rows) > 1:
+            raise self._malformed(f"a books message with {len(rows)} books")
+        row = rows[0]
+        bids, asks, ts, sequence, previous = row.bids, row.asks, row.ts, row.seqId, row.prevSeqId
+        if bids is None or asks is None or ts is None:
+            raise self._malformed("a books message without bids, asks or ts")
+        is_snapshot = frame.action == "snapshot"
+        if is_snapshot:
+            previous = None
+        elif frame.action != "update":
+            raise self._malformed(f"a books message with action {frame.action[:40]!r}")
+        elif (sequence is None) != (previous is None):
+            raise self._malformed("a books message with only one of seqId and prevSeqId")
+        elif sequence == previous and sequence is not None:
+            self.counts["keepalives"] += 1
+        update = BookUpdate(
+            channel.key,
+            is_snapshot,
+            [(level.price, level.size) for level in bids],
+            [(level.price, level.size) for level in asks],
+            sequence,
+            previous,
+            ts * 1_000_000,
+            ts_recv,
+        )
+        if row.checksum or channel.symbol in self._texts:
+            return self._checksummed(channel, update, row.checksum, payload)
+        return channel.take(update)
+
+    def _checksummed(
+        self, channel: BookChannel, update: BookUpdate, checksum: int | None, payload: bytes | bytearray | memoryview
+    ) -> Sequence[Output]:
+        """Verify the checksum where the message would otherwise be taken; one that differs is a break like any other."""
+        if update.is_snapshot:
+            self._texts[channel.symbol] = TextBook()
+        elif channel.book is None or update.prev_sequence != channel.sequence:
+            return channel.take(update)
+        text = self._texts.get(channel.symbol)
+        if text is None:
+            return channel.take(update)
+        try:
+            text.apply(_decode_text(payload).data[0])
+        except (*_UNREADABLE, ValueError) as error:
+            raise self._malformed(f"a books message whose checksum cannot be computed: {error}") from error
+        if checksum:
+            computed = text.checksum()
+            if computed != checksum:
+                self.counts["breaks"] += 1
+                return channel.lose("venue_gap", f"checksum {checksum}, the book has {computed}", update.ts_recv)
+            self.counts["checksums"] += 1
+        return channel.take(update)
+
+    def _trade_message(self, channel: TradesChannel, frame: Frame, ts_recv: int) -> Sequence[Output]:
+        rows = frame.data
+        if rows is None:
+            raise self._malformed("a trades message without data")
+        if len(rows) == 1:
+            return self._trade(channel, rows[0], ts_recv)
+        out: list[Output] = []
+        for row in rows:
+            out.extend(self._trade(channel, row, ts_recv))
+        return out
+
+    def _trade(self, channel: TradesChannel, row: Row, ts_recv: int) -> Sequence[Output]:
+        price, size, ts, text = row.px, row.sz, row.ts, row.tradeId
+        if price is None or size is None or ts is None or not text:
+            raise self._malformed("a trade without px, sz, ts or tradeId")
+        side = row.side
+        if side not in SIDES:
+            side = "unknown"
+            self.counts["unknown_side"] += 1
+        if row.source not in SOURCES:
+            self.counts["unknown_source"] += 1
+        number = _number(text)
+        count = row.count
+        first = number - count + 1 if number is not None and count is not None and count > 0 else None
+        return channel.take(Trade(channel.key, text, side, price, size, ts * 1_000_000, ts_recv, number), first)
+
+    def _event(self, frame: Frame, ts_recv: int) -> list[Output]:
+        event = frame.event
+        if event == "subscribe" and frame.arg is not None:
+            channel = self._find(frame.arg.channel, frame.arg.instId)
+            if channel is None:
+                self.counts["ignored"] += 1
+                return []
+            self._settled(channel)
+            return channel.acked(ts_recv)
+        if event in ("error", "channel-conn-count-error"):
+            return self._error(frame, ts_recv)
+        if event == "notice":
+            self.counts["notices"] += 1
+            self.closing = self.closing or frame.code == "64008"
+        elif event not in QUIET_EVENTS:
+            self.counts["unknown"] += 1
+        return []
+
+    def _error(self, frame: Frame, ts_recv: int) -> list[Output]:
+        """The subscriptions that an error concerns are refused: those it names, else what its request still waits for."""
+        self.counts["errors"] += 1
+        named = _CONCERNS.search(frame.msg)
+        concerned: Iterable[Channel] = ()
+        if frame.id.startswith("u"):
+            return []
+        if frame.arg is not None:
+            concerned = filter(None, [self._find(frame.arg.channel, frame.arg.instId)])
+        elif named is not None:
+            concerned = filter(None, [self._find(*named.groups())])
+        else:
+            concerned = [channel for channel in self._channels.all if channel in self._pending.get(frame.id, ())]
+        out: list[Output] = []
+        for channel in concerned:
+            self._settled(channel)
+            out += channel.reject(f"{frame.code} {frame.msg}".strip(), ts_recv)
+        return out
+
+    def _odd(self, payload: bytes | bytearray | memoryview, error: Exception) -> Sequence[Output]:
+        """A message that is not a Frame: pong, a channel or event that is not ours, or a malformed one of ours."""
+        if bytes(payload[:8]) == b"pong":
+            return ()
+        try:
+            envelope = _decode_envelope(payload)
+        except _UNREADABLE:
+            envelope = None
+        if envelope is not None and envelope.event not in EVENTS:
+            channel = envelope.arg.channel if envelope.arg is not None else ""
+            if channel not in BOOK_CHANNELS and channel != "trades":
+                self.counts["ignored" if channel else "unknown"] += 1
+                return ()
+        raise self._malformed(f"{bytes(payload[:200]).decode(errors='replace')}: {error}") from error
+
+    def _find(self, name: str, symbol: str) -> Channel | None:
+        if name in BOOK_CHANNELS:
+            return self._books.get(symbol)
+        return self._trades.get(symbol) if name == "trades" else None
+
+    def _ask(self, channel: Channel) -> list[Output]:
+        again: list[Output] = [self._request("unsubscribe", [channel])] if channel.held else []
+        self._texts.pop(channel.symbol, None)
+        return [*again, self._request("subscribe", [channel])]
+
+    def _request(self, op: str, channels: Sequence[Channel]) -> Send:
+        self._requests += 1
+        number = f"{op[0]}{self._requests}"
+        if op == "subscribe":
+            self._pending[number] = set(channels)
+            if len(self._pending) > PENDING_MAX:
+                del self._pending[next(iter(self._pending))]
+        args = [{"channel": _name(channel), "instId": channel.symbol} for channel in channels]
+        return Send(msgspec.json.encode({"id": number, "op": op, "args": args}).decode(), weight=len(args))
+
+    def _settled(self, channel: Channel) -> None:
+        """The venue answered for this channel: its requests wait for it no longer."""
+        for number, waiting in list(self._pending.items()):
+            waiting.discard(channel)
+            if not waiting:
+                del self._pending[number]
+
+    def _malformed(self, what: str) -> ProtocolError:
+        return ProtocolError(self._exchange, what)
+
+
+def _name(channel: Channel) -> str:
+    return "books" if channel.subscription.stream == "L2" else "trades"
+
+
+def _number(trade_id: str) -> int | None:
+    """A trade id as a number; None for what is none, which then cannot be checked."""
+    return int(trade_id) if len(trade_id) < 19 and trade_id.isascii() and trade_id.isdecimal() else None
