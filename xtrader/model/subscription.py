@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection
+
 import msgspec
+
+from xtrader.errors import ConfigError
 
 STREAMS = ("L2", "TRADES")
 
@@ -21,3 +26,41 @@ class Subscription(msgspec.Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         return f"{self.stream}:{self.exchange}@{self.instrument}"
+
+
+def parse_subscriptions(text: str, exchanges: Collection[str]) -> tuple[Subscription, ...]:
+    """The subscriptions of a comma-separated list, in its order, each once; `exchanges` are the tokens that exist.
+
+    Case and white space round the parts do not matter; the instrument keeps its spelling for the catalogue to look up.
+    Raises ConfigError with one sentence that names the token, what is wrong with it, and what was perhaps meant.
+    """
+    found: dict[tuple[str, str, str], Subscription] = {}
+    for token in filter(None, (part.strip() for part in text.split(","))):
+        one = _parse(token, exchanges)
+        found.setdefault((one.stream, one.exchange, one.instrument.upper()), one)
+    if not found:
+        example = f"L2:{min(exchanges, default='EXCHANGE')}@BTCUSDT"
+        raise ConfigError(
+            f'no subscriptions: give --subscriptions "STREAM:EXCHANGE@INSTRUMENT,…", such as "{example}", '
+            "or set the variable SUBSCRIPTIONS"
+        )
+    return tuple(found.values())
+
+
+def _parse(token: str, exchanges: Collection[str]) -> Subscription:
+    stream, colon, rest = (part.strip() for part in token.partition(":"))
+    exchange, at, instrument = (part.strip() for part in rest.partition("@"))
+    for what, part in (("stream", colon and stream), ("exchange", colon and exchange), ("instrument", at and instrument)):
+        if not part:
+            raise ConfigError(f"subscription '{token}' has no {what}: it must be STREAM:EXCHANGE@INSTRUMENT")
+    for what, part, known in (("stream", stream, STREAMS), ("exchange", exchange, exchanges)):
+        if part.upper() not in known:
+            raise ConfigError(f"unknown {what} '{part}' in '{token}'; {_near(part.upper(), known)}")
+    if any(character.isspace() or character in ":@" or not character.isprintable() for character in instrument):
+        raise ConfigError(f"instrument '{instrument}' in '{token}' cannot be one name; subscriptions are separated by commas")
+    return Subscription(stream.upper(), exchange.upper(), instrument)
+
+
+def _near(name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(sorted(known))}"

@@ -1,0 +1,356 @@
+"""Settings: what the user wants, from flags, the environment, `.env` and defaults, in that order.
+
+Rule: this is the only file that looks at the process environment; everything else is handed a Settings.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+import socket
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import platformdirs
+
+from xtrader.dotenv import read_dotenv
+from xtrader.durable import make_directory, replace_file
+from xtrader.errors import ConfigError
+from xtrader.quantities import LEVELS, log_level, seconds, size, truth
+
+COLLECTOR = re.compile(r"[a-z0-9-]{1,32}")
+SECRETS = ("DERIBIT_CLIENT_ID", "DERIBIT_CLIENT_SECRET")
+"""Variables that may also be given as NAME_FILE, the path of a file that holds the value."""
+VENUE_VARIABLES = (*SECRETS, "DERIBIT_USE_TESTNET", "XTRADER_BINANCE_FUTURES_TRADES")
+ENDPOINT = re.compile(r"XTRADER_(?P<exchange>[A-Z0-9_]+)_(?:WS|REST)_URL")
+FLAGS = {
+    "subscriptions": "SUBSCRIPTIONS",
+    "sink": "XTRADER_SINK",
+    "output_directory": "XTRADER_OUTPUT_DIRECTORY",
+    "verbose": "XTRADER_VERBOSE",
+    "shutdown_after": "XTRADER_SHUTDOWN_AFTER",
+    "raw_directory": "XTRADER_RAW_DIRECTORY",
+}
+VARIABLES = (
+    "XTRADER_JOURNAL_DIRECTORY",
+    "XTRADER_CACHE_DIRECTORY",
+    "XTRADER_COLLECTOR_ID",
+    "XTRADER_FSYNC_INTERVAL",
+    "XTRADER_ROTATE_SECONDS",
+    "XTRADER_ROTATE_BYTES",
+    "XTRADER_MIN_FREE_BYTES",
+    "XTRADER_JOURNAL_MAX_BYTES",
+    "XTRADER_LOG",
+)
+UNEXPANDED = ("${SUBSCRIPTIONS}", "$(SUBSCRIPTIONS)", "$SUBSCRIPTIONS")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one run was asked to do. Directories are absolute, intervals seconds, sizes bytes.
+
+    `venue_options` are the venues' own variables by name and may hold secrets, so they never show in a repr. `collector` is
+    None where the user gave none (see `collector_id`). `warnings` are sentences to log once logging is set up.
+    """
+
+    subscriptions: str
+    sink: str
+    output_directory: Path
+    verbose: bool
+    shutdown_after: float | None
+    raw_directory: Path | None
+    journal_directory: Path
+    cache_directory: Path
+    collector: str | None
+    fsync_interval: float
+    rotate_seconds: int
+    rotate_bytes: int
+    min_free_bytes: int
+    journal_max_bytes: int
+    log_level: str
+    venue_options: Mapping[str, str] = field(repr=False)
+    warnings: tuple[str, ...]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values that must never reach a log or a file."""
+        return tuple(value for name, value in self.venue_options.items() if "SECRET" in name)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A text and where it came from, as errors name it."""
+
+    text: str
+    origin: str
+
+
+class Sources:
+    """Where values come from, strongest first. An empty variable means the default, and hides weaker sources."""
+
+    def __init__(self, flags: Mapping[str, object], environ: Mapping[str, str], dotenv: Mapping[str, str]) -> None:
+        self.flags = {
+            FLAGS[name]: Value(str(given), "--" + name.replace("_", "-"))
+            for name, given in flags.items()
+            if given is not None and given is not False
+        }
+        self.layers = ((environ, ""), (dotenv, " in .env"))
+
+    def find(self, *names: str) -> Value | None:
+        """The strongest value of a setting; of several names in one source the first counts."""
+        for name in names:
+            if name in self.flags:
+                return self.flags[name]
+        return self.variable(*names)
+
+    def variable(self, *names: str) -> Value | None:
+        """The same without flags."""
+        for layer, place in self.layers:
+            for name in names:
+                if name in layer:
+                    return Value(layer[name], name + place) if layer[name] else None
+        return None
+
+    def secret(self, name: str) -> Value | None:
+        """A value given directly or as the path of a file; both in one source contradict each other."""
+        for layer, place in self.layers:
+            if layer.get(name) and layer.get(f"{name}_FILE"):
+                raise ConfigError(f"{name} and {name}_FILE are both set{place}; keep one of them")
+            if layer.get(f"{name}_FILE"):
+                return Value(_secret_file(layer[f"{name}_FILE"], f"{name}_FILE{place}"), f"{name}_FILE{place}")
+            if name in layer:
+                return Value(layer[name], name + place) if layer[name] else None
+        return None
+
+    def names(self) -> set[str]:
+        """Every variable that is set."""
+        return {name for layer, _ in self.layers for name in layer}
+
+
+def load(
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    dotenv_path: Path | None,
+    exchanges: Collection[str] = (),
+) -> Settings:
+    """Settings from flags (None: not given), variables and the `.env` file at `dotenv_path` (None: do not look).
+
+    With `exchanges` the exchange tokens inside variable names are checked too. Raises ConfigError with one sentence.
+    """
+    sources = Sources(flags, environ, read_dotenv(dotenv_path) if dotenv_path is not None else {})
+    warnings = _unknown_variables(sources.names(), exchanges)
+    subscriptions = _subscriptions(sources, warnings)
+    output = _directory(sources, "XTRADER_OUTPUT_DIRECTORY") or Path("data").absolute()
+    return Settings(
+        subscriptions=subscriptions,
+        sink=_sink(sources.find("XTRADER_SINK")),
+        output_directory=output,
+        verbose=_verbose(sources.find("XTRADER_VERBOSE")),
+        shutdown_after=_shutdown_after(sources.find("XTRADER_SHUTDOWN_AFTER")),
+        raw_directory=_directory(sources, "XTRADER_RAW_DIRECTORY"),
+        journal_directory=_directory(sources, "XTRADER_JOURNAL_DIRECTORY") or output / ".journal",
+        cache_directory=_directory(sources, "XTRADER_CACHE_DIRECTORY") or Path(platformdirs.user_cache_dir("xtrader")),
+        collector=_collector(sources.find("XTRADER_COLLECTOR_ID")),
+        fsync_interval=_fsync_interval(sources.find("XTRADER_FSYNC_INTERVAL")),
+        rotate_seconds=_rotate_seconds(sources.find("XTRADER_ROTATE_SECONDS")),
+        rotate_bytes=_bytes(sources.find("XTRADER_ROTATE_BYTES"), default=2**30, least=2**16),
+        min_free_bytes=_bytes(sources.find("XTRADER_MIN_FREE_BYTES"), default=2**29, least=0),
+        journal_max_bytes=_bytes(sources.find("XTRADER_JOURNAL_MAX_BYTES"), default=2**34, least=2**20),
+        log_level=_log_level(sources.variable("XTRADER_LOG", "RUST_LOG"), warnings),
+        venue_options=_venue_options(sources),
+        warnings=tuple(warnings),
+    )
+
+
+def load_process(flags: Mapping[str, object], exchanges: Collection[str]) -> Settings:
+    """Settings of this process: its environment, and `.env` in the working directory."""
+    return load(flags, os.environ, Path(".env"), exchanges)
+
+
+def bypass_proxies(host: str) -> None:
+    """Let this process and its children reach `host` directly, whatever proxies the environment names."""
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), host)))
+
+
+def check_directories(settings: Settings) -> None:
+    """Make the directories that a recording writes to; raise ConfigError where that, or a first file, is impossible."""
+    wanted = {
+        "output directory": settings.output_directory,
+        "journal directory": settings.journal_directory,
+        "raw directory": settings.raw_directory,
+    }
+    for what, path in wanted.items():
+        if path is not None:
+            check_writable(what, path)
+
+
+def check_writable(what: str, path: Path) -> None:
+    """Make a directory and try a file in it; raises ConfigError, which calls the directory `what`."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ConfigError(f"cannot write to the {what} '{path}': {error.strerror or error}") from None
+
+
+def collector_id(settings: Settings) -> str:
+    """The name under which this collector publishes files; kept beside the journal, because file names are made of both.
+
+    The first run takes the user's id, or makes one of host name and output directory. Later runs read it, so a container
+    that gets another host name goes on under its first name. Raises ConfigError if the user asks for another id than the
+    journal has, OSError if it cannot be kept.
+    """
+    kept = settings.journal_directory / "collector"
+    if kept.exists():
+        found = kept.read_text(encoding="utf-8").strip()
+        if settings.collector is not None and settings.collector != found:
+            raise ConfigError(
+                f"the journal '{settings.journal_directory}' belongs to collector '{found}', not to '{settings.collector}'; "
+                "keep that id or use another journal directory"
+            )
+        return found
+    chosen = settings.collector or _derived_collector(settings.output_directory)
+    make_directory(kept.parent)
+    replace_file(kept, f"{chosen}\n".encode())
+    return chosen
+
+
+def _derived_collector(output_directory: Path) -> str:
+    host = socket.gethostname()
+    digest = hashlib.sha256(f"{host}\n{output_directory.resolve()}".encode()).hexdigest()[:8]
+    slug = re.sub(r"[^a-z0-9]+", "-", host.lower()).strip("-")[:20].rstrip("-") or "host"
+    return f"{slug}-{digest}"
+
+
+def _subscriptions(sources: Sources, warnings: list[str]) -> str:
+    given = sources.find("SUBSCRIPTIONS")
+    if given is None:
+        return ""
+    if given.text.strip() not in UNEXPANDED:
+        return given.text
+    variable = sources.variable("SUBSCRIPTIONS")
+    if variable is not None and variable.text.strip() not in UNEXPANDED:
+        warnings.append(f"{given.origin} is the literal text {given.text.strip()}; the variable SUBSCRIPTIONS is used instead")
+        return variable.text
+    raise ConfigError(
+        f"{given.origin} is the literal text '{given.text.strip()}': the platform did not expand it; "
+        "set the variable SUBSCRIPTIONS and leave the flag away"
+    )
+
+
+def _sink(given: Value | None) -> str:
+    name = given.text.strip().lower() if given else "parquet"
+    if name == "questdb":
+        raise ConfigError("the questdb sink is not in this version; use --sink parquet")
+    if given and name != "parquet":
+        raise ConfigError(f"{given.origin} '{given.text}' is not a sink; use --sink parquet")
+    return name
+
+
+def _verbose(given: Value | None) -> bool:
+    if given is None:
+        return False
+    value = truth(given.text)
+    if value is None:
+        raise ConfigError(f"{given.origin} '{given.text}' is neither true nor false")
+    return value
+
+
+def _shutdown_after(given: Value | None) -> float | None:
+    if given is None:
+        return None
+    value = seconds(given.text)
+    if value is None or value <= 0:
+        raise ConfigError(f"{given.origin} '{given.text}' is not a number of seconds above 0")
+    return value
+
+
+def _fsync_interval(given: Value | None) -> float:
+    if given is None:
+        return 0.1
+    value = seconds(given.text)
+    if value is None or not 0.001 <= value <= 60:
+        raise ConfigError(f"{given.origin} '{given.text}' is not an interval from 1ms to 60s, such as 100ms")
+    return value
+
+
+def _rotate_seconds(given: Value | None) -> int:
+    if given is None:
+        return 900
+    value = seconds(given.text)
+    if not value or value != int(value) or 86_400 % value:
+        raise ConfigError(f"{given.origin} '{given.text}' is not a whole number of seconds that divides a day, such as 900")
+    return int(value)
+
+
+def _bytes(given: Value | None, *, default: int, least: int) -> int:
+    if given is None:
+        return default
+    value = size(given.text)
+    if value is None or value < least:
+        raise ConfigError(f"{given.origin} '{given.text}' is not a size of at least {least} bytes, such as 512MiB")
+    return value
+
+
+def _collector(given: Value | None) -> str | None:
+    if given and not COLLECTOR.fullmatch(given.text):
+        raise ConfigError(f"{given.origin} '{given.text}' is not 1 to 32 of the characters a-z, 0-9 and -")
+    return given.text if given else None
+
+
+def _log_level(given: Value | None, warnings: list[str]) -> str:
+    if given is None:
+        return "info"
+    level = log_level(given.text)
+    if level is not None:
+        return level
+    sentence = f"{given.origin} '{given.text}' is not one of {', '.join(LEVELS)}"
+    if given.origin.startswith("RUST_LOG"):
+        warnings.append(f"{sentence}; info is used")
+        return "info"
+    raise ConfigError(sentence)
+
+
+def _directory(sources: Sources, name: str) -> Path | None:
+    given = sources.find(name)
+    if given is None:
+        return None
+    if not given.text or "\0" in given.text:
+        raise ConfigError(f"{given.origin} {given.text!r} is not a directory name")
+    return Path(os.path.expanduser(given.text)).absolute()
+
+
+def _venue_options(sources: Sources) -> dict[str, str]:
+    names = {name for name in sources.names() if ENDPOINT.fullmatch(name)} | set(VENUE_VARIABLES)
+    found = {name: sources.secret(name) if name in SECRETS else sources.variable(name) for name in sorted(names)}
+    return {name: value.text for name, value in found.items() if value is not None}
+
+
+def _secret_file(path: str, origin: str) -> str:
+    try:
+        value = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        raise ConfigError(f"{origin}: cannot read '{path}': {reason}") from None
+    if not value:
+        raise ConfigError(f"{origin}: '{path}' is empty")
+    return value
+
+
+def _unknown_variables(names: Collection[str], exchanges: Collection[str]) -> list[str]:
+    endpoints = [f"XTRADER_{exchange}_{kind}_URL" for exchange in exchanges for kind in ("WS", "REST")]
+    known: Sequence[str] = (*FLAGS.values(), *VARIABLES, *VENUE_VARIABLES, *endpoints)
+    warnings = []
+    for name in sorted(names):
+        if not name.startswith("XTRADER_") or name in known or (not exchanges and ENDPOINT.fullmatch(name)):
+            continue
+        near = difflib.get_close_matches(name, known, n=2, cutoff=0.8)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        warnings.append(f"the variable {name} is unknown and ignored{hint}")
+    return warnings

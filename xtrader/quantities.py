@@ -1,0 +1,50 @@
+"""Readers of the small texts that settings are made of: durations, sizes, truth values and log levels.
+
+Rule: None for what is no such thing; the caller knows what to say about it.
+"""
+
+from __future__ import annotations
+
+import re
+
+LEVELS = ("error", "warn", "info", "debug", "trace")
+DURATION = re.compile(r"(\d+\.?\d*|\.\d+)\s*(ms|s|m|h|)", re.IGNORECASE)
+DURATION_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+SIZE = re.compile(r"(\d+\.?\d*|\.\d+)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+TRUTHS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+def seconds(text: str) -> float | None:
+    """Seconds of `0.1`, `0.1s`, `100ms`, `15m` or `1h`."""
+    match = DURATION.fullmatch(text.strip())
+    return float(match[1]) * DURATION_UNITS[match[2].lower()] if match else None
+
+
+def size(text: str) -> int | None:
+    """Bytes of `1048576`, `512MiB` (powers of 1024; the B may be left away) or `1GB` (powers of 1000)."""
+    match = SIZE.fullmatch(text.strip())
+    if not match or (match[3] and not match[2]):
+        return None
+    base = 1024 if match[3] else 1000
+    return int(float(match[1]) * base ** " kmgt".index(match[2].lower() or " "))
+
+
+def truth(text: str) -> bool | None:
+    """True or false from the usual words."""
+    return TRUTHS.get(text.strip().lower())
+
+
+def log_level(text: str) -> str | None:
+    """One of LEVELS from a level's name or from directives such as `xtrader=debug,info`; a directive for xtrader wins."""
+    general: str | None = None
+    own: str | None = None
+    for directive in text.split(","):
+        target, has_target, name = directive.strip().lower().rpartition("=")
+        level = {"warning": "warn", "off": "error"}.get(name, name)
+        if level not in LEVELS:
+            return None
+        if not has_target:
+            general = level
+        elif re.split(r"::|\.", target)[0] == "xtrader":
+            own = level
+    return own or general or "info"
