@@ -33,6 +33,7 @@ class Raw(Protocol):
     def received(self, payload: bytes | bytearray | memoryview, ts_recv: int) -> None: ...
     def sent(self, payload: str, ts: int) -> None: ...
     def answered(self, url: str, status: int, body: bytes, headers: Mapping[str, str], ts: int) -> None: ...
+    def tick(self, now: int) -> None: ...
     def close(self) -> None: ...
 
 
@@ -95,9 +96,9 @@ class Conversation:
             return
         self.last_frame = ts_recv
         self.received += 1
-        if self._raw is not None:
-            self._raw.received(payload, ts_recv)
         try:
+            if self._raw is not None:
+                self._raw.received(payload, ts_recv)
             for output in self.session.receive(payload, ts_recv):
                 if type(output) is BookUpdate or type(output) is Trade:
                     self.emit(output)
@@ -142,17 +143,18 @@ class Conversation:
             await self._to_send.wait()
 
     async def _fetch(self, fetch: Fetch) -> None:
-        status, body = await self._rest.get_until_answered(self.market, fetch)
+        answer = await self._rest.get_until_answered(self.market, fetch)
         now = self._clock.now()
         if self._raw is not None:
-            query = "&".join(f"{name}={value}" for name, value in fetch.params)
-            self._raw.answered(f"{self.market.rest_url}{fetch.path}?{query}", status, body, {}, now)
-        self._take(self.session.answer(fetch, status, body, now))
+            self._raw.answered(answer.url, answer.status, answer.body, answer.headers, now)
+        self._take(self.session.answer(fetch, answer.status, answer.body, now))
 
     async def _tick(self, watch: Watch) -> None:
         while True:
             await asyncio.sleep(1.0)
             now = self._clock.now()
+            if self._raw is not None:
+                self._raw.tick(now)
             try:
                 self._take(self.session.idle(now))
             except ProtocolError as error:

@@ -1,7 +1,7 @@
 """Handover: two connections carry the same subscriptions for a moment; every record is kept once, and nothing falls between.
 
-A book changes hands where the new connection's messages follow on the old one's, else at its snapshot. Trades go by their numbers:
-the new connection's are held until the old one has recorded beyond the first of them.
+A book changes hands where the new connection's messages reach beyond the old one's last, trades by their numbers: the new
+connection's are held until the old one has recorded beyond the first of them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class Handover:
         self._clock = clock
         self._held: list[Trade | BookUpdate | Coverage] = []
         self._first_trade: dict[str, int] = {}
+        self._books: dict[str, int] = {}
+        self._trades: dict[str, int] = {}
 
     def hold(self, record: Trade | BookUpdate | Coverage) -> None:
         """Keep a record of the new connection for later."""
@@ -52,40 +54,38 @@ class Handover:
         return False
 
     def release(self) -> list[Trade | BookUpdate | Coverage]:
-        """What the old connection has not recorded, in order."""
-        begins = {key: self._begin(key) for key in {held.instrument for held in self._held if type(held) is BookUpdate}}
-        recorded = self._old.session.resume()
-        kept: list[Trade | BookUpdate | Coverage] = []
-        for i, record in enumerate(self._held):
-            match record:
-                case BookUpdate():
-                    if i >= begins[record.instrument]:
-                        kept.append(record)
-                case Trade():
-                    last = recorded.get(record.instrument)
-                    if record.sequence is None or last is None or record.sequence > last:
-                        kept.append(record)
-                case Coverage(state="gap"):
-                    kept.append(record)
-        return kept
+        """Take over now: what was held and the old connection has not recorded, in order. `wanted` judges what comes after."""
+        self._books = {
+            key: book.sequence
+            for key in {held.instrument for held in self._held if type(held) is BookUpdate}
+            if (book := self._old.session.book(key)) is not None and book.sequence is not None
+        }
+        self._trades = dict(self._old.session.resume())
+        held, self._held = self._held, []
+        # That the new connection came into sync says nothing new: the subscription has been live all along.
+        told = (record for record in held if type(record) is not Coverage or record.state == "gap")
+        return [record for record in told if self.wanted(record)]
 
-    def _begin(self, key: str) -> int:
-        """Index of the first held message of a book that is to be recorded.
+    def wanted(self, record: Trade | BookUpdate | Coverage) -> bool:
+        """False for what the old connection has recorded already.
 
-        That is the one which follows the old connection's last message. Where the two connections cut the same changes into
-        different messages there is none: then the book begins again with the new connection's snapshot.
+        Of a book, the first message to be recorded is the one that follows the old connection's last; where the two cut the
+        same changes into different messages, the one whose range reaches beyond it: sizes are absolute, so nothing is applied
+        twice.
         """
-        book = self._old.session.book(key)
-        begin = len(self._held)
-        for i, record in enumerate(self._held):
-            if type(record) is BookUpdate and record.instrument == key:
-                if book is not None and record.prev_sequence is not None and record.prev_sequence == book.sequence:
-                    return i
-                if book is not None and record.sequence is not None and record.sequence == book.sequence:
-                    return i + 1
-                if record.is_snapshot:
-                    begin = i
-        return begin
+        if isinstance(record, Coverage) or record.sequence is None:
+            return True
+        reached = self._books if isinstance(record, BookUpdate) else self._trades
+        if record.instrument in reached:
+            if record.sequence <= reached[record.instrument]:
+                return False
+            del reached[record.instrument]
+        return True
+
+    @property
+    def is_over(self) -> bool:
+        """Every instrument of the new connection is beyond what the old one recorded."""
+        return not self._books and not self._trades
 
     def _delivers(self, fresh: Conversation) -> bool:
         now = self._clock.now()

@@ -161,7 +161,14 @@ class Keeper:
         old.emit = _drop
         for record in handover.release():
             self.record(record)
-        fresh.emit = self.record
+
+        def take_wanted(record: Trade | BookUpdate | Coverage) -> None:
+            if handover.wanted(record):
+                self.record(record)
+                if handover.is_over:
+                    fresh.emit = self.record
+
+        fresh.emit = take_wanted
         self._resume.update(old.session.resume())
         old_task.cancel()
         await asyncio.gather(old_task, return_exceptions=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from types import TracebackType
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -27,6 +29,15 @@ MAX_BODY = 64 * 1024 * 1024
 
 class RestFailed(VenueError):
     """No usable answer: the network, a server error, or a request to stay away."""
+
+
+class Answer(NamedTuple):
+    """What a venue answered. `url` has the chosen depth in it."""
+
+    status: int
+    body: bytes
+    url: str
+    headers: Mapping[str, str]
 
 
 class Rest:
@@ -58,7 +69,12 @@ class Rest:
         return self._budgets[address]
 
     async def get(self, market: Market, fetch: Fetch) -> tuple[int, bytes]:
-        """(status, body) of one request, once the budget allows it. A snapshot's depth is chosen here.
+        """(status, body) of one request, see `ask`."""
+        answer = await self.ask(market, fetch)
+        return answer.status, answer.body
+
+    async def ask(self, market: Market, fetch: Fetch) -> Answer:
+        """One request, once the budget allows it. A snapshot's depth is chosen here.
 
         Raises RestFailed for what may pass: no connection, a time-out, 429, 418, 5xx.
         """
@@ -75,8 +91,8 @@ class Rest:
         finally:
             budget.waiting -= 1
 
-    async def get_until_answered(self, market: Market, fetch: Fetch) -> tuple[int, bytes]:
-        """Like `get`, tried again for ever with growing, jittered pauses."""
+    async def get_until_answered(self, market: Market, fetch: Fetch) -> Answer:
+        """Like `ask`, tried again for ever with growing, jittered pauses."""
 
         def tell(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
@@ -89,7 +105,7 @@ class Rest:
             reraise=True,
         ):
             with attempt:
-                return await self.get(market, fetch)
+                return await self.ask(market, fetch)
         raise AssertionError("retries end only with an answer")
 
     def _weigh(self, budget: Budget, fetch: Fetch) -> tuple[list[tuple[str, str]], int]:
@@ -98,7 +114,7 @@ class Rest:
         limit, weight = budget.choose(fetch.depths)
         return [*fetch.params, (fetch.depth_param, str(limit))], weight
 
-    async def _request(self, market: Market, path: str, params: list[tuple[str, str]], budget: Budget) -> tuple[int, bytes]:
+    async def _request(self, market: Market, path: str, params: list[tuple[str, str]], budget: Budget) -> Answer:
         assert self._http is not None
         self.calls += 1
         try:
@@ -119,7 +135,7 @@ class Rest:
             raise RestFailed(market.exchange, f"GET {path}: HTTP {status}, told to stay away for {seconds:.0f} s")
         if status >= 500:
             raise RestFailed(market.exchange, f"GET {path}: HTTP {status}")
-        return status, body
+        return Answer(status, body, str(response.url), dict(headers))
 
 
 def _retry_after(text: str, default: float) -> float:

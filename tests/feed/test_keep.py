@@ -1,0 +1,165 @@
+"""A link is kept for ever: what its loss, a planned replacement and a venue that hangs up politely do to the records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from xtrader.clock import SystemClock
+from xtrader.emulator.server import Emulator
+from xtrader.feed.feed import Feed
+from xtrader.feed.keep import LONGEST_WAIT, backoff
+from xtrader.feed.rest import Rest
+from xtrader.model.book import Book
+from xtrader.model.market import BookUpdate, Coverage, Record, Trade
+from xtrader.model.subscription import Subscription
+from xtrader.venues import market
+from xtrader.venues.base import Link, Market
+
+PAIRS = [("BINANCE_FUTURES", "BTCUSDT"), ("BINANCE_SPOT", "BTCUSDT"), ("OKX_SWAP", "BTC-USDT-SWAP"), ("DERIBIT", "BTC-PERPETUAL")]
+
+
+class ShortLived:
+    """A market whose connections are to be replaced after a few seconds."""
+
+    def __init__(self, market: Market, seconds: float) -> None:
+        self._market = market
+        self._seconds = seconds
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._market, name)
+
+    def links(self, subscriptions: Sequence[Subscription]) -> list[Link]:
+        return [msgspec.structs.replace(link, lifetime=self._seconds) for link in self._market.links(subscriptions)]
+
+
+@asynccontextmanager
+async def feeding(markets: Mapping[str, Any], subscriptions: Sequence[Subscription]) -> AsyncIterator[tuple[Feed, list[Record]]]:
+    records: list[Record] = []
+    clock = SystemClock()
+    async with Rest(clock) as rest:
+        feed = Feed(markets, subscriptions, rest=rest, clock=clock, put=records.append)
+        task = asyncio.create_task(feed.run())
+        try:
+            yield feed, records
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], object], within: float = 20) -> None:
+    async with asyncio.timeout(within):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+def of(exchange: str, symbol: str) -> list[Subscription]:
+    return [Subscription("L2", exchange, symbol), Subscription("TRADES", exchange, symbol)]
+
+
+def check_against_truth(emulator: Emulator, records: Sequence[Record], exchange: str, symbol: str) -> None:
+    """Trades once each and unbroken; every book state that was passed through is a true one, and the chain holds."""
+    assert emulator.truth is not None
+    trades = [r.trade_id for r in records if isinstance(r, Trade)]
+    true = [t.id for t in emulator.truth.trades(exchange, symbol)]
+    assert trades == true[true.index(trades[0]) :][: len(trades)]
+    states = {}
+    bids: dict[float, float] = {}
+    asks: dict[float, float] = {}
+    for event in emulator.truth.books(exchange, symbol):
+        for side, levels in ((bids, event.bids), (asks, event.asks)):
+            side.update((float(price), float(size)) for price, size in levels)
+            for price in [price for price, size in side.items() if not size]:
+                del side[price]
+        states[event.sequence] = (dict(bids), dict(asks))
+    book = Book()
+    updates = [r for r in records if isinstance(r, BookUpdate)]
+    for update in updates:
+        book.apply(update)
+        if update.sequence in states:
+            assert (book.bids.sizes, book.asks.sizes) == states[update.sequence]
+    deltas = [update for update in updates if not update.is_snapshot]
+    assert all(after.prev_sequence == before.sequence for before, after in pairwise(deltas))
+
+
+@pytest.mark.parametrize(("exchange", "symbol"), PAIRS)
+def test_a_planned_replacement_leaves_no_gap_and_no_repetition(exchange: str, symbol: str) -> None:
+    async def main() -> None:
+        async with Emulator([exchange], instruments=1, rate=300, keep_truth=True) as emulator:
+            short = ShortLived(market(exchange, emulator.variables), 2.0)
+            async with feeding({exchange: short}, of(exchange, symbol)) as (feed, records):
+                await until(feed.ready)
+                first = [keeper.current for keeper in feed.keepers]
+                await until(lambda: all(keeper.current not in first for keeper in feed.keepers))
+                second = [keeper.current for keeper in feed.keepers]
+                await until(lambda: all(keeper.current not in second for keeper in feed.keepers))
+                await asyncio.sleep(0.5)
+                assert all(keeper.reconnects == 0 for keeper in feed.keepers)
+            check_against_truth(emulator, records, exchange, symbol)
+            states = Counter((r.stream, r.state) for r in records if isinstance(r, Coverage) and r.ts_to is None)
+            assert states == {(stream, state): 1 for stream in ("L2", "TRADES") for state in ("syncing", "live")}
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("exchange", "symbol"), PAIRS)
+def test_a_lost_connection_is_a_gap_from_its_last_frame_until_the_next_connection_and_then_in_sync_again(
+    exchange: str, symbol: str
+) -> None:
+    async def main() -> None:
+        async with Emulator([exchange], instruments=1, rate=300, keep_truth=True) as emulator:
+            made = market(exchange, emulator.variables)
+            async with feeding({exchange: made}, of(exchange, symbol)) as (feed, records):
+                await until(feed.ready)
+                await asyncio.sleep(1)
+                for client in list(emulator.venues[exchange].clients):
+                    client.socket.transport.abort()
+                await until(lambda: any(k.reconnects for k in feed.keepers) and not feed.ready())
+                await until(feed.ready)
+                await asyncio.sleep(1)
+            for stream in ("L2", "TRADES"):
+                rows = [r for r in records if isinstance(r, Coverage) and r.stream == stream and r.ts_to is not None]
+                told = [(r.state, r.cause) for r in rows]
+                assert told[:4] == [("syncing", "start"), ("live", "start"), ("gap", "disconnect"), ("syncing", "disconnect")]
+                assert all(before.ts_to <= after.ts_from for before, after in pairwise(rows[:4]))  # type: ignore[operator]
+            assert emulator.truth is not None
+            trades = [r.trade_id for r in records if isinstance(r, Trade)]
+            assert len(trades) == len(set(trades))
+            true = [t.id for t in emulator.truth.trades(exchange, symbol)]
+            lost = [true[i] for i in range(true.index(trades[0]), true.index(trades[-1])) if true[i] not in set(trades)]
+            holes = [r for r in records if isinstance(r, Coverage) and "missing ids" in r.detail and r.ts_to is not None]
+            assert sum(int(r.detail.rsplit("(", 1)[1].rstrip(")")) for r in holes) >= len(lost)
+
+    asyncio.run(main())
+
+
+def test_a_venue_that_hangs_up_politely_again_and_again_is_not_called_in_a_hot_loop() -> None:
+    calls = 0
+
+    async def goodbye(connection: ServerConnection) -> None:
+        nonlocal calls
+        calls += 1
+        await connection.close(1000, "bye")
+
+    async def main() -> None:
+        async with serve(goodbye, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            made = market("OKX_SWAP", {"XTRADER_OKX_SWAP_WS_URL": url, "XTRADER_OKX_SWAP_REST_URL": "http://127.0.0.1:1"})
+            async with feeding({"OKX_SWAP": made}, of("OKX_SWAP", "BTC-USDT-SWAP")):
+                await asyncio.sleep(5)
+
+    asyncio.run(main())
+    assert 2 <= calls <= 8
+
+
+def test_pauses_grow_to_their_cap_and_are_never_nothing() -> None:
+    assert all(0.25 <= backoff(1) <= 0.5 for _ in range(100))
+    assert all(LONGEST_WAIT / 2 <= backoff(attempt) <= LONGEST_WAIT for attempt in range(8, 2000, 50))

@@ -1,0 +1,207 @@
+"""Catalogue: what the venues list, and which instrument a user means by a symbol or an alias.
+
+Rule: a venue that cannot be asked never stops a restart; an older answer on disk, then a rule, stands in, with a warning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+import structlog
+
+from xtrader.clock import SECOND, Clock
+from xtrader.durable import replace_file
+from xtrader.errors import ConfigError, ProtocolError, VenueError, XTraderError, retryable
+from xtrader.model.instrument import Instrument
+from xtrader.model.subscription import Subscription
+from xtrader.venues.base import Fetch, Market
+
+log = structlog.get_logger("xtrader.catalogue")
+
+TIMEOUT = 10.0
+"""Seconds that a venue has for its whole catalogue."""
+BELIEVED = 7 * 86_400 * SECOND
+"""A cached catalogue that is younger may say that an instrument does not exist."""
+TRADING = ("", "trading", "live", "open")
+"""Status words of instruments that trade; the empty one is a rule-made instrument's."""
+
+Body: TypeAlias = Callable[[Market, Fetch], Awaitable[bytes]]
+T = TypeVar("T")
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """A venue's catalogue as it is cached: when it was given (int nanoseconds UTC), and its rows."""
+
+    ts: int
+    instruments: list[Instrument]
+
+
+class Resolved(NamedTuple):
+    """Subscriptions with the venues' own symbols, each once, and the instruments by key."""
+
+    subscriptions: tuple[Subscription, ...]
+    instruments: dict[str, Instrument]
+
+
+def body_of(get: Callable[[Market, Fetch], Awaitable[tuple[int, bytes]]]) -> Body:
+    """The function that a Catalogue needs, from one that returns (status, body). What is not 200 raises VenueError."""
+
+    async def fetch(market: Market, request: Fetch) -> bytes:
+        status, body = await get(market, request)
+        if status != 200:
+            raise VenueError(market.exchange, f"GET {request.path}: HTTP {status}")
+        return body
+
+    return fetch
+
+
+class Catalogue:
+    """Looks instruments up: asks the venue through `fetch`, keeps the answer in `cache_directory`."""
+
+    def __init__(self, cache_directory: Path, fetch: Body, clock: Clock) -> None:
+        self._directory = cache_directory
+        self._fetch = fetch
+        self._clock = clock
+
+    async def look_up(self, markets: Mapping[str, Market], subscriptions: Sequence[Subscription]) -> Resolved:
+        """All venues at once. Raises ConfigError for an instrument that a venue does not list."""
+        wanted: dict[str, list[Subscription]] = {}
+        for subscription in subscriptions:
+            wanted.setdefault(subscription.exchange, []).append(subscription)
+        answers = await _all(
+            self.resolve(markets[exchange], [one.instrument for one in of], {one.instrument: str(one) for one in of})
+            for exchange, of in wanted.items()
+        )
+        found = dict(zip(wanted, answers, strict=True))
+        named = [Subscription(one.stream, one.exchange, found[one.exchange][one.instrument].symbol) for one in subscriptions]
+        instruments = {row.key: row for rows in answers for row in rows.values()}
+        return Resolved(tuple(dict.fromkeys(named)), instruments)
+
+    async def resolve(
+        self, market: Market, wanted: Sequence[str], tokens: Mapping[str, str] | None = None
+    ) -> dict[str, Instrument]:
+        """Text as the user typed it -> instrument. `tokens` names, for errors, the whole subscription a text came from.
+
+        Raises ConfigError where a catalogue that can be believed lists no such instrument, or several.
+        """
+        requests = market.catalogue(wanted)
+        path = self._path(market, requests)
+        listing, reason = await self._ask(market, requests)
+        if listing is not None:
+            self._keep(path, listing)
+        else:
+            listing = self._cached(market, path, reason)
+        tokens = tokens or {}
+        found = {text: self._find(market, listing, text, tokens.get(text, text), reason) for text in wanted}
+        for instrument in found.values():
+            if instrument.status.lower() not in TRADING:
+                log.warning("instrument_not_trading", instrument=instrument.key, status=instrument.status)
+        return found
+
+    async def _ask(self, market: Market, requests: Sequence[Fetch]) -> tuple[Listing | None, str]:
+        now = self._clock.now()
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                bodies = await _all(self._fetch(market, request) for request in requests)
+            rows = market.instruments(bodies, now)
+            if not rows:
+                raise ProtocolError(market.exchange, "the catalogue is empty")
+        except Exception as error:
+            if isinstance(error, XTraderError) and not retryable(error):
+                raise
+            return None, str(error) or type(error).__name__
+        return Listing(now, rows), ""
+
+    def _path(self, market: Market, requests: Sequence[Fetch]) -> Path:
+        """One file for each address and set of requests, so that a part of a catalogue is never taken for the whole."""
+        asked = [market.rest_url, *(f"{request.path}?{sorted(request.params)}" for request in requests)]
+        digest = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:12]
+        return self._directory / f"{market.exchange}-{market.environment}-{digest}.json"
+
+    def _keep(self, path: Path, listing: Listing) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, msgspec.json.encode(listing))
+        except OSError as error:
+            log.warning("catalogue_not_cached", path=str(path), error=str(error))
+
+    def _cached(self, market: Market, path: Path, reason: str) -> Listing | None:
+        try:
+            listing = msgspec.json.decode(path.read_bytes(), type=Listing)
+        except FileNotFoundError:
+            log.warning("catalogue_missing", exchange=market.exchange, reason=reason, used="rules")
+            return None
+        except (OSError, msgspec.DecodeError) as error:
+            log.warning("catalogue_cache_unusable", exchange=market.exchange, path=str(path), error=str(error))
+            return None
+        log.warning("catalogue_stale", exchange=market.exchange, reason=reason, age=self._age(listing))
+        return Listing(listing.ts, [msgspec.structs.replace(row, source="cache") for row in listing.instruments])
+
+    def _find(self, market: Market, listing: Listing | None, text: str, token: str, reason: str) -> Instrument:
+        if listing is not None:
+            instrument = pick(listing.instruments, text, token)
+            if instrument is not None:
+                return instrument
+            if not reason or self._clock.now() - listing.ts < BELIEVED:
+                age = f" (by its catalogue of {self._age(listing)} ago)" if reason else ""
+                raise ConfigError(f"unknown instrument '{text}' on {market.exchange} in '{token}'{age}; {_near(listing, text)}")
+        guessed = market.guess(text)
+        if guessed is None:
+            raise ConfigError(
+                f"cannot tell what '{text}' on {market.exchange} in '{token}' is: the catalogue cannot be had ({reason}) "
+                "and no rule fits the name; give the venue's own symbol"
+            )
+        log.warning("instrument_guessed", asked=text, instrument=guessed.key, reason=reason)
+        return msgspec.structs.replace(guessed, source="rule")
+
+    def _age(self, listing: Listing) -> str:
+        hours, minutes = divmod(max(self._clock.now() - listing.ts, 0) // SECOND // 60, 60)
+        return f"{hours // 24} d {hours % 24} h" if hours >= 48 else f"{hours} h {minutes} min"
+
+
+async def _all(work: Iterable[Awaitable[T]]) -> list[T]:
+    """Every result; the first error once all have ended, so that none is left running."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]
+
+
+def pick(instruments: Sequence[Instrument], text: str, token: str) -> Instrument | None:
+    """The instrument that `text` names, in any case: by symbol, else by alias, where a perpetual goes before the rest.
+
+    None if there is none; ConfigError if several are meant alike.
+    """
+    name = text.upper()
+    exact = [row for row in instruments if row.symbol.upper() == name]
+    if exact:
+        return next((row for row in exact if row.symbol == text), exact[0])
+    meant = [row for row in instruments if row.alias.upper() == name]
+    if len(meant) > 1:
+        meant = [row for row in meant if row.kind == "perpetual"] or meant
+    if len(meant) > 1:
+        meant = [row for row in meant if row.status.lower() in TRADING] or meant
+    if len(meant) > 1:
+        symbols = ", ".join(sorted(row.symbol for row in meant)[:10])
+        raise ConfigError(f"'{text}' in '{token}' may mean any of {symbols}; give the venue's own symbol")
+    return meant[0] if meant else None
+
+
+def _near(listing: Listing, text: str) -> str:
+    names: dict[str, Instrument] = {}
+    for row in listing.instruments:
+        names.setdefault(row.symbol.upper(), row)
+        names.setdefault(row.alias.upper(), row)
+    near = difflib.get_close_matches(text.upper(), names, n=6, cutoff=0.6)
+    rows = list({names[name].key: names[name] for name in near}.values())[:3]
+    if not rows:
+        return "nothing there has a similar name"
+    shown = [row.symbol if row.alias == row.symbol else f"{row.alias} ({row.symbol})" for row in rows]
+    return f"did you mean {', '.join(shown)}?"
