@@ -1,0 +1,162 @@
+"""Records into columnar batches, at the speed of the socket.
+
+The rule: a record is packed into the columns' bytes when it arrives and let go of; nothing is kept as an object until the
+flush but the text of trade ids, and the few coverage and instrument rows.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from itertools import chain
+
+import numpy as np
+import pyarrow as pa
+
+from xtrader.errors import ProtocolError
+from xtrader.model.instrument import Instrument
+from xtrader.model.market import BookUpdate, Coverage, Record, Trade
+from xtrader.pipeline import codec
+from xtrader.pipeline.codec import Entry
+from xtrader.sinks.base import NULL, TRADE_SIDES
+
+MAX_ROWS = 4096
+MAX_LEVELS = 262_144
+"""A batch is full with this many rows, or book levels (4 MiB): it bounds what is lost by a kill and the size of a frame."""
+
+_L2_ROW = struct.Struct("<qqqqiiii")
+_L2_TYPE = np.dtype(
+    [
+        ("ts_event", "<i8"),
+        ("ts_recv", "<i8"),
+        ("sequence", "<i8"),
+        ("prev_sequence", "<i8"),
+        ("instrument", "<i4"),
+        ("bids", "<i4"),
+        ("counts", "<i4"),
+        ("is_snapshot", "<i4"),
+    ]
+)
+_TRADE_ROW = struct.Struct("<qqddii")
+_TRADE_TYPE = np.dtype(
+    [("ts_event", "<i8"), ("ts_recv", "<i8"), ("price", "<f8"), ("size", "<f8"), ("instrument", "<i4"), ("side", "<i4")]
+)
+_SIDES = {side: index for index, side in enumerate(TRADE_SIDES)}
+_UNKNOWN = _SIDES["unknown"]
+_flat = chain.from_iterable
+
+
+class Batcher:
+    """Collects records; `flush` turns them into journal entries, at most one a stream, and begins again."""
+
+    def __init__(self) -> None:
+        self.full = False
+        """The batch should be flushed now."""
+        self._packers: dict[int, Callable[..., bytes]] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self.full = False
+        self._l2_keys: dict[str, int] = {}
+        self._l2_rows = bytearray()
+        self._levels = bytearray()
+        self._trade_keys: dict[str, int] = {}
+        self._trade_rows = bytearray()
+        self._trade_ids: list[str] = []
+        self._coverages: list[Coverage] = []
+        self._instruments: list[Instrument] = []
+
+    def add(self, record: Record) -> None:
+        """Take one record; all of it or, if a number does not fit its column, nothing: then raises ProtocolError."""
+        kind = type(record)
+        try:
+            if kind is BookUpdate:
+                self._add_update(record)  # type: ignore[arg-type]
+            elif kind is Trade:
+                self._add_trade(record)  # type: ignore[arg-type]
+            elif kind is Coverage:
+                self._coverages.append(record)  # type: ignore[arg-type]
+            else:
+                self._instruments.append(record)  # type: ignore[arg-type]
+        except struct.error as error:
+            exchange, _, symbol = record.instrument.partition("@")  # type: ignore[union-attr]
+            raise ProtocolError(exchange, f"a number of {symbol} does not fit: {error}") from error
+
+    def _add_update(self, record: BookUpdate) -> None:
+        bids, asks = record.bids, record.asks
+        count = len(bids) + len(asks)
+        packer = self._packers.get(count)
+        if packer is None:
+            packer = self._packers[count] = struct.Struct(f"<{2 * count}d").pack
+            if len(self._packers) > 4096:
+                self._packers = {count: packer}
+        levels = packer(*_flat(bids), *_flat(asks))
+        keys = self._l2_keys
+        index = keys.get(record.instrument)
+        if index is None:
+            index = keys[record.instrument] = len(keys)
+        ts_event, sequence, prev_sequence = record.ts_event, record.sequence, record.prev_sequence
+        rows = self._l2_rows
+        rows += _L2_ROW.pack(
+            NULL if ts_event is None else ts_event,
+            record.ts_recv,
+            NULL if sequence is None else sequence,
+            NULL if prev_sequence is None else prev_sequence,
+            index,
+            len(bids),
+            count,
+            record.is_snapshot,
+        )
+        self._levels += levels
+        if len(rows) >= MAX_ROWS * _L2_ROW.size or len(self._levels) >= MAX_LEVELS * 16:
+            self.full = True
+
+    def _add_trade(self, record: Trade) -> None:
+        keys = self._trade_keys
+        index = keys.get(record.instrument)
+        if index is None:
+            index = keys[record.instrument] = len(keys)
+        ts_event = record.ts_event
+        self._trade_rows += _TRADE_ROW.pack(
+            NULL if ts_event is None else ts_event,
+            record.ts_recv,
+            record.price,
+            record.size,
+            index,
+            _SIDES.get(record.side, _UNKNOWN),
+        )
+        self._trade_ids.append(record.trade_id)
+        if len(self._trade_ids) >= MAX_ROWS:
+            self.full = True
+
+    def flush(self) -> list[Entry]:
+        """The entries of what was collected: instruments, coverage, L2, trades, those that have rows."""
+        entries = []
+        if self._instruments:
+            entries.append(codec.text_entry(codec.INSTRUMENTS, self._instruments))
+        if self._coverages:
+            entries.append(codec.text_entry(codec.COVERAGE, self._coverages))
+        if self._l2_rows:
+            entries.append(self._l2_entry())
+        if self._trade_rows:
+            entries.append(self._trades_entry())
+        if entries:
+            self._begin()
+        return entries
+
+    def _l2_entry(self) -> Entry:
+        rows = np.frombuffer(self._l2_rows, _L2_TYPE)
+        offsets = np.zeros(len(rows) + 1, np.int32)
+        np.cumsum(rows["counts"], out=offsets[1:])
+        pairs = pa.FixedSizeListArray.from_arrays(pa.array(np.frombuffer(self._levels, np.float64)), 2)
+        columns = [np.ascontiguousarray(rows[name]) for name in ("instrument", "ts_event", "ts_recv", "sequence", "prev_sequence")]
+        columns += [rows["is_snapshot"].astype(np.uint8), np.ascontiguousarray(rows["bids"])]
+        levels = pa.ListArray.from_arrays(pa.array(offsets), pairs)
+        return codec.rows_entry(codec.L2, list(self._l2_keys), codec.L2_SCHEMA, [*columns, levels])
+
+    def _trades_entry(self) -> Entry:
+        rows = np.frombuffer(self._trade_rows, _TRADE_TYPE)
+        columns = [np.ascontiguousarray(rows[name]) for name in ("instrument", "ts_event", "ts_recv")]
+        columns += [rows["side"].astype(np.uint8), np.ascontiguousarray(rows["price"]), np.ascontiguousarray(rows["size"])]
+        trade_ids = pa.array(self._trade_ids, pa.string())
+        return codec.rows_entry(codec.TRADES, list(self._trade_keys), codec.TRADES_SCHEMA, [*columns, trade_ids])

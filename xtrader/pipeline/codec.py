@@ -1,0 +1,194 @@
+"""What is inside a frame of the journal: batches of rows, and what a reader must know about them.
+
+A payload is `u8 kind | u8 version | u8 flags | u8 0 | u32 length of the names | i64 time`, then the names (JSON, padded to 8
+bytes) and one Arrow record batch, or one JSON text. The rule: a frame of rows can be read without any other frame.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from xtrader.errors import ConfigError
+from xtrader.model.instrument import Instrument
+from xtrader.model.market import Coverage
+from xtrader.sinks.base import Batch, Coverages, Instruments, Session, Trades, Updates
+
+VERSION = 1
+META, MARK, ALIVE, INSTRUMENTS, COVERAGE, L2, TRADES = range(1, 8)
+WHOLE = 1
+"""Flag: with this frame, all that was received up to its time is in the journal."""
+START = 2
+"""Flag of META: a recorder started here (else it only heads a segment)."""
+
+_HEAD = struct.Struct("<BBBxIq")
+
+L2_SCHEMA = pa.schema(
+    [
+        ("instrument", pa.int32()),
+        ("ts_event", pa.int64()),
+        ("ts_recv", pa.int64()),
+        ("sequence", pa.int64()),
+        ("prev_sequence", pa.int64()),
+        ("is_snapshot", pa.uint8()),
+        ("bids", pa.int32()),
+        ("levels", pa.list_(pa.list_(pa.float64(), 2))),
+    ]
+)
+TRADES_SCHEMA = pa.schema(
+    [
+        ("instrument", pa.int32()),
+        ("ts_event", pa.int64()),
+        ("ts_recv", pa.int64()),
+        ("side", pa.uint8()),
+        ("price", pa.float64()),
+        ("size", pa.float64()),
+        ("trade_id", pa.string()),
+    ]
+)
+
+
+class Meta(msgspec.Struct, frozen=True):
+    """All that a reader or a recovery must know at this point of the journal, so that it can begin here.
+
+    `open` are the coverage intervals that have begun and not ended; `damaged` the journal bytes whose loss has been told;
+    `alive` the time up to which all that was received is in the frames before.
+    """
+
+    collector: str
+    software: str
+    venues: dict[str, dict[str, str]]
+    instruments: list[Instrument]
+    open: list[Coverage]
+    damaged: list[tuple[int, int]]
+    alive: int
+
+
+class Payload(NamedTuple):
+    """A payload with its head read. `time` is when it was made, int nanoseconds UTC."""
+
+    kind: int
+    flags: int
+    time: int
+    names: memoryview
+    body: memoryview
+
+
+class Entry(NamedTuple):
+    """A payload to be written: buffers without the head."""
+
+    kind: int
+    names_length: int
+    parts: Sequence[bytes]
+
+
+_names = msgspec.json.Decoder(list[str])
+_coverages = msgspec.json.Decoder(list[Coverage])
+_instruments = msgspec.json.Decoder(list[Instrument])
+_meta = msgspec.json.Decoder(Meta)
+
+
+def head(entry: Entry, flags: int, now: int) -> bytes:
+    """The head of an entry's payload."""
+    return _HEAD.pack(entry.kind, VERSION, flags, entry.names_length, now)
+
+
+def text_entry(kind: int, value: object) -> Entry:
+    """An entry that carries JSON."""
+    return Entry(kind, 0, [msgspec.json.encode(value)])
+
+
+def rows_entry(kind: int, keys: Sequence[str], schema: Any, columns: Sequence[Any]) -> Entry:
+    """An entry that carries a record batch of `schema`; its instrument column indexes `keys`."""
+    names = msgspec.json.encode(keys)
+    batch = pa.RecordBatch.from_arrays([_array(column) for column in columns], schema=schema)
+    return Entry(kind, len(names), [names, bytes(-len(names) % 8), batch.serialize()])
+
+
+def _array(column: Any) -> Any:
+    return pa.array(column) if isinstance(column, np.ndarray) else column
+
+
+def read_payload(payload: memoryview) -> Payload:
+    """Read the head. Raises ConfigError for a version that this program does not know."""
+    kind, version, flags, length, time = _HEAD.unpack_from(payload)
+    if version != VERSION:
+        raise ConfigError(f"the journal has format version {version}, this xtrader reads {VERSION}: use the version that wrote it")
+    start = _HEAD.size + length
+    return Payload(kind, flags, time, payload[_HEAD.size : start], payload[start + -length % 8 :])
+
+
+def read_meta(payload: Payload) -> Meta:
+    return _meta.decode(payload.body)
+
+
+def read_coverages(payload: Payload) -> list[Coverage]:
+    return _coverages.decode(payload.body)
+
+
+def read_instruments(payload: Payload) -> list[Instrument]:
+    return _instruments.decode(payload.body)
+
+
+def read_batch(payload: Payload) -> Batch | None:
+    """The rows of a payload, as sinks take them; None if it has none (MARK, ALIVE)."""
+    reader = _READERS.get(payload.kind)
+    return None if reader is None else reader(payload)
+
+
+def _session(payload: Payload) -> Session:
+    meta = read_meta(payload)
+    return Session(payload.time, meta.collector, meta.venues, meta.instruments)
+
+
+def _columns(payload: Payload, schema: Any) -> list[Any]:
+    batch = pa.ipc.read_record_batch(pa.py_buffer(payload.body), schema)
+    return list(batch.columns)
+
+
+def _updates(payload: Payload) -> Updates:
+    *columns, levels = _columns(payload, L2_SCHEMA)
+    instrument, ts_event, ts_recv, sequence, prev_sequence, is_snapshot, bids = (column.to_numpy() for column in columns)
+    return Updates(
+        ts=payload.time,
+        keys=_names.decode(payload.names),
+        instrument=instrument,
+        ts_event=ts_event,
+        ts_recv=ts_recv,
+        sequence=sequence,
+        prev_sequence=prev_sequence,
+        is_snapshot=is_snapshot,
+        bids=bids,
+        counts=np.diff(levels.offsets.to_numpy()),
+        levels=levels.values.values.to_numpy().reshape(-1, 2),
+    )
+
+
+def _trades(payload: Payload) -> Trades:
+    *columns, trade_id = _columns(payload, TRADES_SCHEMA)
+    instrument, ts_event, ts_recv, side, price, size = (column.to_numpy() for column in columns)
+    return Trades(
+        ts=payload.time,
+        keys=_names.decode(payload.names),
+        instrument=instrument,
+        ts_event=ts_event,
+        ts_recv=ts_recv,
+        side=side,
+        price=price,
+        size=size,
+        trade_id=trade_id.to_pylist(),
+    )
+
+
+_READERS: dict[int, Callable[[Payload], Batch]] = {
+    META: _session,
+    INSTRUMENTS: lambda payload: Instruments(payload.time, read_instruments(payload)),
+    COVERAGE: lambda payload: Coverages(payload.time, read_coverages(payload)),
+    L2: _updates,
+    TRADES: _trades,
+}

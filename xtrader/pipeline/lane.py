@@ -1,0 +1,222 @@
+"""One sink in its own process: follows the journal as far as it is durable, and moves the sink's cursor.
+
+The rule: nothing is lost by the death of this process at any instant, because all it knows is in the journal, the cursor and
+the sink. It is told what to do on stdin, one JSON object a line: first a `LaneSpec`, then `Order`s; it says how far it is by
+`Status` lines on stdout. The end of stdin means that the recorder is gone: it leaves at once, the next one does its work again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from xtrader.errors import SinkRetry, XTraderError
+from xtrader.pipeline import codec
+from xtrader.pipeline.cursors import read_cursor, write_cursor
+from xtrader.pipeline.frames import Damaged, read_frames, segments
+from xtrader.pipeline.rotation import ROTATE_BYTES, ROTATE_SECONDS, Rotation
+from xtrader.pipeline.state import State
+from xtrader.sinks.base import Session, Sink
+
+REPORT_SECONDS: Final = 0.25
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 30.0
+
+log = structlog.get_logger()
+
+
+class LaneSpec(msgspec.Struct, frozen=True):
+    """What a lane is to do. `sink` is for whoever makes the sink; it holds no secrets (those come by the environment)."""
+
+    journal: str
+    sink: dict[str, Any]
+    rotate_seconds: float = ROTATE_SECONDS
+    rotate_bytes: int = ROTATE_BYTES
+
+
+class Order(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The journal is durable up to `durable`; with `finish`, that is the end: leave when it is reached."""
+
+    durable: int
+    finish: bool = False
+
+
+class Status(msgspec.Struct, frozen=True):
+    """How far a lane is. `cursor` is the offset below which the sink has everything, `position` how far it has read, `rows`
+    and `parts` count what this process did, `damaged` the journal bytes it had to skip, `error` is what keeps it waiting."""
+
+    cursor: int
+    position: int
+    rows: int = 0
+    parts: int = 0
+    damaged: int = 0
+    error: str = ""
+
+
+class Lane:
+    """Carries frames from a journal's directory to a sink. `report` is told when something moved."""
+
+    def __init__(self, journal: Path, sink: Sink, rotation: Rotation, report: Callable[[Status], None]) -> None:
+        self._journal = journal
+        self._sink = sink
+        self._rotation = rotation
+        self._report = report
+        self._reported = 0.0
+        self._cursor = 0
+        self._position = 0
+        self._parts = 0
+        self._damaged = 0
+
+    def open(self) -> None:
+        """Begin, or begin again, at the sink's cursor. Raises OSError, SinkRetry, ConfigError."""
+        files = segments(self._journal)
+        oldest = files[0].base if files else 0
+        cursor = read_cursor(self._journal, self._sink.name)
+        self._cursor = self._position = max(oldest, cursor or 0)
+        self._sink.abandon()
+        self._sink.open(self._cursor)
+        self._rotation.restart()
+        state = State("", {})
+        head = max((segment.base for segment in files if segment.base <= self._cursor), default=self._cursor)
+        for item in read_frames(self._journal, head, self._cursor):
+            if not isinstance(item, Damaged):
+                state.take(codec.read_payload(item.payload))
+        self._sink.write(Session(state.alive, state.collector, state.venues, list(state.instruments.values())))
+        self._tell()
+
+    def advance(self, limit: int) -> None:
+        """Carry everything below `limit`, a durable offset. Raises OSError, SinkRetry, SinkReject."""
+        for item in read_frames(self._journal, self._position, limit):
+            if isinstance(item, Damaged):
+                self._damaged += item.end - item.offset
+                self._position = item.end
+                continue
+            payload = codec.read_payload(item.payload)
+            if self._rotation.before(payload, item.end - item.offset):
+                self._commit(item.offset)
+            batch = codec.read_batch(payload)
+            if batch is not None:
+                self._sink.write(batch)
+            self._position = item.end
+            if self._rotation.after(payload):
+                self._commit(item.end)
+                self._rotation.restart()
+            if time.monotonic() - self._reported > REPORT_SECONDS:
+                self._tell()
+        self._tell()
+
+    def close(self) -> None:
+        """Let go of the sink."""
+        self._sink.close()
+
+    def fail(self, error: BaseException) -> None:
+        """Say what keeps the sink from taking more."""
+        self._tell(f"{type(error).__name__}: {error}")
+
+    def _commit(self, offset: int) -> None:
+        self._parts += self._sink.commit(self._cursor, offset)
+        write_cursor(self._journal, self._sink.name, offset)
+        self._cursor = offset
+        self._tell()
+
+    def _tell(self, error: str = "") -> None:
+        self._reported = time.monotonic()
+        self._report(Status(self._cursor, self._position, self._sink.rows, self._parts, self._damaged, error))
+
+
+class Orders:
+    """The newest order, given by one thread and awaited by another."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._order = Order(0)
+
+    def give(self, order: Order) -> None:
+        with self._changed:
+            self._order = order
+            self._changed.notify_all()
+
+    def after(self, order: Order) -> Order:
+        """Wait for an order that differs from this one."""
+        with self._changed:
+            while self._order == order:
+                self._changed.wait()
+            return self._order
+
+    def pause(self, seconds: float) -> None:
+        """Wait; less long if the order to finish comes meanwhile."""
+        with self._changed:
+            if self._order.finish:
+                self._changed.wait(min(seconds, FIRST_PAUSE))
+            else:
+                self._changed.wait_for(lambda: self._order.finish, seconds)
+
+
+def follow(lane: Lane, orders: Orders) -> None:
+    """Carry what is ordered until a finishing order is carried out. The sink's bad times are waited out, for ever: the lane
+    begins again at the cursor, after pauses that double up to half a minute."""
+    pause = FIRST_PAUSE
+    order = Order(0)
+    opened = False
+    while True:
+        try:
+            if not opened:
+                lane.open()
+                opened = True
+            while not order.finish:
+                order = orders.after(order)
+                lane.advance(order.durable)
+                pause = FIRST_PAUSE
+            return
+        except (OSError, SinkRetry) as error:
+            log.warning("sink_waits", error=str(error), seconds=pause)
+            lane.fail(error)
+            opened = False
+            order = Order(0)
+            orders.pause(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def lane_main(make_sink: Callable[[dict[str, Any]], Sink]) -> int:
+    """Run a lane on stdin and stdout; `make_sink` gets the spec's `sink`. Returns the exit code. What others print goes to
+    stderr. The signals of a shutdown are the recorder's to answer, also where they reach the whole process group."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    status = os.dup(1)
+    os.dup2(2, 1)
+    # Unbuffered, because a buffered stdin that a thread still reads from kills the interpreter when it exits.
+    stdin = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115
+    spec = msgspec.json.decode(stdin.readline(), type=LaneSpec)
+    orders = Orders()
+    threading.Thread(target=_listen, args=(stdin, orders), daemon=True).start()
+    rotation = Rotation(spec.rotate_seconds, spec.rotate_bytes)
+    try:
+        lane = Lane(Path(spec.journal), make_sink(spec.sink), rotation, partial(_say, status))
+        follow(lane, orders)
+        lane.close()
+    except XTraderError as error:
+        log.error("lane_failed", error=str(error))
+        return error.exit_code
+    return 0
+
+
+def _listen(stream: Iterable[bytes], orders: Orders) -> None:
+    for line in stream:
+        orders.give(msgspec.json.decode(line, type=Order))
+    os._exit(0)
+
+
+def _say(descriptor: int, status: Status) -> None:
+    try:
+        os.write(descriptor, msgspec.json.encode(status) + b"\n")
+    except BrokenPipeError:
+        os._exit(0)

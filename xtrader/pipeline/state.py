@@ -1,0 +1,90 @@
+"""What the frames of a journal add up to: instruments known, coverage intervals that are open, damage that was told.
+
+The rule: writing and recovery fold the same frames by the same code, so a restart knows what the last run knew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import xtrader
+from xtrader.model.instrument import Instrument
+from xtrader.model.market import Coverage
+from xtrader.pipeline import codec
+from xtrader.pipeline.codec import Meta, Payload
+from xtrader.pipeline.frames import Damaged
+
+
+class State:
+    """The sum of the frames taken so far. `alive` is the time up to which everything received is known to be in them."""
+
+    def __init__(self, collector: str, venues: Mapping[str, Mapping[str, str]]) -> None:
+        self.collector = collector
+        self.venues = {exchange: dict(facts) for exchange, facts in venues.items()}
+        self.instruments: dict[str, Instrument] = {}
+        self.open: dict[tuple[str, str], Coverage] = {}
+        self.damaged: list[tuple[int, int]] = []
+        self.alive = 0
+
+    def take(self, payload: Payload) -> None:
+        """Fold the next frame in."""
+        if payload.kind == codec.META:
+            self._take_meta(codec.read_meta(payload))
+        elif payload.kind == codec.INSTRUMENTS:
+            self.instruments.update((instrument.key, instrument) for instrument in codec.read_instruments(payload))
+        elif payload.kind == codec.COVERAGE:
+            for row in codec.read_coverages(payload):
+                self._take_coverage(row)
+        if payload.flags & codec.WHOLE:
+            self.alive = max(self.alive, payload.time)
+
+    def meta(self) -> Meta:
+        """All of it, for the head of a segment."""
+        return Meta(
+            collector=self.collector,
+            software=xtrader.__version__,
+            venues=self.venues,
+            instruments=list(self.instruments.values()),
+            open=list(self.open.values()),
+            damaged=self.damaged,
+            alive=self.alive,
+        )
+
+    def _take_meta(self, meta: Meta) -> None:
+        self.collector = meta.collector
+        self.venues = meta.venues
+        self.instruments = {instrument.key: instrument for instrument in meta.instruments}
+        self.open = {(row.instrument, row.stream): row for row in meta.open}
+        self.damaged = sorted({*self.damaged, *meta.damaged})
+        self.alive = max(self.alive, meta.alive)
+
+    def _take_coverage(self, row: Coverage) -> None:
+        key = (row.instrument, row.stream)
+        if row.ts_to is None:
+            self.open[key] = row
+            return
+        opened = self.open.get(key)
+        if opened is not None and (opened.state, opened.ts_from) == (row.state, row.ts_from):
+            del self.open[key]
+
+
+def lost_rows(state: State, damage: Damaged, ts_from: int, ts_to: int) -> list[Coverage]:
+    """The rows that tell what a damaged stretch of the journal cost every subscription that was open then."""
+    detail = f"journal bytes {damage.offset} to {damage.end} are damaged"
+    return [
+        Coverage(row.instrument, row.stream, "gap", "storage", min(ts_from, ts_to), ts_to, detail)
+        for row in state.open.values()
+        if row.state != "gap"
+    ]
+
+
+def stopped_rows(state: State) -> list[Coverage]:
+    """The rows that end what was open when the recorder died, and begin the time in which it did not run."""
+    rows = []
+    for row in state.open.values():
+        if row.state == "gap":
+            continue
+        ts = max(state.alive, row.ts_from)
+        rows.append(Coverage(row.instrument, row.stream, row.state, row.cause, row.ts_from, ts, row.detail))
+        rows.append(Coverage(row.instrument, row.stream, "gap", "start", ts, None, "the recorder was not running"))
+    return rows

@@ -1,0 +1,197 @@
+"""Batches of many instruments, held as they came until there is enough to cut them into one table per instrument and day.
+
+The rule: memory is bounded by bytes held, not by the number of instruments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from xtrader.sinks import schemas
+from xtrader.sinks.base import Ints, Trades, Updates
+
+DAY: Final = 86_400 * 10**9
+GROUP_ROWS: Final = 262_144
+"""Rows of a table at most (one message more): bounds what is exploded at once."""
+
+LEVEL_BYTES: Final = 16
+MESSAGE_BYTES: Final = 48
+
+Row = TypeVar("Row")
+
+
+class Piece(NamedTuple):
+    """Rows of one instrument and one UTC day, in order."""
+
+    key: str
+    date: str
+    table: Any
+
+
+class UpdateBuffer:
+    """Book messages."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._batches: list[Updates] = []
+
+    def add(self, batch: Updates) -> None:
+        self._batches.append(batch)
+        self.bytes += _bytes(batch)
+
+    def drain(self, keep: int = 0) -> Iterator[Piece]:
+        """Everything, but for up to `keep` bytes of the instruments that have least: small row groups cost several times the
+        CPU of large ones, so those wait until they have more."""
+        batches, self._batches, self.bytes = self._batches, [], 0
+        if not batches:
+            return
+        keys, groups = _grouped(batches)
+        whole = _joined(batches, keys)
+        batches.clear()
+        starts = np.cumsum(whole.counts, dtype=np.int64) - whole.counts
+        sizes = [MESSAGE_BYTES * len(group) + LEVEL_BYTES * int(whole.counts[group].sum()) for group in groups]
+        for place in np.argsort(sizes, kind="stable"):
+            keep -= sizes[place]
+            if keep < 0 or sizes[place] > LEVEL_BYTES * GROUP_ROWS // 16:
+                break
+            self.add(_only(whole, starts, keys[place], groups[place]))
+            sizes[place] = 0
+        for key, group, size in zip(keys, groups, sizes, strict=True):
+            for date, day in _days(whole.ts_recv, group) if size else ():
+                for rows in _slices(day, np.maximum(whole.counts[day], 1)):
+                    table = schemas.l2_table(
+                        ts_event=whole.ts_event[rows],
+                        ts_recv=whole.ts_recv[rows],
+                        sequence=whole.sequence[rows],
+                        prev_sequence=whole.prev_sequence[rows],
+                        is_snapshot=whole.is_snapshot[rows],
+                        bids=whole.bids[rows],
+                        counts=whole.counts[rows],
+                        starts=starts[rows],
+                        levels=whole.levels,
+                    )
+                    yield Piece(key, date, table)
+
+
+class TradeBuffer:
+    """Trades."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._batches: list[Trades] = []
+
+    def add(self, batch: Trades) -> None:
+        self._batches.append(batch)
+        self.bytes += 128 * len(batch.ts_recv)
+
+    def drain(self) -> Iterator[Piece]:
+        """Everything, and begin again."""
+        batches, self._batches, self.bytes = self._batches, [], 0
+        if not batches:
+            return
+        ts_event, ts_recv, side, price, size = (
+            np.concatenate([getattr(batch, name) for batch in batches]) for name in ("ts_event", "ts_recv", "side", "price", "size")
+        )
+        trade_id = list(chain.from_iterable(batch.trade_id for batch in batches))
+        keys, groups = _grouped(batches)
+        for key, group in zip(keys, groups, strict=True):
+            for date, rows in _days(ts_recv, group):
+                ids = [trade_id[row] for row in rows]
+                yield Piece(
+                    key, date, schemas.trades_table(ts_event[rows], ts_recv[rows], ids, side[rows], price[rows], size[rows])
+                )
+
+
+class RowBuffer(Generic[Row]):
+    """Rows that are rare enough to be kept as objects: coverage and instruments."""
+
+    def __init__(self, key: Callable[[Row], str], table: Callable[[Sequence[int], Sequence[Row]], Any]) -> None:
+        self.bytes = 0
+        self._key = key
+        self._table = table
+        self._rows: dict[tuple[str, str], tuple[list[int], list[Row]]] = {}
+
+    def add(self, ts: int, rows: Sequence[Row]) -> None:
+        for row in rows:
+            written, held = self._rows.setdefault((self._key(row), _date(ts // DAY)), ([], []))
+            written.append(ts)
+            held.append(row)
+        self.bytes += 512 * len(rows)
+
+    def drain(self) -> Iterator[Piece]:
+        """Everything, and begin again."""
+        rows, self._rows, self.bytes = self._rows, {}, 0
+        for (key, date), (written, held) in rows.items():
+            yield Piece(key, date, self._table(written, held))
+
+
+def _bytes(batch: Updates) -> int:
+    return LEVEL_BYTES * len(batch.levels) + MESSAGE_BYTES * len(batch.counts)
+
+
+def _joined(batches: Sequence[Updates], keys: Sequence[str]) -> Updates:
+    """One batch of all; its `instrument` column is left empty, the groups stand for it."""
+    if len(batches) == 1:
+        return batches[0]
+    names = ("ts_event", "ts_recv", "sequence", "prev_sequence", "is_snapshot", "bids", "counts", "levels")
+    columns = {name: np.concatenate([getattr(batch, name) for batch in batches]) for name in names}
+    return Updates(ts=0, keys=keys, instrument=np.zeros(0, np.int32), **columns)
+
+
+def _only(whole: Updates, starts: Ints, key: str, rows: npt.NDArray[np.intp]) -> Updates:
+    """The messages of one instrument as a batch of its own, in memory of its own."""
+    counts = whole.counts[rows]
+    offsets = np.cumsum(counts, dtype=np.int64) - counts
+    level = np.arange(int(counts.sum())) + np.repeat(starts[rows] - offsets, counts)
+    return Updates(
+        ts=0,
+        keys=[key],
+        instrument=np.zeros(len(rows), np.int32),
+        ts_event=whole.ts_event[rows],
+        ts_recv=whole.ts_recv[rows],
+        sequence=whole.sequence[rows],
+        prev_sequence=whole.prev_sequence[rows],
+        is_snapshot=whole.is_snapshot[rows],
+        bids=whole.bids[rows],
+        counts=counts,
+        levels=whole.levels.take(level, axis=0),
+    )
+
+
+def _grouped(batches: Sequence[Updates] | Sequence[Trades]) -> tuple[list[str], list[npt.NDArray[np.intp]]]:
+    """The instruments of all batches, and for each the places of its rows in their concatenation, in order."""
+    index: dict[str, int] = {}
+    places = [np.array([index.setdefault(key, len(index)) for key in batch.keys], np.int32)[batch.instrument] for batch in batches]
+    instrument = np.concatenate(places)
+    if len(index) == 1:
+        return list(index), [np.arange(len(instrument))]
+    order = np.argsort(instrument.astype(np.uint16) if len(index) < 2**16 else instrument, kind="stable")
+    ends = np.cumsum(np.bincount(instrument, minlength=len(index)))
+    return list(index), np.split(order, ends[:-1])
+
+
+def _days(ts_recv: Ints, rows: npt.NDArray[np.intp]) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:
+    """The rows by UTC day of their `ts_recv`; in order within a day."""
+    days = ts_recv[rows] // DAY
+    if (days == days[0]).all():
+        yield _date(int(days[0])), rows
+        return
+    for day in np.unique(days):
+        yield _date(int(day)), rows[days == day]
+
+
+def _slices(messages: npt.NDArray[np.intp], rows: npt.NDArray[Any]) -> Iterator[npt.NDArray[np.intp]]:
+    """Messages in stretches of about GROUP_ROWS rows."""
+    total = np.cumsum(rows, dtype=np.int64)
+    cuts = np.searchsorted(total, np.arange(GROUP_ROWS, int(total[-1]), GROUP_ROWS))
+    yield from (part for part in np.split(messages, np.unique(cuts)) if len(part))
+
+
+def _date(day: int) -> str:
+    return datetime.fromtimestamp(day * 86_400, UTC).date().isoformat()

@@ -1,0 +1,202 @@
+"""Parquet files, a directory per stream, exchange, instrument and day; whole, checksummed and never changed once they are there.
+
+The rule: which rows are in which part, and its name, follow from the batches and the offsets alone, so a part that is made a
+second time is the part that is there already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from xtrader.durable import make_directory, sync_directory, sync_file
+from xtrader.errors import ConfigError
+from xtrader.model.instrument import Instrument
+from xtrader.model.market import Coverage
+from xtrader.sinks import schemas
+from xtrader.sinks.base import Batch, Coverages, Instruments, Session, Trades, Updates
+from xtrader.sinks.buffers import Piece, RowBuffer, TradeBuffer, UpdateBuffer
+from xtrader.sinks.manifest import Manifest
+from xtrader.sinks.parts import Part, partition
+
+BUFFER_BYTES: Final = 32 << 20
+LOCK_SECONDS: Final = 10.0
+SYNCS_AT_ONCE: Final = 16
+"""File systems write many fsyncs that come together about as fast as one."""
+
+
+class ParquetSink:
+    """Writes the parts of one collector below `directory`; other collectors may write there too."""
+
+    name = "parquet"
+
+    def __init__(self, directory: Path, collector: str, *, compression_level: int = 3, buffer_bytes: int = BUFFER_BYTES) -> None:
+        self.rows = 0
+        self._directory = directory
+        self._collector = collector
+        self._level = compression_level
+        self._buffer_bytes = buffer_bytes
+        self._lists = directory / "_manifest"
+        self._manifest = Manifest(self._lists / f"{collector}.jsonl")
+        self._lock = -1
+        self._first = 0
+        self._committed_rows = 0
+        self._venues: Mapping[str, Mapping[str, str]] = {}
+        self._instruments: dict[str, Instrument] = {}
+        self._parts: dict[tuple[str, str, str], Part] = {}
+        self._buffers = _Buffers()
+
+    def open(self, first: int) -> None:
+        """See Sink. Waits up to 10 s for another process that still writes this collector's parts, then raises ConfigError."""
+        make_directory(self._lists)
+        if self._lock < 0:
+            self._lock = _locked(self._lists / f".{self._collector}.lock")
+        self._manifest.open(first)
+        self._remove_leftovers()
+        self._first = first
+
+    def write(self, batch: Batch) -> None:
+        """See Sink. Holds up to `buffer_bytes` of batches, then writes a row group per instrument."""
+        match batch:
+            case Session():
+                self._venues = batch.venues
+                self._instruments = {instrument.key: instrument for instrument in batch.instruments}
+                return
+            case Updates():
+                self._buffers.updates.add(batch)
+                self.rows += len(batch.ts_recv)
+            case Trades():
+                self._buffers.trades.add(batch)
+                self.rows += len(batch.ts_recv)
+            case Coverages():
+                self._buffers.coverages.add(batch.ts, batch.rows)
+                self.rows += len(batch.rows)
+            case Instruments():
+                self._instruments.update((instrument.key, instrument) for instrument in batch.rows)
+                self._buffers.instruments.add(batch.ts, batch.rows)
+                self.rows += len(batch.rows)
+        for stream, piece in self._buffers.overflow(self._buffer_bytes):
+            self._part(stream, piece).write(piece.table)
+
+    def commit(self, first: int, last: int) -> int:
+        """See Sink: finishes all parts, publishes them and lists them in the manifest."""
+        for stream, piece in self._buffers.drain():
+            self._part(stream, piece).write(piece.table)
+        parts = list(self._parts.values())
+        for part in parts:
+            part.finish()
+        with ThreadPoolExecutor(SYNCS_AT_ONCE) as pool:
+            list(pool.map(sync_file, [part.temporary for part in parts]))
+            lines = [part.publish(first, last) for part in parts]
+            list(pool.map(sync_directory, {self._directory / part.directory for part in parts}))
+        if lines:
+            self._manifest.append(lines)
+        self._parts = {}
+        self._notes.unlink(missing_ok=True)
+        self._first = last
+        self._committed_rows = self.rows
+        return len(lines)
+
+    def abandon(self) -> None:
+        """See Sink."""
+        for part in self._parts.values():
+            part.abandon()
+        self._parts = {}
+        self.rows = self._committed_rows
+        self._buffers = _Buffers()
+        if self._lock >= 0:
+            self._remove_leftovers()
+
+    def close(self) -> None:
+        """See Sink."""
+        self.abandon()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _part(self, stream: str, piece: Piece) -> Part:
+        place = (stream, piece.key, piece.date)
+        part = self._parts.get(place)
+        if part is None:
+            directory = partition(*place)
+            make_directory(self._directory / directory)
+            name = f"part-{self._collector}-{self._first:020d}"
+            self._note(directory / f".{name}.tmp")
+            part = Part(self._directory, *place, name, schemas.SCHEMAS[stream], self._facts(piece.key), self._level)
+            self._parts[place] = part
+        return part
+
+    def _facts(self, key: str) -> dict[str, str]:
+        """What the metadata of a part says about its instrument and venue."""
+        facts = {"collector": self._collector, "instrument_key": key, **self._venues.get(key.partition("@")[0], {})}
+        instrument = self._instruments.get(key)
+        if instrument is not None:
+            facts["instrument"] = msgspec.json.encode(instrument).decode()
+        return facts
+
+    @property
+    def _notes(self) -> Path:
+        """The list of temporary files that a killed process leaves behind."""
+        return self._lists / f".{self._collector}.open"
+
+    def _note(self, temporary: Path) -> None:
+        with self._notes.open("ab", buffering=0) as file:
+            file.write(os.fsencode(temporary) + b"\n")
+
+    def _remove_leftovers(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            for name in self._notes.read_bytes().split(b"\n")[:-1]:
+                (self._directory / os.fsdecode(name)).unlink(missing_ok=True)
+            self._notes.unlink()
+
+
+class _Buffers:
+    """What is held in memory, by stream."""
+
+    def __init__(self) -> None:
+        self.updates = UpdateBuffer()
+        self.trades = TradeBuffer()
+        self.coverages: RowBuffer[Coverage] = RowBuffer(lambda row: row.instrument, schemas.coverage_table)
+        self.instruments: RowBuffer[Instrument] = RowBuffer(lambda row: row.key, schemas.instruments_table)
+        self._others: tuple[tuple[str, TradeBuffer | RowBuffer[Coverage] | RowBuffer[Instrument]], ...] = (
+            ("INSTRUMENTS", self.instruments),
+            ("COVERAGE", self.coverages),
+            ("TRADES", self.trades),
+        )
+
+    def overflow(self, limit: int) -> Iterator[tuple[str, Piece]]:
+        """What must be written for memory to stay within about twice `limit`: the most of the book messages when they alone
+        reach it, all trades and all rare rows when they reach a quarter of it."""
+        if self.updates.bytes >= limit:
+            yield from (("L2", piece) for piece in self.updates.drain(keep=limit // 2))
+        for stream, buffer in self._others:
+            if buffer.bytes >= limit // 4:
+                yield from ((stream, piece) for piece in buffer.drain())
+
+    def drain(self) -> Iterator[tuple[str, Piece]]:
+        """Everything, each piece with its stream."""
+        for stream, buffer in (*self._others, ("L2", self.updates)):
+            yield from ((stream, piece) for piece in buffer.drain())
+
+
+def _locked(path: Path) -> int:
+    """The descriptor of the lock file, locked. Raises ConfigError after 10 s."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                raise ConfigError(f"another process holds {path}: two recorders of one name write to one directory") from None
+            time.sleep(0.05)
