@@ -1,0 +1,71 @@
+"""One connected client of an emulated venue. Its one rule: nobody waits for it; who does not read is cut."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from struct import pack
+
+from websockets.asyncio.server import ServerConnection
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import Event, State
+
+
+def text_frame(payload: bytes) -> bytes:
+    """One whole, unmasked text frame: what a server sends. The same bytes serve all clients."""
+    length = len(payload)
+    if length < 126:
+        return pack("!BB", 0x81, length) + payload
+    if length < 65_536:
+        return pack("!BBH", 0x81, 126, length) + payload
+    return pack("!BBQ", 0x81, 127, length) + payload
+
+
+class Socket(ServerConnection):
+    """A server connection that tells `watch` of every text, ping and pong frame that comes in."""
+
+    watch: Callable[[], None] | None = None
+
+    def process_event(self, event: Event) -> None:
+        if isinstance(event, Frame) and self.watch is not None and event.opcode in (Opcode.TEXT, Opcode.PING, Opcode.PONG):
+            self.watch()
+        super().process_event(event)
+
+
+class Client:
+    """A client's socket with an outbox. Frames wait there until the next `flush`, at most a few milliseconds; a client whose
+    unread bytes pass `limit` is disconnected, as the venues do."""
+
+    def __init__(self, socket: Socket, limit: int) -> None:
+        request = socket.request
+        assert isinstance(request, Request)
+        self.socket = socket
+        self.path = request.path
+        self.outbox: list[bytes] = []
+        self.closing: asyncio.Task[None] | None = None
+        self._limit = limit
+        self._loop = asyncio.get_running_loop()
+        self.last_sent = self.last_received = self._loop.time()
+
+    def send(self, text: str | bytes) -> None:
+        """Queue one text message."""
+        self.outbox.append(text_frame(text.encode() if isinstance(text, str) else text))
+
+    def flush(self) -> None:
+        """Write what is queued, without waiting."""
+        frames, self.outbox = self.outbox, []
+        socket = self.socket
+        if self.closing is not None or socket.state is not State.OPEN:
+            return
+        if socket.transport.get_write_buffer_size() > self._limit:
+            socket.transport.abort()
+            return
+        socket.transport.write(b"".join(frames))
+        self.last_sent = self._loop.time()
+
+    def close(self, code: int, reason: str) -> None:
+        """Send what is queued, then the closing handshake, in the background; the connection's handler waits for it."""
+        if self.closing is None:
+            self.flush()
+            self.closing = self._loop.create_task(self.socket.close(code, reason))

@@ -1,0 +1,344 @@
+"""Emulated OKX v5: public `books` and `trades` channels and the REST calls that go with them.
+
+Its one rule: a book is a window of the best 400 levels a side, and every level that enters or leaves the window is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Any
+
+import msgspec
+
+from xtrader.emulator.client import Client, text_frame
+from xtrader.emulator.listing import EXPIRY, Coin, Listing, Scale, coins
+from xtrader.emulator.market import Batch, Print, prints
+from xtrader.emulator.matching import Side
+from xtrader.emulator.truth import BookEvent, TradeEvent
+from xtrader.emulator.venue import Allowance, Answer, Board, Stage, Venue
+
+EXCHANGES = ("OKX_SPOT", "OKX_SWAP", "OKX_FUTURES", "OKX_OPTION")
+WINDOW = 400
+RESTING = 1300
+"""Orders a side that usually rest in a book: enough for more levels than the window shows."""
+MOST_ARGS = 65_536
+"""Bytes of a request."""
+PUBLIC = "/ws/v5/public"
+
+
+def venue(exchange: str, instruments: int, stage: Stage) -> Okx:
+    """The emulated venue of one exchange token, listing `instruments` instruments."""
+    listings = _options(instruments) if exchange == "OKX_OPTION" else [_listing(exchange, coin) for coin in coins(instruments)]
+    return Okx(exchange, listings, stage)
+
+
+def _listing(exchange: str, coin: Coin) -> Listing:
+    tick = Scale(1, coin.decimals)
+    if exchange == "OKX_SPOT":
+        return Listing(f"{coin.name}-USDT", "spot", coin.name, "USDT", "", tick, Scale(1, 6), coin.price, 200_000)
+    contract = {0: "0.01", 1: "0.1"}.get(coin.size_decimals, "1")
+    if exchange == "OKX_SWAP":
+        symbol, kind = f"{coin.name}-USDT-SWAP", "perpetual"
+    else:
+        symbol, kind = f"{coin.name}-USDT-{EXPIRY:%y%m%d}", "future"
+    return Listing(symbol, kind, coin.name, "USDT", "USDT", tick, Scale(1, 2), coin.price, 1500, contract)
+
+
+def _options(count: int) -> list[Listing]:
+    listings = []
+    for number in range(count):
+        strike = 40_000 + 5_000 * (number // 2)
+        kind, letter = ("call", "C") if number % 2 == 0 else ("put", "P")
+        symbol = f"BTC-USD-{EXPIRY:%y%m%d}-{strike}-{letter}"
+        tick, lot, price = Scale(5, 4), Scale(1, 0), 120 + 10 * number
+        listings.append(Listing(symbol, "option", "BTC", "USD", "BTC", tick, lot, price, 20, "0.01", False, strike, kind))
+    return listings
+
+
+class OkxBoard(Board):
+    """One instrument: what the window showed last, and the last trades."""
+
+    def __init__(self, exchange: str, listing: Listing, stage: Stage) -> None:
+        super().__init__(exchange, listing, stage, RESTING)
+        self.numbers = Random(f"{stage.seed}/{exchange}/{listing.symbol}/ids")
+        self.sequence = self.numbers.randrange(10**11, 10**12)
+        self.floors = [floor(self.market.book.bids), floor(self.market.book.asks)]
+        self.trades: list[str] = []
+        self.pushed = 0.0
+
+    def next_number(self) -> int:
+        """A later sequence number; numbers are not contiguous."""
+        return self.sequence + self.numbers.randrange(1, 300)
+
+    def rows(self, side: Side, levels: Sequence[tuple[int, int]]) -> str:
+        """JSON `["price","size","0","orders"],…`."""
+        prices, sizes, queues = self.prices, self.sizes, side.queues
+        return ",".join(
+            [f'["{prices[price]}","{sizes[lots]}","0","{len(queues[price]) if lots else 0}"]' for price, lots in levels]
+        )
+
+
+def floor(side: Side) -> int | None:
+    """The key of the last level inside the window; None if the window is not full."""
+    return side.keys[-WINDOW] if len(side.keys) >= WINDOW else None
+
+
+def window_changes(side: Side, before: int | None, touched: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """What to send so that a window whose floor was `before` shows today's best levels: touched ones, ones that fell out (size 0)
+    and ones that came in; best first. Levels that came and went within the batch are sent as removed."""
+    sign, keys, totals = side.sign, side.keys, side.totals
+    after = floor(side)
+    changes: dict[int, int] = {}
+    for price, lots in touched:
+        key = sign * price
+        if after is None or key >= after:
+            changes[key] = lots
+        elif before is None or key >= before:
+            changes[key] = 0
+    if after is not None and (before is None or before < after):
+        start = 0 if before is None else bisect_left(keys, before)
+        for key in keys[start : bisect_left(keys, after)]:
+            changes[key] = 0
+    elif before is not None and (after is None or after < before):
+        start = 0 if after is None else bisect_left(keys, after)
+        for key in keys[start : bisect_left(keys, before)]:
+            changes[key] = totals[sign * key]
+    return [(sign * key, changes[key]) for key in sorted(changes, reverse=True)]
+
+
+class Okx(Venue[OkxBoard]):
+    """One OKX instrument type."""
+
+    window = WINDOW
+
+    def __init__(self, exchange: str, listings: Sequence[Listing], stage: Stage) -> None:
+        super().__init__(exchange, [OkxBoard(exchange, listing, stage) for listing in listings], stage)
+        self._subscribers: dict[tuple[str, str], set[Client]] = {}
+        self._requests: dict[Client, Allowance] = {}
+        self._connections = 0
+        self._names: dict[Client, str] = {}
+        self._routes: dict[str, tuple[Allowance, Callable[[Mapping[str, str]], list[Any]]]] = {
+            "/api/v5/public/time": (Allowance(10, 2), lambda query: [{"ts": str(stage.ms())}]),
+            "/api/v5/public/instruments": (Allowance(20, 2), self._instruments),
+            "/api/v5/market/books": (Allowance(40, 2), self._books),
+            "/api/v5/market/trades": (Allowance(100, 2), self._trades),
+        }
+
+    def accepts(self, path: str) -> bool:
+        return path == PUBLIC
+
+    def opened(self, client: Client) -> None:
+        self._connections += 1
+        self._names[client] = f"{self._connections:08x}"
+        self._requests[client] = Allowance(480, 3600)
+
+    def closed(self, client: Client) -> None:
+        del self._names[client], self._requests[client]
+        for clients in self._subscribers.values():
+            clients.discard(client)
+
+    def received(self, client: Client, message: str) -> None:
+        if message == "ping":
+            self.counts["ping"] += 1
+            client.send("pong")
+            return
+        try:
+            request = msgspec.json.decode(message)
+            operation, args = request["op"], request["args"]
+            channels = [(arg["channel"], arg.get("instId", "")) for arg in args]
+        except (msgspec.DecodeError, LookupError, TypeError, AttributeError):
+            self._event(client, None, event="error", code="60012", msg=f"Invalid request: {message[:200]}")
+            return
+        number = request.get("id")
+        self.counts[str(operation)] += 1
+        if operation not in ("subscribe", "unsubscribe"):
+            self._event(client, number, event="error", code="60019", msg=f"Invalid op: {operation}")
+        elif len(message) > MOST_ARGS:
+            self._event(client, number, event="error", code="60013", msg="Invalid args: total length over 64 KB")
+        else:
+            for (channel, name), arg in zip(channels, args, strict=True):
+                self._change(client, number, operation, channel, name, arg)
+
+    def idle(self, now: float) -> None:
+        timers = self.stage.timers
+        for client in self.clients:
+            if now - max(client.last_sent, client.last_received) > timers.okx_silence:
+                client.close(4004, "No data received in 30s")
+        for board in self.boards.values():
+            if board.pushed == 0.0:
+                board.pushed = now
+            elif now - board.pushed > timers.okx_keepalive:
+                self._push(board, [], [], board.sequence)
+
+    def publish(self, board: OkxBoard, batch: Batch) -> None:
+        for row in prints(batch.fills):
+            self._publish_trade(board, row)
+        book = board.market.book
+        bids = window_changes(book.bids, board.floors[0], batch.bids)
+        asks = window_changes(book.asks, board.floors[1], batch.asks)
+        board.floors = [floor(book.bids), floor(book.asks)]
+        if bids or asks:
+            self._push(board, bids, asks, board.next_number())
+
+    def restart_numbering(self, symbol: str) -> None:
+        """What maintenance does: the next message of this book has a lower seqId than its prevSeqId."""
+        board = self.boards[symbol]
+        self._push(board, [], [], board.numbers.randrange(1, 1000))
+
+    def _publish_trade(self, board: OkxBoard, row: Print) -> None:
+        ts = self.stage.ms() - row.age
+        side = "buy" if row.is_buy else "sell"
+        price, size = board.prices[row.price], board.sizes[row.lots]
+        data = (
+            f'{{"instId":"{board.symbol}","tradeId":"{row.last}","px":"{price}","sz":"{size}","side":"{side}","ts":"{ts}",'
+            f'"count":"{row.last - row.first + 1}","source":"0","seqId":{board.sequence}}}'
+        )
+        if len(board.trades) >= 1000:
+            del board.trades[:500]
+        board.trades.append(data)
+        if self.stage.truth is not None:
+            self.stage.truth.add(TradeEvent(self.exchange, board.symbol, str(row.last), side, price, size, ts))
+        clients = self._subscribers.get(("trades", board.symbol))
+        if clients:
+            frame = text_frame(_trade_push(board.symbol, data).encode())
+            for client in clients:
+                client.outbox.append(frame)
+
+    def _push(self, board: OkxBoard, bids: list[tuple[int, int]], asks: list[tuple[int, int]], number: int) -> None:
+        """Send one update of the book."""
+        previous, board.sequence = board.sequence, number
+        board.pushed = asyncio.get_running_loop().time()
+        ts = self.stage.ms()
+        if self.stage.truth is not None:
+            event = BookEvent(self.exchange, board.symbol, number, previous, ts, board.texts(bids), board.texts(asks))
+            self.stage.truth.add(event)
+        clients = self._subscribers.get(("books", board.symbol))
+        if clients:
+            frame = text_frame(self._book(board, "update", bids, asks, previous).encode())
+            for client in clients:
+                client.outbox.append(frame)
+
+    def _book(
+        self, board: OkxBoard, action: str, bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]], previous: int
+    ) -> str:
+        book = board.market.book
+        return (
+            f'{{"arg":{{"channel":"books","instId":"{board.symbol}"}},"action":"{action}","data":[{{'
+            f'"asks":[{board.rows(book.asks, asks)}],"bids":[{board.rows(book.bids, bids)}],'
+            f'"ts":"{self.stage.ms()}","checksum":0,"prevSeqId":{previous},"seqId":{board.sequence}}}]}}'
+        )
+
+    def _change(self, client: Client, number: Any, operation: str, channel: Any, name: Any, arg: dict[str, Any]) -> None:
+        """Subscribe or unsubscribe one channel of one instrument."""
+        board = self.boards.get(name)
+        if board is None or channel not in ("books", "trades"):
+            words = (
+                f"Wrong URL or channel:{channel},instId:{name} doesn't exist. "
+                "Please use the correct URL, channel and parameters referring to API document."
+            )
+            self._event(client, number, event="error", code="60018", msg=words)
+        elif not self._requests[client].take(asyncio.get_running_loop().time()):
+            self._event(client, number, event="error", code="60014", msg="Requests too frequent")
+        elif operation == "unsubscribe":
+            self._subscribers.get((channel, name), set()).discard(client)
+            self._event(client, number, event="unsubscribe", arg=arg)
+        else:
+            self._subscribers.setdefault((channel, name), set()).add(client)
+            self._event(client, number, event="subscribe", arg=arg)
+            if channel == "books":
+                client.send(self._book(board, "snapshot", *self.levels(board, WINDOW), -1))
+            elif board.trades:
+                client.send(_trade_push(name, board.trades[-1]))
+
+    def _event(self, client: Client, number: Any, **facts: Any) -> None:
+        head = {} if number is None else {"id": number}
+        client.send(msgspec.json.encode({**head, **facts, "connId": self._names[client]}))
+
+    def answer(self, path: str, query: Mapping[str, str]) -> Answer:
+        if path not in self._routes:
+            return Answer(_envelope("404", "Not Found", []), 404)
+        allowance, route = self._routes[path]
+        if not allowance.take(asyncio.get_running_loop().time()):
+            return Answer(_envelope("50011", "Too Many Requests", []), 429)
+        try:
+            return Answer(_envelope("0", "", route(query)))
+        except LookupError as error:
+            return Answer(_envelope("51001", f"Instrument ID doesn't exist: {error}", []))
+        except ValueError as error:
+            return Answer(_envelope("51000", f"Parameter {error} error", []), 400)
+
+    def _instruments(self, query: Mapping[str, str]) -> list[Any]:
+        wanted = query.get("instType")
+        if wanted not in ("SPOT", "MARGIN", "SWAP", "FUTURES", "OPTION"):
+            raise ValueError("instType")
+        if wanted == "OPTION" and "instFamily" not in query:
+            raise ValueError("instFamily")
+        rows = [_row(wanted, board) for board in self.boards.values() if self.exchange == f"OKX_{wanted}"]
+        keys = [key for key in ("instFamily", "instId") if key in query]
+        return [row for row in rows if all(row[key] == query[key] for key in keys)]
+
+    def _books(self, query: Mapping[str, str]) -> list[Any]:
+        board = self.boards[query.get("instId", "")]
+        bids, asks = self.levels(board, _count(query, "sz", 1, WINDOW))
+        levels = f'"asks":[{board.rows(board.market.book.asks, asks)}],"bids":[{board.rows(board.market.book.bids, bids)}]'
+        return [msgspec.Raw(f'{{{levels},"ts":"{self.stage.ms()}","seqId":{board.sequence}}}'.encode())]
+
+    def _trades(self, query: Mapping[str, str]) -> list[Any]:
+        board = self.boards[query.get("instId", "")]
+        return [msgspec.Raw(row.encode()) for row in board.trades[: -1 - _count(query, "limit", 100, 500) : -1]]
+
+
+def _trade_push(symbol: str, data: str) -> str:
+    return f'{{"arg":{{"channel":"trades","instId":"{symbol}"}},"data":[{data}]}}'
+
+
+def _envelope(code: str, words: str, data: list[Any]) -> bytes:
+    return msgspec.json.encode({"code": code, "msg": words, "data": data})
+
+
+def _count(query: Mapping[str, str], name: str, usual: int, most: int) -> int:
+    text = query.get(name, str(usual))
+    if not text.isdecimal() or not 0 < int(text) <= most:
+        raise ValueError(name)
+    return int(text)
+
+
+def _row(kind: str, board: OkxBoard) -> dict[str, str]:
+    listing = board.listing
+    spot = kind == "SPOT"
+    expiry = listing.expiry
+    uly = "" if spot else f"{listing.base}-{listing.quote}"
+    return {
+        "alias": "",
+        "baseCcy": listing.base if spot else "",
+        "category": "1",
+        "ctMult": "" if spot else "1",
+        "ctType": "" if spot or kind == "OPTION" else "linear",
+        "ctVal": listing.contract,
+        "ctValCcy": "" if spot else listing.base,
+        "expTime": "" if expiry is None else str(int(expiry.timestamp()) * 1000),
+        "instFamily": uly,
+        "instId": listing.symbol,
+        "instType": kind,
+        "lever": "" if kind == "OPTION" else "10",
+        "listTime": "1611916828000",
+        "lotSz": board.sizes[1],
+        "maxIcebergSz": "100000000",
+        "maxLmtSz": "100000000",
+        "maxMktSz": "1600",
+        "maxStopSz": "1600",
+        "maxTriggerSz": "100000000",
+        "maxTwapSz": "100000000",
+        "minSz": board.sizes[1],
+        "optType": {"call": "C", "put": "P"}.get(listing.option_type, ""),
+        "quoteCcy": listing.quote if spot else "",
+        "ruleType": "normal",
+        "settleCcy": listing.settle,
+        "state": "live",
+        "stk": str(listing.strike) if listing.strike else "",
+        "tickSz": board.prices[1],
+        "uly": uly,
+    }

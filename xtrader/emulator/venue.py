@@ -1,0 +1,198 @@
+"""What every emulated venue is to the server: sockets in, messages out, REST answered. Its one rule: a venue never waits."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from typing import Generic, TypeVar
+
+import msgspec
+
+from xtrader.emulator.client import Client
+from xtrader.emulator.listing import Listing, Texts
+from xtrader.emulator.market import Batch, Flow, Market
+from xtrader.emulator.truth import BookEvent, Truth
+
+
+class Timers(msgspec.Struct, frozen=True):
+    """The venues' own times in seconds; tests shorten them."""
+
+    lifetime: float = 86_400.0
+    """After this a connection is closed (Binance)."""
+    spot_ping: float = 20.0
+    spot_pong: float = 60.0
+    """Binance spot: pings this often, closes when no pong came for this long."""
+    futures_ping: float = 180.0
+    futures_pong: float = 600.0
+    okx_silence: float = 30.0
+    """OKX: closed with 4004 when nothing went either way for this long."""
+    okx_keepalive: float = 60.0
+    """OKX: an unchanged book is confirmed this often."""
+    deribit_second: float = 1.0
+    """Deribit: how long a second of `set_heartbeat` takes."""
+    deribit_token: float = 900.0
+    """Deribit: life of an access token."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A REST response with a JSON body."""
+
+    body: bytes
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Stage(msgspec.Struct):
+    """What the venues of one emulator share. `epoch` is the venue time in milliseconds UTC at which simulated time was 0."""
+
+    seed: int
+    timers: Timers
+    interval: float
+    """Simulated seconds a batch."""
+    prints: float
+    operations: float
+    truth: Truth | None = None
+    epoch: float = 0.0
+    now: float = 0.0
+    """Simulated seconds since the start."""
+
+    def ms(self) -> int:
+        """The venue's time now, milliseconds UTC."""
+        return int(self.epoch + 1000 * self.now)
+
+    def us(self) -> int:
+        """The same in microseconds."""
+        return int(1000 * self.epoch + 1_000_000 * self.now)
+
+
+class Board:
+    """One instrument as a venue shows it: its market, how its numbers are written, where its message numbers are."""
+
+    def __init__(self, exchange: str, listing: Listing, stage: Stage, resting: int) -> None:
+        self.listing = listing
+        self.symbol = listing.symbol
+        self.prices = Texts(listing.tick)
+        self.sizes = Texts(listing.lot)
+        width = min(800, listing.price // 2)
+        flow = Flow(
+            price=listing.price,
+            size=listing.size,
+            resting=min(resting, 2 * width),
+            width=width,
+            operations=stage.operations,
+            prints=stage.prints,
+            interval=stage.interval,
+        )
+        self.market = Market(f"{stage.seed}/{exchange}/{listing.symbol}", flow)
+        self.sequence = 0
+
+    def texts(self, levels: Iterable[tuple[int, int]]) -> list[tuple[str, str]]:
+        """Levels in ticks and lots -> price and size texts."""
+        prices, sizes = self.prices, self.sizes
+        return [(prices[price], sizes[lots]) for price, lots in levels]
+
+    def pairs(self, levels: Iterable[tuple[int, int]]) -> str:
+        """Levels in ticks and lots -> JSON `["price","size"],…`."""
+        prices, sizes = self.prices, self.sizes
+        return ",".join([f'["{prices[price]}","{sizes[lots]}"]' for price, lots in levels])
+
+
+BoardT = TypeVar("BoardT", bound=Board)
+
+
+class Venue(ABC, Generic[BoardT]):
+    """One exchange token on one port."""
+
+    ping: tuple[float, float] | None = None
+    """(interval, timeout) in seconds of the websocket pings that the venue sends, None if it sends none."""
+    most = 2**20
+    """The longest message that the venue reads, bytes."""
+    window = 2**31
+    """How many levels a side the venue's books show."""
+
+    def __init__(self, exchange: str, boards: Iterable[BoardT], stage: Stage) -> None:
+        self.exchange = exchange
+        self.stage = stage
+        self.boards: dict[str, BoardT] = {board.symbol: board for board in boards}
+        self.clients: set[Client] = set()
+        self.counts: Counter[str] = Counter()
+        """What clients did, by name: "connect", a request's method, "GET /path"."""
+
+    def begin(self) -> None:
+        """Tell the truth how every book looks before the first batch."""
+        truth, ts = self.stage.truth, self.stage.ms()
+        if truth is not None:
+            for board in self.boards.values():
+                bids, asks = self.levels(board, self.window)
+                texts = board.texts(bids), board.texts(asks)
+                truth.add(BookEvent(self.exchange, board.symbol, board.sequence, None, ts, *texts))
+
+    def levels(self, board: BoardT, count: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """The best `count` (price, lots) of both sides, no more than the venue shows."""
+        book = board.market.book
+        count = min(count, self.window)
+        return book.bids.top(count), book.asks.top(count)
+
+    @abstractmethod
+    def accepts(self, path: str) -> bool:
+        """Whether there is a websocket at this path (without its query)."""
+
+    @abstractmethod
+    def opened(self, client: Client) -> None:
+        """A client connected."""
+
+    @abstractmethod
+    def received(self, client: Client, message: str) -> None:
+        """A client sent a text message."""
+
+    @abstractmethod
+    def closed(self, client: Client) -> None:
+        """A client is gone."""
+
+    @abstractmethod
+    def answer(self, path: str, query: Mapping[str, str]) -> Answer:
+        """Answer a REST GET."""
+
+    @abstractmethod
+    def publish(self, board: BoardT, batch: Batch) -> None:
+        """Tell the subscribers what a batch did."""
+
+    @abstractmethod
+    def idle(self, now: float) -> None:
+        """Called about twenty times a second; `now` is the event loop's time."""
+
+
+class Allowance:
+    """At most `count` uses in any `seconds`."""
+
+    def __init__(self, count: int, seconds: float) -> None:
+        self._uses: deque[float] = deque(maxlen=count)
+        self._count = count
+        self._seconds = seconds
+
+    def take(self, now: float) -> bool:
+        """Use it once; False if that is too often."""
+        uses = self._uses
+        if len(uses) == self._count and now - uses[0] < self._seconds:
+            return False
+        uses.append(now)
+        return True
+
+
+class Credits:
+    """A pool that refills: `most` at `per_second`."""
+
+    def __init__(self, most: float, per_second: float, now: float) -> None:
+        self._left = self._most = most
+        self._per_second = per_second
+        self._at = now
+
+    def take(self, cost: float, now: float) -> bool:
+        """Pay; False if the pool is too empty."""
+        self._left = min(self._most, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        if self._left < cost:
+            return False
+        self._left -= cost
+        return True
