@@ -1,0 +1,328 @@
+"""Recordings -> records: the figures of the real ones, and what becomes of loss, damage, overlap and missing answers."""
+
+import gzip
+import json
+from collections import Counter, defaultdict
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.captures import captures
+from xtrader.errors import ConfigError
+from xtrader.feed.renormalise import Line, Renormaliser
+from xtrader.model.book import Book
+from xtrader.model.instrument import Instrument
+from xtrader.model.market import BookUpdate, Coverage, Record, Trade
+from xtrader.recordings.detect import open_recordings
+from xtrader.recordings.events import Answered, Opened, Received, Sent
+from xtrader.recordings.raw import RawWriter
+
+START = 1_700_000_000_000_000_000
+MS = 1_000_000
+WS = "wss://stream.binance.com:9443/stream"
+REST = "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=5000"
+
+
+def run(*files: Path, exchange: str | None = None) -> tuple[list[Record], dict[str, Line], Renormaliser]:
+    renormaliser = Renormaliser(files, exchange)
+    records = list(renormaliser.records())
+    return records, {str(line.subscription): line for line in renormaliser.summary()}, renormaliser
+
+
+def total(lines: dict[str, Line], stream: str, field: str) -> int:
+    return sum(getattr(line, field) for line in lines.values() if line.subscription.stream == stream)
+
+
+def rows(records: list[Record], state: str) -> list[Coverage]:
+    return [record for record in records if isinstance(record, Coverage) and record.state == state]
+
+
+def recorded_1(name: str) -> list[Path]:
+    return sorted((captures() / "recorded-1").glob(f"{name}.*"))
+
+
+def test_the_figures_of_the_binance_futures_recording_come_out() -> None:
+    records, lines, renormaliser = run(*recorded_1("BINANCE_FUTURES"))
+    assert [total(lines, "L2", field) for field in ("messages", "applied", "skipped", "breaks", "gaps")] == [764, 752, 12, 0, 0]
+    assert total(lines, "TRADES", "trades") == 91
+    assert Counter(type(record) for record in records if isinstance(record, Trade | BookUpdate)) == {BookUpdate: 756, Trade: 91}
+    assert renormaliser.remarks == []
+    assert renormaliser.instruments["BINANCE_FUTURES@SUSHIUSDT"].tick_size == 0.001
+    assert {instrument.source for instrument in renormaliser.instruments.values()} == {"venue"}
+
+
+def test_the_figures_of_the_okx_recording_come_out() -> None:
+    _, lines, renormaliser = run(*recorded_1("OKX"))
+    assert [total(lines, "L2", field) for field in ("messages", "checksums", "breaks", "gaps")] == [290, 290, 0, 0]
+    assert total(lines, "TRADES", "trades") == 74
+    book = lines["L2:OKX_SPOT@BTC-USDT"]
+    assert (book.bid_levels, book.ask_levels) == (400, 400)
+    assert set(renormaliser.markets) == {"OKX_SPOT", "OKX_SWAP", "OKX_FUTURES"}
+    assert renormaliser.instruments["OKX_FUTURES@BTC-USD-220527"].contract_size == 100.0
+
+
+def test_the_figures_of_the_deribit_recording_come_out() -> None:
+    records, lines, renormaliser = run(*recorded_1("DERIBIT"))
+    books = [record for record in records if isinstance(record, BookUpdate)]
+    assert (len(books), sum(book.is_snapshot for book in books)) == (46, 10)
+    assert (total(lines, "L2", "breaks"), rows(records, "gap")) == (0, [])
+    assert renormaliser.markets["DERIBIT"].environment == "production"
+    assert renormaliser.instruments["DERIBIT@BTC-24SEP21-8000-P"].strike == 8000.0
+    quiet = [line for line in lines.values() if line.subscription.stream == "TRADES"]
+    assert len(quiet) == 10
+    assert len([row for row in rows(records, "live") if row.stream == "TRADES"]) == 20, "ten intervals, opened and closed"
+
+
+@pytest.mark.parametrize(
+    ("file", "exchange", "expected", "best", "levels"),
+    [
+        ("spot_btcusdt", "BINANCE_SPOT", (3451, 3449, 2, 9757), ((61685.99, 1.0087), (61686.0, 2.29327)), (1209, 2196)),
+        ("usdm_btcusdt", "BINANCE_FUTURES", (6551, 6547, 4, 21313), ((61659.7, 1.486), (61659.8, 0.981)), (5018, 4578)),
+    ],
+)
+def test_the_figures_of_the_hftbacktest_recordings_come_out(
+    file: str,
+    exchange: str,
+    expected: tuple[int, ...],
+    best: tuple[tuple[float, float], ...],
+    levels: tuple[int, int],
+) -> None:
+    records, lines, _ = run(captures() / "recorded-2" / f"{file}_20240808.gz")
+    book, trades = lines[f"L2:{exchange}@BTCUSDT"], lines[f"TRADES:{exchange}@BTCUSDT"]
+    assert (book.messages, book.applied, book.skipped, trades.trades) == expected
+    assert (book.breaks, book.gaps, trades.gaps, book.counts.get("crossed", 0)) == (0, 0, 0, 0)
+    assert ((book.bid, book.ask), (book.bid_levels, book.ask_levels)) == (best, levels)
+    assert {line.subscription.exchange for line in lines.values()} == {exchange}
+    ids = [record.sequence for record in records if isinstance(record, Trade)]
+    assert all(b == a + 1 for a, b in pairwise(id_ for id_ in ids if id_ is not None))
+    rebuilt = Book()
+    for record in records:
+        if isinstance(record, BookUpdate):
+            rebuilt.apply(record)
+    assert (rebuilt.best(), (len(rebuilt.bids.sizes), len(rebuilt.asks.sizes))) == (best, levels)
+    assert any(record.ts_recv < (record.ts_event or 0) for record in records if isinstance(record, Trade)), "as the clock was"
+
+
+def test_records_keep_the_time_at_which_each_message_was_received() -> None:
+    records, _, _ = run(*recorded_1("BINANCE_FUTURES"))
+    sushi = [record for record in records if isinstance(record, BookUpdate) and record.instrument.endswith("SUSHIUSDT")]
+    assert (sushi[0].is_snapshot, sushi[0].ts_recv, sushi[0].sequence) == (True, 1626992741301402000, 600859605926)
+    assert sushi[1].prev_sequence == 600859604824
+    assert sushi[1].ts_event is not None
+
+
+def test_every_interval_of_coverage_is_closed_at_the_end() -> None:
+    records, _, _ = run(*recorded_1("BINANCE_FUTURES"))
+    opened: dict[tuple[str, str], Coverage] = {}
+    for record in records:
+        if isinstance(record, Coverage):
+            place = (record.instrument, record.stream)
+            if record.ts_to is None:
+                assert place not in opened
+                opened[place] = record
+            else:
+                assert opened.pop(place).ts_from == record.ts_from
+                assert record.ts_to >= record.ts_from
+    assert opened == {}
+
+
+def test_a_websocket_file_alone_gives_the_trades_and_says_why_there_are_no_books() -> None:
+    records, lines, renormaliser = run(captures() / "recorded-1" / "BINANCE_FUTURES.ws.1.0.gz")
+    assert (total(lines, "TRADES", "trades"), total(lines, "L2", "applied")) == (91, 0)
+    assert renormaliser.remarks == [
+        f"L2:BINANCE_FUTURES@{symbol}: the files hold no snapshot of its book, so its changes could not be applied"
+        for symbol in ("AKROUSDT", "CTKUSDT", "KEEPUSDT", "SUSHIUSDT")
+    ]
+    assert {record.source for record in records if isinstance(record, Instrument)} == {"rule"}
+
+
+def test_what_comes_before_the_cut_of_a_truncated_file_is_kept_and_the_cut_is_told(tmp_path: Path) -> None:
+    source = captures() / "recorded-2" / "spot_btcusdt_20240808.gz"
+    whole, _, _ = run(source)
+    path = tmp_path / source.name
+    path.write_bytes(source.read_bytes()[:400_000])
+    records, _, renormaliser = run(path)
+    kept = [record for record in records if isinstance(record, Trade | BookUpdate)]
+    assert kept == [record for record in whole if isinstance(record, Trade | BookUpdate)][: len(kept)]
+    assert len(kept) > 3000
+    assert len(renormaliser.remarks) == 1
+    assert "is cut off or damaged after line" in renormaliser.remarks[0]
+
+
+def test_an_answer_that_was_recorded_before_it_is_asked_for_is_given_at_once(tmp_path: Path) -> None:
+    for path in recorded_1("BINANCE_FUTURES"):
+        text = gzip.decompress(path.read_bytes())
+        (tmp_path / path.name).write_bytes(text.replace(b" -> 16269927", b" -> 16269926") if ".http." in path.name else text)
+    _, lines, _ = run(tmp_path)
+    assert (total(lines, "L2", "applied"), total(lines, "L2", "skipped")) == (752, 12)
+
+
+def delta(n: int) -> bytes:
+    data = {"e": "depthUpdate", "E": n, "s": "BTCUSDT", "U": n, "u": n, "b": [["100", str(n)]], "a": [["101", str(n)]]}
+    return json.dumps({"stream": "btcusdt@depth@100ms", "data": data}).encode()
+
+
+def trade(n: int) -> bytes:
+    data = {"e": "trade", "E": n, "s": "BTCUSDT", "t": n, "p": "100", "q": str(n), "T": n, "m": True, "M": True}
+    return json.dumps({"stream": "btcusdt@trade", "data": data}).encode()
+
+
+def connection(directory: Path, first: int, last: int, snapshot: int, *, is_closed: bool = True) -> None:
+    """A raw file of one connection that carried updates and trades `first` to `last`, one a millisecond each."""
+    writer = RawWriter(directory, "BINANCE_SPOT", "BINANCE_SPOT/0", WS, START + first * MS)
+    for n in range(first, last + 1):
+        writer.received(delta(n), START + n * MS + 1)
+        writer.received(trade(n), START + n * MS + 2)
+        if n == snapshot:
+            body = json.dumps({"lastUpdateId": n, "bids": [["100", "1"]], "asks": [["101", "1"]]}).encode()
+            writer.answered(REST, 200, body, {}, START + n * MS + 3)
+    if is_closed:
+        writer.close()
+    else:
+        writer.flush()
+
+
+def numbers(records: list[Record]) -> tuple[list[int | None], list[int | None]]:
+    """(trade numbers, book numbers without snapshots)."""
+    trades = [record.sequence for record in records if isinstance(record, Trade)]
+    return trades, [record.sequence for record in records if isinstance(record, BookUpdate) and not record.is_snapshot]
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_two_connections_that_overlap_are_one_stream_without_a_gap(tmp_path: Path, is_closed: bool) -> None:
+    connection(tmp_path, 1, 60, snapshot=3, is_closed=is_closed)
+    connection(tmp_path, 40, 100, snapshot=45)
+    records, lines, _ = run(tmp_path)
+    assert numbers(records) == (list(range(1, 101)), list(range(4, 101)))
+    assert rows(records, "gap") == []
+    assert lines["L2:BINANCE_SPOT@BTCUSDT"].bid == (100.0, 100.0)
+
+
+def test_a_second_connection_whose_book_is_not_in_sync_yet_begins_with_a_gap(tmp_path: Path) -> None:
+    connection(tmp_path, 1, 60, snapshot=3)
+    connection(tmp_path, 40, 100, snapshot=70)
+    records, _, _ = run(tmp_path)
+    assert numbers(records) == (list(range(1, 101)), [*range(4, 61), *range(71, 101)])
+    assert [(row.stream, row.cause, row.ts_from) for row in rows(records, "gap") if row.ts_to is None] == [
+        ("L2", "disconnect", START + 60 * MS + 2)
+    ]
+
+
+def test_a_connection_that_was_lost_and_made_again_is_a_gap(tmp_path: Path) -> None:
+    connection(tmp_path, 1, 40, snapshot=3)
+    connection(tmp_path, 60, 100, snapshot=65)
+    records, _, _ = run(tmp_path)
+    assert numbers(records) == ([*range(1, 41), *range(60, 101)], [*range(4, 41), *range(66, 101)])
+    lost = [(row.stream, row.cause, row.ts_from, row.ts_to) for row in rows(records, "gap")]
+    assert ("L2", "disconnect", START + 40 * MS + 2, START + 60 * MS) in lost
+    assert ("TRADES", "disconnect", START + 40 * MS + 2, START + 60 * MS) in lost
+    assert [row.detail for row in rows(records, "gap") if "missing" in row.detail] == ["missing ids 41 to 59 (19)"]
+
+
+def test_the_same_connection_opened_again_is_a_gap(tmp_path: Path) -> None:
+    lines: dict[str, list[bytes]] = defaultdict(list)
+    for path in recorded_1("BINANCE_FUTURES"):
+        lines[path.name] = gzip.decompress(path.read_bytes()).splitlines()
+    ws = lines["BINANCE_FUTURES.ws.1.0.gz"]
+    again = ws[0].split(b" ")[0] + b" <-> " + ws[800].split(b": ")[0]
+    ws.insert(800, again)
+    for name, text in lines.items():
+        (tmp_path / name).write_bytes(b"\n".join(text) + b"\n")
+    records, found, _ = run(tmp_path)
+    assert total(found, "TRADES", "trades") == 91
+    assert {row.cause for row in rows(records, "gap")} == {"disconnect"}
+    assert len(rows(records, "gap")) >= 8
+    assert all(row.ts_to is not None for row in rows(records, "gap"))
+
+
+def test_a_message_that_cannot_be_read_is_a_gap_and_trades_go_on(tmp_path: Path) -> None:
+    writer = RawWriter(tmp_path, "BINANCE_SPOT", "BINANCE_SPOT/0", WS, START)
+    for n in range(1, 10):
+        writer.received(trade(n) if n != 5 else trade(n).replace(b'"p": "100"', b'"p": "x"'), START + n)
+    writer.close()
+    records, lines, _ = run(tmp_path)
+    assert numbers(records)[0] == [1, 2, 3, 4, 6, 7, 8, 9]
+    first, second = rows(records, "gap")
+    assert (first.cause, first.ts_from, first.ts_to) == ("malformed", START + 4, START + 5)
+    assert second.detail == "missing ids 5 to 5 (1)"
+    assert lines["TRADES:BINANCE_SPOT@BTCUSDT"].gaps == 2
+
+
+@pytest.mark.parametrize("name", ["BINANCE_FUTURES", "OKX", "DERIBIT"])
+def test_a_recording_turned_into_our_own_raw_format_gives_the_same_records(tmp_path: Path, name: str) -> None:
+    files = recorded_1(name)
+    (recording,) = open_recordings(files)
+    writer: RawWriter | None = None
+    for event in recording.events():
+        match event:
+            case Opened():
+                writer = RawWriter(tmp_path, "", name, event.url, event.ts)
+            case Received() if writer is not None:
+                writer.received(event.payload, event.ts)
+            case Sent() if writer is not None:
+                writer.sent(event.payload.decode(), event.ts)
+            case Answered() if writer is not None:
+                writer.answered(event.url, event.status, event.body, event.headers, event.ts)
+    assert writer is not None
+    writer.close()
+    expected, lines, _ = run(*files)
+    records, again, _ = run(tmp_path)
+    assert [r for r in records if not isinstance(r, Instrument)] == [r for r in expected if not isinstance(r, Instrument)]
+    assert again == lines
+
+
+def collected(path: Path, *payloads: str) -> Path:
+    path.write_text("".join(f"{START + n} {payload}\n" for n, payload in enumerate(payloads)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("symbol", "more", "key"),
+    [
+        ("btcusd_perp", "", "COINM"),
+        ("btcusd_240927", "", "COINM"),
+        ("btcusdt_240927", "", "FUTURES"),
+        ("ethusdt", "", "FUTURES"),
+        ("ethusdt", ',"M":true', "SPOT"),
+    ],
+)
+def test_the_exchange_is_told_by_the_messages_where_there_is_no_url(tmp_path: Path, symbol: str, more: str, key: str) -> None:
+    data = f'{{"e":"aggTrade","E":1,"a":1,"s":"{symbol.upper()}","p":"1","q":"1","f":1,"l":1,"T":1,"m":true{more}}}'
+    path = collected(tmp_path / "a", f'{{"stream":"{symbol}@aggTrade","data":{data}}}')
+    _, lines, _ = run(path)
+    assert list(lines) == [f"TRADES:BINANCE_{key}@{symbol.upper()}"]
+    assert lines[f"TRADES:BINANCE_{key}@{symbol.upper()}"].trades == 1
+
+
+def test_of_two_trade_streams_the_one_of_a_live_run_is_taken(tmp_path: Path) -> None:
+    common = '"s":"ETHUSDT","E":1,"T":1,"p":"1","m":true'
+    single = f'{{"stream":"ethusdt@trade","data":{{"e":"trade",{common},"q":"1","t":%d,"X":"MARKET"}}}}'
+    merged = f'{{"stream":"ethusdt@aggTrade","data":{{"e":"aggTrade",{common},"q":"2","a":%d,"f":1,"l":2}}}}'
+    path = collected(tmp_path / "a", single % 1, single % 2, merged % 1)
+    records, lines, _ = run(path)
+    assert [record.size for record in records if isinstance(record, Trade)] == [2.0]
+    assert lines["TRADES:BINANCE_FUTURES@ETHUSDT"].channel == "ethusdt@aggTrade"
+
+
+def test_the_exchange_can_be_said_where_the_place_is_not_known(tmp_path: Path) -> None:
+    for path in recorded_1("BINANCE_FUTURES"):
+        text = gzip.decompress(path.read_bytes()).replace(b"wss://fstream.binance.com", b"wss://mirror.example.com")
+        (tmp_path / path.name).write_bytes(text)
+    with pytest.raises(ConfigError, match=r"BINANCE_FUTURES: no book and no trades of .*say which with --exchange"):
+        Renormaliser([tmp_path])
+    _, lines, _ = run(tmp_path, exchange="binance_futures")
+    assert total(lines, "L2", "applied") == 752
+
+
+def test_an_exchange_that_is_not_in_the_recording_is_refused() -> None:
+    with pytest.raises(ConfigError, match="OKX: no book and no trades of OKX_OPTION in it"):
+        Renormaliser(recorded_1("OKX"), "OKX_OPTION")
+    with pytest.raises(ConfigError, match=r"unknown exchange 'KRAKEN'; known are BINANCE_COINM, "):
+        Renormaliser(recorded_1("OKX"), "KRAKEN")
+
+
+def test_only_the_exchange_that_is_said_is_read() -> None:
+    _, lines, _ = run(*recorded_1("OKX"), exchange="OKX_SWAP")
+    assert sorted(lines) == ["L2:OKX_SWAP@UNI-USD-SWAP", "TRADES:OKX_SWAP@UNI-USD-SWAP"]
+    assert lines["L2:OKX_SWAP@UNI-USD-SWAP"].checksums == 93

@@ -1,0 +1,75 @@
+"""Answers: gives a session's REST request the answer that was recorded for it.
+
+One rule: each recorded answer is given once, at its recorded time if the request is older, at once if the answer is older; of older
+ones only the last is kept. So a session that finds an answer too old waits for the next one, as it would on the wire.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Generic, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+from xtrader.recordings.events import Answered
+from xtrader.venues.base import Fetch
+
+_VERSION = re.compile(r"/v\d+/")
+_SYMBOL = re.compile(rb'"symbol"\s*:\s*"([^"]+)"')
+_HEAD = 300
+"""Bytes of a body in which its symbol stands, before the levels."""
+
+T = TypeVar("T")
+
+
+class Answers(Generic[T]):
+    """Requests that wait for their answer, each with who asked, and answers that nobody asked for yet."""
+
+    def __init__(self, only_symbol: str) -> None:
+        """`only_symbol`: what an answer that names no request and no symbol is about; empty if that cannot be told."""
+        self._only_symbol = only_symbol
+        self._waiting: list[tuple[Fetch, T]] = []
+        self._kept: dict[str, Answered] = {}
+
+    def ask(self, fetch: Fetch, who: T) -> Answered | None:
+        """The answer that is there already; else None, and the request waits."""
+        for url, answer in self._kept.items():
+            if self._fits(fetch, answer):
+                del self._kept[url]
+                return answer
+        self._waiting.append((fetch, who))
+        return None
+
+    def came(self, answer: Answered) -> tuple[Fetch, T] | None:
+        """The request that an answer is for; None if none waits for it, in which case it is kept."""
+        for i, (fetch, who) in enumerate(self._waiting):
+            if self._fits(fetch, answer):
+                del self._waiting[i]
+                return fetch, who
+        self._kept[answer.url or self._symbol(answer)] = answer
+        return None
+
+    def forget(self, who: T) -> None:
+        """Someone is gone; its requests wait no longer."""
+        self._waiting = [(fetch, asking) for fetch, asking in self._waiting if asking is not who]
+
+    def _fits(self, fetch: Fetch, answer: Answered) -> bool:
+        if answer.url:
+            return fits(fetch, answer.url)
+        return fetch.key.partition("@")[2] == self._symbol(answer)
+
+    def _symbol(self, answer: Answered) -> str:
+        named = _SYMBOL.search(answer.body, 0, _HEAD)
+        return self._only_symbol if named is None else named[1].decode(errors="replace")
+
+
+def same_endpoint(fetch: Fetch, url: str) -> bool:
+    """True if a URL is of the endpoint that is asked, whatever the version and the host."""
+    return _VERSION.sub("/v/", urlsplit(url).path).endswith(_VERSION.sub("/v/", fetch.path))
+
+
+def fits(fetch: Fetch, url: str) -> bool:
+    """True if a URL is of the same endpoint and says the same of what the request says; the depth does not matter."""
+    if not same_endpoint(fetch, url):
+        return False
+    query = parse_qs(urlsplit(url).query)
+    return all(query.get(name) == [value] for name, value in fetch.params)

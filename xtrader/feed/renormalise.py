@@ -1,0 +1,147 @@
+"""Renormaliser: recordings through the same sessions as live traffic, with the recorded clock, into the same records.
+
+One rule: every subscription gets a session of its own, so that its counts are its own; what a session would send is dropped, what
+it asks by REST is answered by what was recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from xtrader.errors import ConfigError, ProtocolError
+from xtrader.feed.recorded_answers import fits, same_endpoint
+from xtrader.feed.replay import Replay, Tally
+from xtrader.feed.survey import Survey
+from xtrader.model.instrument import Instrument
+from xtrader.model.market import Record
+from xtrader.model.subscription import Subscription
+from xtrader.recordings.detect import Recording, open_recordings
+from xtrader.venues import exchanges, market
+from xtrader.venues.base import Market
+from xtrader.venues.recorded import options
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one subscription. Times are int ns of the first and last record, None without any. The book is as it was
+    left at the end: (price, size) or None, and levels a side."""
+
+    subscription: Subscription
+    channel: str
+    """The venue's channel from which it was taken."""
+    messages: int
+    """Recorded data messages of that channel."""
+    applied: int
+    skipped: int
+    breaks: int
+    trades: int
+    checksums: int
+    gaps: int
+    """Gap rows."""
+    ts_first: int | None
+    ts_last: int | None
+    bid: tuple[float, float] | None
+    ask: tuple[float, float] | None
+    bid_levels: int
+    ask_levels: int
+    counts: dict[str, int]
+    """Everything that the sessions counted, what two connections carried at the same time included twice."""
+
+
+class Renormaliser:
+    """Reads recordings twice: once to see what is in them, once to make records of it.
+
+    `files` are files and directories in the formats of `xtrader.recordings`; `exchange` overrides what the recordings tell.
+    Raises ConfigError: no recording, none that an exchange is known for.
+    """
+
+    def __init__(self, files: Sequence[Path], exchange: str | None = None) -> None:
+        token = (exchange or "").strip().upper()
+        if token and token not in exchanges():
+            raise ConfigError(f"unknown exchange {exchange!r}; known are {', '.join(sorted(exchanges()))}")
+        self.remarks: list[str] = []
+        """One sentence for each thing that the user should know: damage, books that could not be joined. Complete at the end."""
+        self.markets: dict[str, Market] = {}
+        """Exchange token -> its market, with the environment in which it was recorded."""
+        self.instruments: dict[str, Instrument] = {}
+        """Instrument key -> what the recorded catalogue says of it, else what its name says."""
+        self._tallies: dict[Subscription, Tally] = {}
+        self._found: list[tuple[Recording, Survey]] = []
+        self._look(open_recordings(files), token)
+
+    def records(self) -> Iterator[Record]:
+        """Every record in the order of the recorded time: first the instruments, then trades, book updates and Coverage rows."""
+        yield from self.instruments.values()
+        for recording, survey in self._found:
+            yield from Replay(recording, survey, self.markets, self._tallies, self.remarks).records()
+            self.remarks += recording.damage
+
+    def summary(self) -> list[Line]:
+        """A line for each subscription. Complete once `records` came to its end."""
+        return [_line(subscription, tally) for subscription, tally in sorted(self._tallies.items())]
+
+    def _look(self, recordings: list[Recording], token: str) -> None:
+        for recording in recordings:
+            survey = Survey(recording, token)
+            if not survey.subscriptions():
+                known = token or ", ".join(sorted(exchanges()))
+                self.remarks.append(
+                    f"{recording.name}: no book and no trades of {known} in it"
+                    + ("" if token else "; if it is one of these, say which with --exchange")
+                )
+                continue
+            self._found.append((recording, survey))
+            for exchange, url in survey.urls.items():
+                self.markets.setdefault(exchange, market(exchange, options(exchange, url)))
+                wanted = [found.instrument for found in survey.subscriptions() if found.exchange == exchange]
+                self._list(self.markets[exchange], wanted, survey)
+            for subscription in survey.subscriptions():
+                tally = self._tallies.setdefault(subscription, Tally(survey.channel(subscription)))
+                tally.messages += survey.messages[subscription]
+        if not self._found:
+            raise ConfigError("; ".join(self.remarks))
+        self._found.sort(key=lambda found: found[1].begin)
+
+    def _list(self, place: Market, wanted: Sequence[str], survey: Survey) -> None:
+        """Look the instruments up: in the recorded catalogue, else by their names."""
+        listed: dict[str, Instrument] = {}
+        for fetch in place.catalogue(wanted):
+            answers = [answer for url, answer in survey.answers.items() if fits(fetch, url)]
+            answers = answers or [answer for url, answer in survey.answers.items() if same_endpoint(fetch, url)]
+            for answer in answers:
+                try:
+                    listed.update((found.symbol, found) for found in place.instruments([answer.body], answer.ts))
+                except ProtocolError as error:
+                    self.remarks.append(f"the recorded instrument catalogue was not used: {error}")
+        for symbol in wanted:
+            known = listed.get(symbol) or place.guess(symbol)
+            if known is None or known.symbol != symbol:
+                known = Instrument(exchange=place.exchange, symbol=symbol, alias=symbol, kind="unknown", source="rule")
+            if known.key not in self.instruments or known.source != "rule":
+                self.instruments[known.key] = known
+
+
+def _line(subscription: Subscription, tally: Tally) -> Line:
+    counts = tally.counts
+    book = tally.book
+    bid, ask = (None, None) if book is None else book.best()
+    return Line(
+        subscription=subscription,
+        channel=tally.channel,
+        messages=tally.messages,
+        applied=tally.applied,
+        skipped=counts["skipped"],
+        breaks=counts["breaks"],
+        trades=tally.trades,
+        checksums=counts["checksums"],
+        gaps=tally.gaps,
+        ts_first=tally.ts_first,
+        ts_last=tally.ts_last,
+        bid=bid,
+        ask=ask,
+        bid_levels=0 if book is None else len(book.bids.sizes),
+        ask_levels=0 if book is None else len(book.asks.sizes),
+        counts=dict(counts),
+    )

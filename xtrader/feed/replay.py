@@ -1,0 +1,347 @@
+"""Replay: the events of one recording through sessions, and out as records. The shell's part of the work, with the recorded clock.
+
+One rule: the recorded time is the only time. A connection that was lost and made again is a gap; two connections that carry the
+same for a while are one stream, of which every record is taken once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
+
+import msgspec
+
+from xtrader.clock import SECOND
+from xtrader.errors import VenueError
+from xtrader.feed.coverage import CoverageTracker
+from xtrader.feed.recorded_answers import Answers
+from xtrader.feed.survey import Survey
+from xtrader.model.book import Book
+from xtrader.model.market import BookUpdate, Coverage, Record, Trade
+from xtrader.model.subscription import Subscription
+from xtrader.recordings.detect import Recording
+from xtrader.recordings.events import Answered, Closed, Event, Opened, Received, Sent
+from xtrader.venues.base import Fetch, Link, Market, MarketSession, Output, Ready, Send
+
+HELD = 200_000
+"""Records of a second connection that are held at the most while the first still delivers; then the second is given up."""
+
+
+class Tally:
+    """What becomes of one subscription, added up over its sessions. Times are int ns."""
+
+    def __init__(self, channel: str) -> None:
+        self.channel = channel
+        self.messages = 0
+        """Recorded data messages of the channel."""
+        self.applied = 0
+        """Changes of the book that became records, without snapshots."""
+        self.trades = 0
+        self.counts: Counter[str] = Counter()
+        self.gaps = 0
+        self.ts_first: int | None = None
+        self.ts_last: int | None = None
+        self.book: Book | None = None
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """What a connection that is gone left of one subscription: since when and why it is gone, how far it came."""
+
+    ts: int
+    detail: str
+    resume: Mapping[str, int]
+    book: Book | None
+
+    def number(self, subscription: Subscription) -> int | None:
+        """The venue's number of the last message."""
+        if subscription.stream == "L2":
+            return None if self.book is None else self.book.sequence
+        return self.resume.get(subscription.key)
+
+
+class Part:
+    """One subscription on one connection."""
+
+    def __init__(self, subscription: Subscription, connection: str, session: MarketSession) -> None:
+        self.subscription = subscription
+        self.connection = connection
+        self.session = session
+        self.is_ready = False
+        self.held: list[Trade | BookUpdate | Coverage] | None = None
+        """What it said while another connection delivers the same, or until it has come as far as that one had; else None."""
+        self.after: Lost | None = None
+        """The connection whose place it takes once it has come as far."""
+
+    def number(self) -> int | None:
+        """The venue's number of the last message."""
+        if self.subscription.stream == "L2":
+            book = self.session.book(self.subscription.key)
+            return None if book is None else book.sequence
+        return self.session.resume().get(self.subscription.key)
+
+
+class Replay:
+    """One recording. `tallies` and `remarks` are added to."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        survey: Survey,
+        markets: Mapping[str, Market],
+        tallies: Mapping[Subscription, Tally],
+        remarks: MutableSequence[str],
+    ) -> None:
+        self._recording = recording
+        self._survey = survey
+        self._markets = markets
+        self._tallies = tallies
+        self._remarks = remarks
+        books = {found.instrument for found in survey.subscriptions() if found.stream == "L2"}
+        self._answers: Answers[Part] = Answers(books.pop() if len(books) == 1 else "")
+        self._tracker = CoverageTracker()
+        self._channels = {found: survey.channel(found) for found in survey.subscriptions()}
+        self._on: dict[str, dict[Subscription, Part]] = {}
+        self._current: dict[Subscription, Part] = {}
+        self._lost: dict[Subscription, Lost] = {}
+        self._out: list[Record] = []
+        self._heard: dict[str, int] = {}
+        self._idle_at = 0
+
+    def records(self) -> Iterator[Record]:
+        """Everything that the recording yields, in order."""
+        for event in self._recording.events():
+            self._handle(event)
+            if self._out:
+                yield from self._out
+                self._out.clear()
+        self._finish()
+        yield from self._out
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Received():
+                self._received(event)
+            case Opened():
+                self._opened(event)
+            case Answered():
+                self._answered(event)
+            case Closed():
+                self._closed(event.connection, event.detail)
+            case Sent():
+                return
+        if event.ts - self._idle_at >= SECOND and not isinstance(event, Closed):
+            self._idle_at = event.ts
+            for part in self._parts():
+                self._run(part, part.session.idle, event.ts)
+
+    def _received(self, event: Received) -> None:
+        self._route(event)
+        self._heard[event.connection] = event.ts
+
+    def _route(self, event: Received) -> None:
+        parts = self._on.get(event.connection)
+        if parts is None:
+            parts = self._begin_all(event.connection, event.ts)
+        origins = self._survey.origins(event)
+        if len(origins) != 1:
+            for part in list(parts.values()):
+                self._feed(part, event)
+            return
+        origin = origins[0]
+        subscription = Subscription(origin.stream, origin.exchange, origin.symbol)
+        if self._channels.get(subscription) != origin.channel:
+            return
+        found = parts.get(subscription)
+        if found is None and subscription not in self._current:
+            found = self._begin(subscription, event.connection, event.ts)
+        if found is not None:
+            self._feed(found, event)
+
+    def _feed(self, part: Part, event: Received) -> None:
+        payload = event.payload
+        self._run(part, lambda ts: part.session.receive(payload, ts), event.ts)
+
+    def _opened(self, event: Opened) -> None:
+        if event.connection in self._on:
+            self._closed(event.connection, "the connection was made again")
+        self._survey.opened(event)
+        self._begin_all(event.connection, event.ts)
+
+    def _begin_all(self, connection: str, ts: int) -> dict[Subscription, Part]:
+        parts = self._on[connection] = {}
+        self._heard[connection] = ts
+        for subscription in self._survey.carried(connection):
+            self._begin(subscription, connection, ts)
+        return parts
+
+    def _begin(self, subscription: Subscription, connection: str, ts: int) -> Part:
+        """A fresh session for a subscription: it delivers, unless another connection still does."""
+        lost = self._lost.pop(subscription, None)
+        is_second = subscription in self._current
+        session = self._session(subscription, "disconnect" if lost or is_second else "start", {} if lost is None else lost.resume)
+        part = self._on[connection][subscription] = Part(subscription, connection, session)
+        if is_second:
+            part.held = []
+        else:
+            self._current[subscription] = part
+        if lost is not None:
+            self._put(part, self._gap(subscription, "disconnect", lost.ts, max(ts, lost.ts), lost.detail))
+        self._run(part, session.start, ts)
+        return part
+
+    def _session(self, subscription: Subscription, cause: str, resume: Mapping[str, int]) -> MarketSession:
+        link = Link(subscription.exchange, f"{subscription.exchange}/recorded", "", (subscription,))
+        return self._markets[subscription.exchange].session(link, cause, resume)
+
+    def _run(self, part: Part, call: Callable[[int], Iterable[Output]], ts: int) -> None:
+        """Call a session and carry out what it says; a message that it cannot take ends it, as it would end a live one."""
+        try:
+            self._take(part, call(ts), ts)
+        except VenueError as error:
+            self._end(part)
+            part.session = self._session(part.subscription, "malformed", part.session.resume())
+            part.is_ready = False
+            self._put(part, self._gap(part.subscription, "malformed", min(self._heard[part.connection], ts), ts, str(error)))
+            self._take(part, part.session.start(ts), ts)
+
+    def _take(self, part: Part, outputs: Iterable[Output], ts: int) -> None:
+        for output in outputs:
+            match output:
+                case Send():
+                    continue
+                case Ready():
+                    part.is_ready = True
+                case Fetch():
+                    self._fetch(part, output)
+                case _:
+                    self._put(part, output)
+
+    def _fetch(self, part: Part, fetch: Fetch) -> None:
+        if fetch.purpose != "snapshot":
+            return
+        answer = self._answers.ask(fetch, part)
+        if answer is not None:
+            self._answer(part, fetch, answer)
+
+    def _answered(self, event: Answered) -> None:
+        if event.status >= 500 or event.status in (418, 429):
+            return
+        asked = self._answers.came(event)
+        if asked is not None:
+            fetch, part = asked
+            self._answer(part, fetch, event)
+
+    def _answer(self, part: Part, fetch: Fetch, answer: Answered) -> None:
+        self._run(part, lambda ts: part.session.answer(fetch, answer.status, answer.body, ts), answer.ts)
+
+    def _closed(self, connection: str, detail: str) -> None:
+        """A connection is gone: what it carried goes over to another one that carries the same, or is lost until the next."""
+        for subscription, part in self._on.pop(connection, {}).items():
+            self._end(part)
+            if self._current.get(subscription) is not part:
+                continue
+            del self._current[subscription]
+            session = part.session
+            lost = Lost(self._heard[connection], detail, session.resume(), session.book(subscription.key))
+            second = next((parts[subscription] for parts in self._on.values() if subscription in parts), None)
+            if second is None:
+                self._lost[subscription] = lost
+                continue
+            self._current[subscription] = second
+            second.after = part.after if part.after is not None else lost
+            self._take_over(second)
+
+    def _take_over(self, part: Part) -> None:
+        """Let a second connection go on where the first one stopped, as soon as it has come as far; without a book, with a gap."""
+        lost, held, subscription = part.after, part.held, part.subscription
+        if lost is None or held is None:
+            return
+        last, number = lost.number(subscription), part.number()
+        is_gap = subscription.stream == "L2" and not part.is_ready
+        if not is_gap and last is not None and (number is None or number < last) and len(held) < HELD:
+            return
+        part.after = part.held = None
+        if is_gap:
+            self._put(part, self._gap(subscription, "disconnect", lost.ts, None, lost.detail))
+        begin = follows(lost.book, held)
+        for i, record in enumerate(held):
+            match record:
+                case BookUpdate():
+                    is_wanted = i >= begin
+                case Trade():
+                    is_wanted = record.sequence is None or last is None or record.sequence > last
+                case Coverage():
+                    is_wanted = record.state == "gap" or is_gap
+            if is_wanted:
+                self._put(part, record)
+
+    def _put(self, part: Part, record: Trade | BookUpdate | Coverage) -> None:
+        if part.held is not None:
+            part.held.append(record)
+            if part.after is not None:
+                self._take_over(part)
+            elif len(part.held) > HELD:
+                self._give_up(part)
+            return
+        if type(record) is Coverage:
+            self._tallies[part.subscription].gaps += record.state == "gap"
+            self._out += self._tracker.rows(record)
+            return
+        assert not isinstance(record, Coverage)
+        tally = self._tallies[part.subscription]
+        tally.ts_first = record.ts_recv if tally.ts_first is None else tally.ts_first
+        tally.ts_last = record.ts_recv
+        if type(record) is Trade:
+            tally.trades += 1
+        elif type(record) is BookUpdate:
+            tally.applied += not record.is_snapshot
+        self._out.append(record)
+
+    def _give_up(self, part: Part) -> None:
+        self._end(part)
+        del self._on[part.connection][part.subscription]
+        part.held = []
+
+    def _end(self, part: Part) -> None:
+        """A session is at its end: add up what it counted."""
+        self._answers.forget(part)
+        if part.held is None:
+            tally = self._tallies[part.subscription]
+            tally.counts.update(part.session.counts)
+            tally.book = part.session.book(part.subscription.key) if part.subscription.stream == "L2" else None
+
+    def _finish(self) -> None:
+        """The recording is at its end: so is every interval."""
+        ends = {subscription: lost.ts for subscription, lost in self._lost.items()}
+        for part in self._parts():
+            self._end(part)
+        ends.update((subscription, self._heard[part.connection]) for subscription, part in self._current.items())
+        for row in self._tracker.open_rows():
+            end = ends.get(Subscription(row.stream, *row.instrument.split("@", 1)), row.ts_from)
+            self._out.append(msgspec.structs.replace(row, ts_to=max(row.ts_from, end)))
+        for subscription, tally in self._tallies.items():
+            is_book = subscription in self._channels and subscription.stream == "L2"
+            if is_book and not tally.counts["snapshots"]:
+                self._remarks.append(f"{subscription}: the files hold no snapshot of its book, so its changes could not be applied")
+
+    def _parts(self) -> list[Part]:
+        return [part for parts in self._on.values() for part in parts.values()]
+
+    def _gap(self, subscription: Subscription, cause: str, ts_from: int, ts_to: int | None, detail: str) -> Coverage:
+        return Coverage(subscription.key, subscription.stream, "gap", cause, ts_from, ts_to, detail)
+
+
+def follows(book: Book | None, held: list[Trade | BookUpdate | Coverage]) -> int:
+    """Index of the first held book message that follows on `book`, else of the last snapshot."""
+    begin = len(held)
+    for i, record in enumerate(held):
+        if type(record) is not BookUpdate:
+            continue
+        if book is not None and book.sequence is not None:
+            if record.prev_sequence == book.sequence:
+                return i
+            if record.sequence == book.sequence:
+                return i + 1
+        if record.is_snapshot:
+            begin = i
+    return begin
