@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from tests.captures import captures
+from tests.cli.process import xtrader
+
+
+def test_recordings_of_others_become_parquet_files_and_again_the_same_ones(tmp_path: Path) -> None:
+    source = str(captures() / "recorded-1")
+    ran = xtrader(tmp_path, "renormalise", source, "--output-directory", "out")
+    assert ran.returncode == 0
+    assert ran.stderr == ""
+    (line,) = [line for line in ran.stdout.splitlines() if "L2:BINANCE_FUTURES@SUSHIUSDT" in line]
+    assert [cell.strip() for cell in line.split("│")][3:7] == ["255", "252", "3", "0"]
+    files = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.parquet")}
+    (trades,) = (path for path in files if "stream=TRADES" in str(path) and "SUSHIUSDT" in str(path))
+    assert pq.read_metadata(trades).num_rows == 40
+    assert xtrader(tmp_path, "renormalise", source, "--output-directory", "out").returncode == 0
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.parquet")} == files
+
+
+def test_a_truncated_recording_is_kept_up_to_the_damage_which_is_told(tmp_path: Path) -> None:
+    whole = (captures() / "recorded-1" / "OKX.ws.1.0.gz").read_bytes()
+    (tmp_path / "OKX.ws.1.0.gz").write_bytes(whole[: len(whole) // 2])
+    ran = xtrader(tmp_path, "renormalise", "OKX.ws.1.0.gz", "--output-directory", "out")
+    assert ran.returncode == 0
+    assert "OKX.ws.1.0.gz" in ran.stderr
+    assert ran.stderr.startswith("xtrader: ")
+    assert list((tmp_path / "out").rglob("stream=L2/**/*.parquet"))

@@ -1,0 +1,277 @@
+"""Composition root: Settings -> objects -> one event loop. The only file that knows concrete classes.
+
+The journal comes first: what an earlier run left is recovered and finished even when no venue can be reached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+import structlog
+import uvloop
+
+from xtrader.cli.telemetry import Telemetry
+from xtrader.clock import Clock, SystemClock
+from xtrader.config import Settings, collector_id
+from xtrader.errors import StorageError, XTraderError
+from xtrader.feed.catalogue import Catalogue, body_of
+from xtrader.feed.conversation import Raw
+from xtrader.feed.feed import Feed
+from xtrader.feed.rest import Rest
+from xtrader.model.market import Record
+from xtrader.model.subscription import Subscription, parse_subscriptions
+from xtrader.pipeline.journal import Journal, open_journal
+from xtrader.pipeline.lane import LaneSpec, lane_main
+from xtrader.pipeline.process import LaneProcess
+from xtrader.pipeline.writer import Writer, require_room
+from xtrader.recordings.raw import RawWriter
+from xtrader.sinks.base import Sink
+from xtrader.sinks.parquet import ParquetSink
+from xtrader.venues import exchanges, market
+from xtrader.venues.base import Link, Market
+
+log = structlog.get_logger("xtrader")
+
+DRAIN = 40.0
+"""Seconds that the sink has to finish its files on shutdown."""
+HARD_STOP = 45.0
+"""Seconds after which the process ends whatever is left; the journal keeps it."""
+PERIOD = 10.0
+"""Seconds between two telemetry reports."""
+
+
+def record(settings: Settings, also: Callable[[Record], None] | None = None) -> int:
+    """Record until told to stop; returns the exit code. `also` is called with every record, inside the event loop.
+
+    Raises ConfigError for what cannot be recorded, StorageError when the disk fails, CredentialsRejected.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_record(settings, also))
+
+
+def run_lane_process() -> int:
+    """The sink's process: reads what it is from its standard input. Returns the exit code."""
+    _open_files()
+    code = lane_main(_make_sink)
+    # Not through the interpreter's end: the thread that listens to the recorder holds standard input, and Python aborts over it.
+    return _exit(code)
+
+
+def _make_sink(spec: Mapping[str, Any]) -> Sink:
+    return ParquetSink(Path(spec["directory"]), spec["collector"])
+
+
+async def _record(settings: Settings, also: Callable[[Record], None] | None) -> int:
+    clock = SystemClock()
+    subscriptions = parse_subscriptions(settings.subscriptions, exchanges())
+    markets = {exchange: market(exchange, settings.venue_options) for exchange in sorted({s.exchange for s in subscriptions})}
+    for one in markets.values():
+        if one.environment == "testnet":
+            log.warning("testnet", exchange=one.exchange, about="this records the venue's test environment, not its real market")
+    collector = collector_id(settings)
+    for directory in (settings.output_directory, settings.journal_directory):
+        require_room(directory, settings.min_free_bytes)
+    _open_files()
+    facts = {exchange: {"environment": one.environment, "depth_window": one.depth_window} for exchange, one in markets.items()}
+    journal = open_journal(settings.journal_directory, collector, clock, facts)
+    for damage in journal.damaged:
+        log.error("journal_damaged", damage=damage)
+    recorder = Recorder(settings, collector, clock, journal, markets, subscriptions, also)
+    try:
+        return await recorder.run()
+    finally:
+        with contextlib.suppress(StorageError):
+            journal.close()
+
+
+class Recorder:
+    """One run: feed -> writer -> journal -> lane, from the first look-up to the last finished file."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        collector: str,
+        clock: Clock,
+        journal: Journal,
+        markets: Mapping[str, Market],
+        subscriptions: Sequence[Subscription],
+        also: Callable[[Record], None] | None,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._journal = journal
+        self._markets = markets
+        self._subscriptions = subscriptions
+        self._stop = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._full = asyncio.Event()
+        self.lane = LaneProcess(
+            LaneSpec(
+                str(settings.journal_directory),
+                {"name": "parquet", "directory": str(settings.output_directory), "collector": collector},
+                settings.rotate_seconds,
+                settings.rotate_bytes,
+            ),
+            journal.durable,
+            on_cursor=journal.release,
+        )
+        self.writer = Writer(
+            journal,
+            clock,
+            min_free=settings.min_free_bytes,
+            max_bytes=settings.journal_max_bytes,
+            fsync_interval=settings.fsync_interval,
+            on_durable=self.lane.advance,
+            on_room=self._on_room,
+        )
+        self.feed: Feed | None = None
+        self._put = self.writer.put if also is None else _both(self.writer.put, also)
+        self._telemetry = Telemetry(clock, lambda: self.feed, self.writer, journal, self.lane)
+
+    async def run(self) -> int:
+        """Record until a signal, the time given, or what trying again cannot help; then drain. Returns the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._on_signal, number)
+        if self._settings.shutdown_after is not None:
+            loop.call_later(self._settings.shutdown_after, self._begin_stop, "the time given is over")
+        works: list[Coroutine[Any, Any, None]] = [self.writer.run(), self.lane.run(), self._feeds(), self._telemetry.show()]
+        if self._settings.verbose:
+            works.append(self._report())
+        tasks = [asyncio.create_task(work) for work in works]
+        stopping = asyncio.create_task(self._stop.wait())
+        writing, lane, feeding, *others = tasks
+        try:
+            # The lines on the terminal end by themselves where there is no terminal; everything else that ends is a failure.
+            await asyncio.wait([writing, lane, feeding, stopping], return_when=asyncio.FIRST_COMPLETED)
+            hard = loop.call_later(HARD_STOP, self._hard_stop)
+            failure = next((task.exception() for task in (writing, lane, feeding) if task.done()), None)
+            await _cancel(feeding, stopping, *others)
+            if self.feed is not None:
+                self.feed.stop("shutdown", "the recorder was stopped" if failure is None else str(_leaf(failure)))
+            if isinstance(_leaf(failure), StorageError):
+                raise _leaf(failure)
+            await self.writer.close()
+            finished = await self.lane.finish(DRAIN)
+            log.info("stopped", finished=finished, rows=self.writer.rows)
+            hard.cancel()
+            if failure is not None:
+                raise _leaf(failure)
+            return 0
+        finally:
+            await _cancel(*tasks, stopping)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    async def _feeds(self) -> None:
+        """Look the instruments up, then record; stop while the disk has no room."""
+        async with Rest(self._clock) as rest:
+            catalogue = Catalogue(self._settings.cache_directory, body_of(rest.get), self._clock)
+            found = await catalogue.look_up(self._markets, self._subscriptions)
+            for instrument in found.instruments.values():
+                self._put(instrument)
+            wanted = {(one.key, one.stream) for one in found.subscriptions}
+            open_rows = []
+            for row in self._journal.open_coverage():
+                if (row.instrument, row.stream) in wanted:
+                    open_rows.append(row)
+                else:
+                    self._put(msgspec.structs.replace(row, ts_to=max(self._clock.now(), row.ts_from)))
+            self.feed = Feed(
+                self._markets,
+                found.subscriptions,
+                rest=rest,
+                clock=self._clock,
+                put=self._put,
+                open_rows=open_rows,
+                raw=self._raw,
+            )
+            log.info("recording", subscriptions=len(found.subscriptions), directory=str(self._settings.output_directory))
+            cause = "start"
+            while True:
+                await self._room.wait()
+                running = asyncio.create_task(self.feed.run(cause))
+                full = asyncio.create_task(self._full.wait())
+                try:
+                    await asyncio.wait([running, full], return_when=asyncio.FIRST_COMPLETED)
+                    if running.done():
+                        await running
+                finally:
+                    await _cancel(running, full)
+                log.error("no_room", about="recording stops until the disk has room again", directory=str(self._journal.directory))
+                self.feed.stop("storage", "no room on the disk or in the journal's budget")
+                cause = "storage"
+
+    def _raw(self, link: Link) -> Raw | None:
+        if self._settings.raw_directory is None:
+            return None
+        return RawWriter(self._settings.raw_directory, link.exchange, link.name, link.url, self._clock.now())
+
+    def _on_room(self, room: bool) -> None:
+        (self._room.set if room else self._room.clear)()
+        (self._full.clear if room else self._full.set)()
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(PERIOD)
+            self._telemetry.report()
+
+    def _on_signal(self, number: int) -> None:
+        if self._stop.is_set():
+            log.warning("stopped_at_once", about="the journal is intact; the next start finishes the files")
+            _exit(128 + number)
+        self._begin_stop(signal.Signals(number).name)
+
+    def _begin_stop(self, why: str) -> None:
+        if not self._stop.is_set():
+            log.info("stopping", why=why)
+            self._stop.set()
+
+    def _hard_stop(self) -> None:
+        log.error("hard_stop", after=HARD_STOP, about="the journal is intact; the next start finishes the files")
+        _exit(1)
+
+
+def _both(first: Callable[[Record], None], second: Callable[[Record], None]) -> Callable[[Record], None]:
+    def put(record: Record) -> None:
+        first(record)
+        second(record)
+
+    return put
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _leaf(error: BaseException | None) -> BaseException:
+    """The first error inside groups; of several, one of ours."""
+    if isinstance(error, BaseExceptionGroup):
+        leaves = [_leaf(one) for one in error.exceptions]
+        return next((leaf for leaf in leaves if isinstance(leaf, XTraderError)), leaves[0])
+    return error if error is not None else RuntimeError("no error")
+
+
+def _open_files() -> None:
+    """One file per partition may be open at once: take all that the system allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _exit(code: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

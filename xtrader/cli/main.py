@@ -1,0 +1,92 @@
+"""The command `xtrader`: bare it records; `demo`, `plan` and `renormalise` are its further words.
+
+Rule: what the user did wrong is one sentence on standard error and exit code 2, never a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+import structlog
+
+from xtrader import __version__, logs
+from xtrader.cli.demo import demo
+from xtrader.cli.lane import lane
+from xtrader.cli.plan import plan
+from xtrader.cli.renormalise import renormalise
+from xtrader.config import check_directories, load_process
+from xtrader.errors import XTraderError
+from xtrader.model.subscription import parse_subscriptions
+from xtrader.venues import exchanges
+
+UNEXPECTED = 70
+"""Exit code of a fault of ours (EX_SOFTWARE)."""
+INTERRUPTED = 130
+
+EPILOG = "Settings come from flags, else from the environment, else from .env in the working directory; see .env.example."
+
+
+@click.group(invoke_without_command=True, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="xtrader", message="%(prog)s %(version)s")
+@click.option("--subscriptions", metavar="LIST", help="STREAM:EXCHANGE@INSTRUMENT, comma separated, such as L2:OKX_SWAP@BTCUSDT.")
+@click.option("--sink", metavar="NAME", help="Where rows go: parquet (the default).")
+@click.option("--output-directory", metavar="DIR", help="Where the Parquet files go (default ./data).")
+@click.option("--raw-directory", metavar="DIR", help="Also keep every received byte here.")
+@click.option("--verbose", is_flag=True, help="Log telemetry every 10 seconds.")
+@click.option("--shutdown-after", metavar="SECONDS", help="Finish by itself after this time.")
+@click.pass_context
+def cli(context: click.Context, /, **flags: object) -> None:
+    """Record order books and trades into Parquet files that can be proven complete.
+
+    Without a command: record --subscriptions until told to stop.
+    """
+    if context.invoked_subcommand is None:
+        sys.exit(_record(flags))
+    given = [name for name, value in flags.items() if value]
+    if given:
+        option = "--" + given[0].replace("_", "-")
+        raise click.UsageError(f"{option} goes after the command '{context.invoked_subcommand}', or without any command")
+
+
+for command in (demo, plan, renormalise, lane):
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code (2 for input that cannot be used, 70 for a fault of ours)."""
+    try:
+        cli.main(args=None if arguments is None else list(arguments), prog_name="xtrader", standalone_mode=False)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    except click.ClickException as error:
+        return _refuse(error.format_message(), 2)
+    except XTraderError as error:
+        return _refuse(str(error), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return _refuse("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except Exception:
+        if not structlog.is_configured():
+            logs.set_up("info")
+        structlog.get_logger("xtrader").exception("unexpected")
+        return UNEXPECTED
+    return 0
+
+
+def _record(flags: dict[str, object]) -> int:
+    settings = load_process(flags, exchanges())
+    logs.set_up(settings.log_level, settings.secrets, settings.warnings)
+    parse_subscriptions(settings.subscriptions, exchanges())
+    check_directories(settings)
+    from xtrader import app
+
+    return app.record(settings)
+
+
+def _refuse(sentence: str, code: int) -> int:
+    click.echo(f"xtrader: {' '.join(sentence.split())}", err=True)
+    return code

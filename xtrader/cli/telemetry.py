@@ -1,0 +1,103 @@
+"""What the recorder says about itself while it runs: a line per subscription, for logs and for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from xtrader.cli import status
+from xtrader.clock import SECOND, Clock
+from xtrader.feed.feed import Feed, Standing
+from xtrader.model.subscription import Subscription
+from xtrader.pipeline.journal import Journal
+from xtrader.pipeline.process import LaneProcess
+from xtrader.pipeline.writer import Writer
+
+log = structlog.get_logger("xtrader.telemetry")
+
+
+class Rates:
+    """Messages per second since the last look, per subscription."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._seen: dict[Subscription, tuple[int, int]] = {}
+
+    def of(self, standing: Standing) -> float:
+        """The rate since this was last asked for the same subscription; 0 the first time."""
+        now = self._clock.monotonic()
+        messages, at = self._seen.get(standing.subscription, (standing.messages, now))
+        self._seen[standing.subscription] = (standing.messages, now)
+        return (standing.messages - messages) * SECOND / (now - at) if now > at else 0.0
+
+
+class Telemetry:
+    """Reads the parts of a running recorder; changes nothing."""
+
+    def __init__(self, clock: Clock, feed: Callable[[], Feed | None], writer: Writer, journal: Journal, lane: LaneProcess) -> None:
+        self._clock = clock
+        self._feed = feed
+        self._writer = writer
+        self._journal = journal
+        self._lane = lane
+        self._for_log = Rates(clock)
+        self._for_lines = Rates(clock)
+
+    def report(self) -> None:
+        """Log a line per subscription and one for what lies between the sockets and the files."""
+        for standing in self._standings():
+            log.info(
+                "telemetry",
+                subscription=str(standing.subscription),
+                state=standing.state,
+                messages=standing.messages,
+                rate=round(self._for_log.of(standing), 1),
+                gaps=standing.gaps,
+                lag_seconds=self._lag(standing),
+            )
+        log.info(
+            "telemetry",
+            rows=self._writer.rows,
+            journal_bytes=self._journal.size(),
+            unsynced_bytes=self._journal.end - self._journal.durable,
+            sink_backlog_bytes=self._lane.backlog,
+            sink=msgspec.to_builtins(self._lane.status),
+            ready=self.ready(),
+        )
+
+    def ready(self) -> bool:
+        """True if data flows for every subscription, into a journal with room, and the sink keeps up."""
+        feed = self._feed()
+        return feed is not None and feed.ready() and self._writer.room and self._lane.ready
+
+    async def show(self) -> None:
+        """Keep a line per subscription on the terminal; returns at once where there is none."""
+        await status.show(lambda: [self._row(standing) for standing in self._standings()])
+
+    def _standings(self) -> list[Standing]:
+        feed = self._feed()
+        return feed.standings() if feed is not None else []
+
+    def _row(self, standing: Standing) -> status.Row:
+        book = standing.book
+        price = standing.last_price
+        health = ""
+        if standing.subscription.stream == "L2":
+            health = "syncing" if book is None else "crossed" if book.crossed() else "ok"
+            bid, ask = book.best() if book is not None else (None, None)
+            price = (bid[0] + ask[0]) / 2 if bid is not None and ask is not None else price
+        return status.Row(
+            subscription=str(standing.subscription),
+            state=standing.state,
+            rate=self._for_lines.of(standing),
+            last_price=price,
+            book=health,
+            gaps=standing.gaps,
+            detail=standing.detail if standing.state != "live" else "",
+        )
+
+    def _lag(self, standing: Standing) -> float | None:
+        """Seconds since the last message."""
+        return round((self._clock.now() - standing.ts_last) / SECOND, 3) if standing.ts_last else None
