@@ -1,8 +1,6 @@
 """`python -m xtrader`."""
 
-import sys
-
-from xtrader.cli.main import main
+from xtrader.cli.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

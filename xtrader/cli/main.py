@@ -5,8 +5,10 @@ Rule: what the user did wrong is one sentence on standard error and exit code 2,
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 import structlog
@@ -52,6 +54,14 @@ def cli(context: click.Context, /, **flags: object) -> None:
 
 for command in (demo, plan, renormalise, lane):
     cli.add_command(command)
+
+
+def program() -> NoReturn:
+    """The program `xtrader`: `main`, then the end of the process. A signal that comes later must not undo its exit code."""
+    code = main()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
