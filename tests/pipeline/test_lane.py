@@ -1,0 +1,315 @@
+"""The lane: from journal to sink, in the process and as a process, through bad times."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from tests.pipeline.loops import in_loop, until
+from tests.pipeline.parts import manifest, part_paths, read_trades, read_updates
+from tests.pipeline.recorder import LANE
+from tests.pipeline.records import DAY_START, load, trade, update
+from tests.pipeline.test_journal import VENUES, Ticks, opened, write
+from xtrader.clock import SECOND, SystemClock
+from xtrader.errors import SinkRetry, StorageError
+from xtrader.model.instrument import Instrument
+from xtrader.model.market import BookUpdate, Trade
+from xtrader.pipeline import codec, lane
+from xtrader.pipeline.cursors import read_cursor
+from xtrader.pipeline.frames import read_frames, segments
+from xtrader.pipeline.journal import open_journal
+from xtrader.pipeline.lane import Lane, LaneSpec, Order, Orders, Status, follow
+from xtrader.pipeline.process import LaneProcess
+from xtrader.pipeline.rotation import Rotation
+from xtrader.pipeline.writer import Writer
+from xtrader.sinks.base import Batch, Session
+from xtrader.sinks.memory import MemorySink
+
+
+class Failing(MemorySink):
+    """Takes nothing in its bad times, which are counted down by attempts."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__()
+        self.failures = failures
+
+    def write(self, batch: Batch) -> None:
+        super().write(batch)
+        if self.failures and not isinstance(batch, Session):
+            self.failures -= 1
+            raise SinkRetry("not now")
+
+
+def lane_of(directory: Path, sink: MemorySink, rotation: Rotation | None = None) -> tuple[Lane, list[Status]]:
+    told: list[Status] = []
+    return Lane(directory, sink, rotation or Rotation(), told.append), told
+
+
+def test_a_mark_commits_everything_and_moves_the_cursor(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    write(journal, update(1), trade(2))
+    end = journal.append([codec.text_entry(codec.MARK, {})])
+    sink = MemorySink()
+    carrier, told = lane_of(tmp_path, sink)
+    carrier.open()
+    carrier.advance(journal.commit())
+    assert sink.records == [update(1), trade(2)]
+    assert read_cursor(tmp_path, "memory") == end
+    assert (told[-1].cursor, told[-1].rows, told[-1].parts) == (end, 2, 1)
+    assert sink.sessions[-1].venues == VENUES
+    journal.close()
+
+
+def test_commits_fall_where_the_journal_s_times_cross_a_period(tmp_path: Path) -> None:
+    clock = Ticks()
+    journal = opened(tmp_path, clock)
+    ends = []
+    for number in range(40):
+        clock.time = DAY_START + number * SECOND
+        ends.append(write(journal, update(number)))
+    sink = MemorySink()
+    carrier, _ = lane_of(tmp_path, sink, Rotation(seconds=10))
+    carrier.open()
+    carrier.advance(journal.commit())
+    assert [last for _, last in sink.commits] == [ends[9], ends[19], ends[29]]
+    assert sink.records == [update(number) for number in range(30)]
+    journal.close()
+
+
+def test_work_that_is_done_again_is_cut_at_the_same_places(tmp_path: Path) -> None:
+    clock = Ticks()
+    journal = opened(tmp_path, clock)
+    for number in range(200):
+        clock.time += SECOND // 7
+        write(journal, update(number))
+    limit = journal.commit()
+
+    def commits(stops: list[int]) -> list[tuple[int, int]]:
+        (tmp_path / "memory.cursor").unlink(missing_ok=True)
+        made: list[tuple[int, int]] = []
+        for stop in [*stops, limit]:
+            sink = MemorySink()
+            carrier, _ = lane_of(tmp_path, sink, Rotation(seconds=5, max_bytes=3000))
+            carrier.open()
+            carrier.advance(stop)
+            made += sink.commits
+        return made
+
+    frames = [item.end for item in read_frames(tmp_path, 0)]
+    assert commits([]) == commits(frames[10::17])
+    assert len(commits([])) > 10
+    journal.close()
+
+
+def test_a_restart_knows_the_instruments_and_venues_from_before(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    instrument = Instrument(exchange="OKX_SWAP", symbol="BTC-USDT-SWAP", alias="BTCUSDT", kind="perpetual")
+    write(journal, instrument, update(1))
+    journal.append([codec.text_entry(codec.MARK, {})])
+    write(journal, update(2))
+    limit = journal.commit()
+    carrier, _ = lane_of(tmp_path, MemorySink())
+    carrier.open()
+    carrier.advance(limit)
+    sink = MemorySink()
+    again, _ = lane_of(tmp_path, sink)
+    again.open()
+    assert sink.sessions[0].venues == VENUES
+    assert sink.sessions[0].collector == "c1"
+    assert sink.sessions[0].instruments == [instrument]
+    journal.close()
+
+
+def test_bad_times_are_waited_out_and_cost_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "FIRST_PAUSE", 0.001)
+    journal = opened(tmp_path)
+    for number in range(10):
+        write(journal, update(number))
+    journal.append([codec.text_entry(codec.MARK, {})])
+    sink = Failing(3)
+    carrier, told = lane_of(tmp_path, sink)
+    orders = Orders()
+    orders.give(Order(journal.commit(), finish=True))
+    follow(carrier, orders)
+    assert sink.records == [update(number) for number in range(10)]
+    assert [status.error for status in told if status.error] == ["SinkRetry: not now"] * 3
+    assert not told[-1].error
+    journal.close()
+
+
+def test_a_damaged_frame_is_skipped_and_counted(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    first = write(journal, update(1))
+    second = write(journal, update(2))
+    write(journal, update(3))
+    journal.append([codec.text_entry(codec.MARK, {})])
+    limit = journal.commit()
+    with segments(tmp_path)[0].path.open("r+b") as file:
+        file.seek(second - segments(tmp_path)[0].base - 24)
+        file.write(b"\xff\xfe")
+    sink = MemorySink()
+    carrier, told = lane_of(tmp_path, sink)
+    carrier.open()
+    carrier.advance(limit)
+    assert sink.records == [update(1), update(3)]
+    assert told[-1].damaged == second - first
+    journal.close()
+
+
+def spec(directory: Path, sink_directory: Path) -> LaneSpec:
+    return LaneSpec(str(directory), {"name": "parquet", "directory": str(sink_directory)}, 60.0)
+
+
+@in_loop
+async def test_a_lane_process_finishes_what_it_is_told(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "journal")
+    write(journal, *load(1000, 10))
+    journal.append([codec.text_entry(codec.MARK, {})])
+    journal.commit()
+    cursors: list[int] = []
+    process = LaneProcess(spec(tmp_path / "journal", tmp_path / "data"), journal.durable, on_cursor=cursors.append, command=LANE)
+    assert not process.ready
+    running = asyncio.create_task(process.run())
+    await until(lambda: process.ready)
+    assert await process.finish(30)
+    await running
+    assert cursors[-1] == journal.end
+    assert process.backlog == 0
+    assert len(read_updates(tmp_path / "data")) == len(read_trades(tmp_path / "data")) == 500
+    assert len(part_paths(tmp_path / "data", "L2")) == 5
+    journal.close()
+
+
+@in_loop
+async def test_a_lane_that_dies_is_started_again_and_readiness_tells(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "journal")
+    process = LaneProcess(spec(tmp_path / "journal", tmp_path / "data"), journal.durable, command=LANE)
+    running = asyncio.create_task(process.run())
+    await until(lambda: process.ready)
+    pid = process.pid
+    assert pid is not None
+    for name in (signal.SIGINT, signal.SIGTERM):
+        os.kill(pid, name)
+    write(journal, update(1))
+    process.advance(journal.commit())
+    await until(lambda: process.backlog == 0)
+    assert process.pid == pid
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: not process.ready)
+    await until(lambda: process.ready)
+    assert process.restarts == 1
+    assert process.pid != pid
+    assert await process.finish(30)
+    await running
+    journal.close()
+
+
+@in_loop
+async def test_a_lane_that_cannot_finish_in_time_is_killed(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "journal")
+    process = LaneProcess(
+        spec(tmp_path / "journal", tmp_path / "data"),
+        journal.durable,
+        command=[sys.executable, "-c", "import time; time.sleep(99)"],
+    )
+    running = asyncio.create_task(process.run())
+    await until(lambda: process.pid is not None)
+    assert not await process.finish(0.1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not psutil.Process().children()
+    journal.close()
+
+
+def test_a_lane_leaves_when_the_recorder_is_gone(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "journal")
+    process = subprocess.Popen(LANE, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(msgspec.json.encode(spec(tmp_path / "journal", tmp_path / "data")) + b"\n")
+    process.stdin.flush()
+    assert process.stdout is not None
+    assert b'"cursor"' in process.stdout.readline()
+    process.stdin.close()
+    assert process.wait(30) == 0
+    process.stdout.close()
+    journal.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB."""
+    directory = tmp_path / "disk"
+    directory.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(directory)], capture_output=True, check=False)
+    if mounted.returncode:
+        reason = f"a small file system needs root: {mounted.stderr.decode().strip()}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    yield directory
+    subprocess.run(["umount", "-l", str(directory)], check=True)
+
+
+def test_a_full_disk_under_the_journal_ends_the_recorder_and_spoils_nothing(small_disk: Path) -> None:
+    directory = small_disk / "journal"
+    journal = open_journal(directory, "c1", SystemClock(), {})
+    written = 0
+    with pytest.raises(StorageError, match="No space left on device") as caught:  # noqa: PT012
+        while True:
+            write(journal, *(update(written * 100 + number) for number in range(100)))
+            written += 1
+    assert caught.value.exit_code == 74
+    with pytest.raises(StorageError):
+        journal.close()
+    (small_disk / "journal" / "lock").unlink()
+    carried = MemorySink()
+    carrier, _ = lane_of(directory, carried)
+    carrier.open()
+    carrier.advance(sys.maxsize)
+    assert carried.rows >= written * 100
+    assert written > 10
+
+
+def fill(directory: Path, leave: int) -> Path:
+    """Take all the room but `leave` bytes."""
+    path = directory / "ballast"
+    free = os.statvfs(directory)
+    path.write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - leave)))
+    return path
+
+
+@in_loop
+async def test_a_full_disk_under_the_files_stops_only_the_sink_until_there_is_room(tmp_path: Path, small_disk: Path) -> None:
+    journal = opened(tmp_path / "journal", None)
+    ballast = fill(small_disk, 64 << 10)
+    process = LaneProcess(spec(tmp_path / "journal", small_disk / "data"), journal.durable, command=LANE)
+    writer = Writer(journal, SystemClock(), min_free=0, on_durable=process.advance)
+    tasks = [asyncio.create_task(writer.run()), asyncio.create_task(process.run())]
+    for record in load(4000, 10):
+        writer.put(record)
+    writer.flush()
+    journal.append([codec.text_entry(codec.MARK, {})])
+    await until(lambda: process.status is not None and "No space left" in process.status.error)
+    assert not process.ready
+    for record in load(100, 10):
+        writer.put(record)
+    ballast.unlink()
+    await until(lambda: process.ready)
+    await writer.close()
+    assert await process.finish(60)
+    await asyncio.gather(*tasks)
+    journal.close()
+    rows: list[BookUpdate | Trade] = [*read_updates(small_disk / "data"), *read_trades(small_disk / "data")]
+    assert len(rows) == 4100
+    assert sum(line["rows"] for line in manifest(small_disk / "data") if line["stream"] == "TRADES") == 2050
+    assert not list((small_disk / "data").rglob("*.tmp"))
