@@ -52,7 +52,8 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Status(msgspec.Struct, frozen=True):
     """How far a lane is. `cursor` is the offset below which the sink has everything, `position` how far it has read, `rows`
-    and `parts` count what this process did, `damaged` the journal bytes it had to skip, `error` is what keeps it waiting."""
+    and `parts` count what this process did, `damaged` the journal bytes it had to skip, `refused` the rows that the sink had to
+    set aside, `error` is what keeps it waiting, or its rows from being found."""
 
     cursor: int
     position: int
@@ -60,6 +61,7 @@ class Status(msgspec.Struct, frozen=True):
     parts: int = 0
     damaged: int = 0
     error: str = ""
+    refused: int = 0
 
 
 class Lane:
@@ -72,6 +74,7 @@ class Lane:
         self._report = report
         self._reported = 0.0
         self._cursor = 0
+        self._committed = 0
         self._position = 0
         self._parts = 0
         self._damaged = 0
@@ -81,13 +84,13 @@ class Lane:
         files = segments(self._journal)
         oldest = files[0].base if files else 0
         cursor = read_cursor(self._journal, self._sink.name)
-        self._cursor = self._position = max(oldest, cursor or 0)
+        self._cursor = max(oldest, cursor or 0)
         self._sink.abandon()
-        self._sink.open(self._cursor)
+        start = self._committed = self._position = max(oldest, self._sink.open(self._cursor))
         self._rotation.restart()
         state = State("", {})
-        head = max((segment.base for segment in files if segment.base <= self._cursor), default=self._cursor)
-        for item in read_frames(self._journal, head, self._cursor):
+        head = max((segment.base for segment in files if segment.base <= start), default=start)
+        for item in read_frames(self._journal, head, start):
             if not isinstance(item, Damaged):
                 state.take(codec.read_payload(item.payload))
         self._sink.write(Session(state.alive, state.collector, state.venues, list(state.instruments.values())))
@@ -101,14 +104,14 @@ class Lane:
                 self._position = item.end
                 continue
             payload = codec.read_payload(item.payload)
-            if self._rotation.before(payload, item.end - item.offset):
+            if self._rotation.before(payload, item.end - item.offset) or self._committed < self._cursor == item.offset:
                 self._commit(item.offset)
             batch = codec.read_batch(payload)
             if batch is not None:
                 self._sink.write(batch)
             self._position = item.end
             if self._rotation.after(payload):
-                self._commit(item.end)
+                self._commit(item.end, final=True)
                 self._rotation.restart()
             if time.monotonic() - self._reported > REPORT_SECONDS:
                 self._tell()
@@ -122,15 +125,19 @@ class Lane:
         """Say what keeps the sink from taking more."""
         self._tell(f"{type(error).__name__}: {error}")
 
-    def _commit(self, offset: int) -> None:
-        self._parts += self._sink.commit(self._cursor, offset)
-        write_cursor(self._journal, self._sink.name, offset)
-        self._cursor = offset
+    def _commit(self, offset: int, *, final: bool = False) -> None:
+        self._parts += self._sink.commit(self._committed, offset)
+        self._committed = offset
+        settled = self._sink.settle(offset, final)
+        if settled > self._cursor:
+            write_cursor(self._journal, self._sink.name, settled)
+            self._cursor = settled
         self._tell()
 
     def _tell(self, error: str = "") -> None:
         self._reported = time.monotonic()
-        self._report(Status(self._cursor, self._position, self._sink.rows, self._parts, self._damaged, error))
+        error = error or self._sink.trouble
+        self._report(Status(self._cursor, self._position, self._sink.rows, self._parts, self._damaged, error, self._sink.refused))
 
 
 class Orders:

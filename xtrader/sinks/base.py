@@ -1,7 +1,8 @@
-"""What a sink is: three blocking methods behind an open and a close, fed with decoded batches of the journal in order.
+"""What a sink is: four blocking methods behind an open and a close, fed with decoded batches of the journal in order.
 
 The rule: a sink never holds the only copy. Whatever it has taken since its last `commit` is offered to it again after a crash
-or an error, byte for byte the same and cut at the same places, so a sink must make the second delivery invisible.
+or an error, byte for byte the same and cut at the same places, so a sink must make the second delivery invisible. What it has
+not settled may be offered again too.
 """
 
 from __future__ import annotations
@@ -98,9 +99,14 @@ class Sink(Protocol):
     """Names the sink's cursor in the journal's directory: letters, digits, dashes."""
     rows: int
     """Rows taken so far, told to the user."""
+    trouble: str
+    """What keeps rows that were taken from being found; empty if nothing does. Takes readiness down."""
+    refused: int
+    """Rows that could not be taken and were set aside."""
 
-    def open(self, first: int) -> None:
-        """Get ready to be fed from journal offset `first`: everything below it was committed. Raises ConfigError."""
+    def open(self, first: int) -> int:
+        """Get ready to be fed; everything below journal offset `first` was settled. Returns the offset to begin at: `first`, or a
+        smaller one to have older rows again (a commit falls on `first` then). Raises ConfigError."""
         ...
 
     def write(self, batch: Batch) -> None:
@@ -110,6 +116,11 @@ class Sink(Protocol):
     def commit(self, first: int, last: int) -> int:
         """Make all that was written since `first`, the offset of the last commit, findable and durable; journal offsets
         [first, last) are done then. Returns how many parts (files, requests) that made."""
+        ...
+
+    def settle(self, last: int, final: bool) -> int:
+        """Called after each commit, which reached offset `last`: the offset below which this sink never needs the journal again.
+        `final`: nothing may follow, so settle what can be settled by waiting a little."""
         ...
 
     def abandon(self) -> None:

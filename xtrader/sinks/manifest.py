@@ -1,25 +1,39 @@
 """The manifest: which parts are finished, with what can be checked about each.
 
-The rule: a part is listed once, after its file and its name are durable; the list is only ever appended to.
+The rule: a part is listed once, after its file and its name are durable; a list is only ever appended to. Every collector has two
+lists in `_manifest/`: `<collector>.jsonl`, written by its sink, and `<collector>.compacted.jsonl`, written by `compact` and
+`repair`, whose lines name in `replaces` the parts whose rows they hold instead. A part is in force if it is listed and no line of
+any list replaces it; a file that is replaced, or not listed, is not part of the recording, even while it is still there.
+Each line ends with a seal, the CRC32 of itself and all lines before it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeAlias
 
 import msgspec
 
 from xtrader.durable import sync_directory
 
+DIRECTORY: Final = "_manifest"
+COMPACTED: Final = ".compacted.jsonl"
 _BLOCK: Final = 1 << 20
+_SEAL: Final = re.compile(rb',"crc32":"([0-9a-f]{8})"\}\Z')
+
+Told: TypeAlias = tuple[str, str, int, int | None]
+"""(state, cause, ts_from, ts_to): a coverage row."""
 
 
-class Line(msgspec.Struct, frozen=True):
+class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line of the manifest: a finished part. `first_offset` to `last_offset` (exclusive) is the stretch of the journal
-    that it was made from; times are int nanoseconds UTC; path is relative to the data directory."""
+    that it was made from; times are int nanoseconds UTC; path is relative to the data directory. `settings` are those under
+    which it was recorded, `coverage` the rows that were written about its subscription in the same stretch."""
 
     path: str
     stream: str
@@ -37,6 +51,43 @@ class Line(msgspec.Struct, frozen=True):
     last_offset: int
     schema_version: int
     software: str
+    settings: dict[str, str] = {}
+    coverage: tuple[Told, ...] = ()
+    replaces: tuple[str, ...] = ()
+
+
+def seal(line: Line, before: int) -> tuple[bytes, int]:
+    """The text of a line that follows one with seal `before` (0 for the first), and its own seal."""
+    text = msgspec.json.encode(line)
+    own = zlib.crc32(text, before)
+    return text[:-1] + b',"crc32":"%08x"}\n' % own, own
+
+
+def unseal(text: bytes) -> tuple[bytes, int | None]:
+    """A line without its seal, and the seal; None for a line that was written before there were any."""
+    found = _SEAL.search(text)
+    return (text, None) if found is None else (text[: found.start()] + b"}", int(found[1], 16))
+
+
+def lines_in_force(directory: Path) -> list[Line]:
+    """Every part of the recording below `directory`, in the order of its lists. Lines that cannot be read are left out: `verify`
+    tells them. Raises OSError."""
+    lines = []
+    for path in sorted((directory / DIRECTORY).glob("*.jsonl")):
+        for text in path.read_bytes().split(b"\n")[:-1]:
+            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                lines.append(msgspec.json.decode(text, type=Line))
+    replaced = {path for line in lines for path in line.replaces}
+    return [line for line in lines if line.path not in replaced]
+
+
+def replaced_paths(directory: Path, collector: str) -> set[str]:
+    """The parts of a collector that were replaced by others. Raises OSError."""
+    path = directory / DIRECTORY / f"{collector}{COMPACTED}"
+    if not path.exists():
+        return set()
+    texts = path.read_bytes().split(b"\n")[:-1]
+    return {replaced for text in texts for replaced in msgspec.json.decode(text, type=Line).replaces}
 
 
 class Manifest:
@@ -45,10 +96,12 @@ class Manifest:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known: set[str] = set()
+        self._seal: int | None = None
 
     def open(self, first: int) -> None:
         """Cut a torn last line off, and read which parts from journal offset `first` on are listed already."""
         self._known.clear()
+        self._seal = None
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         with os.fdopen(descriptor, "r+b") as file:
             end = _whole_lines(file)
@@ -56,6 +109,8 @@ class Manifest:
                 file.truncate(end)
             os.fsync(file.fileno())
             for text in _lines_backwards(file, end):
+                if self._seal is None:
+                    self._seal = unseal(text)[1] or 0
                 line = msgspec.json.decode(text, type=Line)
                 if line.last_offset <= first:
                     break
@@ -65,7 +120,11 @@ class Manifest:
     def append(self, lines: Iterable[Line]) -> None:
         """List finished parts that are not listed yet; durable on return."""
         new = [line for line in lines if line.path not in self._known]
-        text = memoryview(b"".join(msgspec.json.encode(line) + b"\n" for line in new))
+        texts = []
+        for line in new:
+            sealed, self._seal = seal(line, self._seal or 0)
+            texts.append(sealed)
+        text = memoryview(b"".join(texts))
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         try:
             while text:

@@ -20,13 +20,16 @@ class MemorySink:
     def __init__(self, name: str = "memory") -> None:
         self.name = name
         self.rows = 0
+        self.trouble = ""
+        self.refused = 0
         self.records: list[Record] = []
         self.sessions: list[Session] = []
         self.commits: list[tuple[int, int]] = []
         self._pending: list[Record] = []
 
-    def open(self, first: int) -> None:
+    def open(self, first: int) -> int:
         """See Sink."""
+        return first
 
     def write(self, batch: Batch) -> None:
         """See Sink. Keeps everything: memory grows with the rows."""
@@ -46,6 +49,10 @@ class MemorySink:
             parts = 1
         self._pending = []
         return parts
+
+    def settle(self, last: int, final: bool) -> int:
+        """See Sink."""
+        return last
 
     def abandon(self) -> None:
         """See Sink."""

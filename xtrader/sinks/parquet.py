@@ -24,7 +24,7 @@ from xtrader.model.market import Coverage
 from xtrader.sinks import schemas
 from xtrader.sinks.base import Batch, Coverages, Instruments, Session, Trades, Updates
 from xtrader.sinks.buffers import Piece, RowBuffer, TradeBuffer, UpdateBuffer
-from xtrader.sinks.manifest import Manifest
+from xtrader.sinks.manifest import DIRECTORY, Manifest, Told, replaced_paths
 from xtrader.sinks.parts import Part, partition
 
 BUFFER_BYTES: Final = 32 << 20
@@ -40,11 +40,13 @@ class ParquetSink:
 
     def __init__(self, directory: Path, collector: str, *, compression_level: int = 3, buffer_bytes: int = BUFFER_BYTES) -> None:
         self.rows = 0
+        self.trouble = ""
+        self.refused = 0
         self._directory = directory
         self._collector = collector
         self._level = compression_level
         self._buffer_bytes = buffer_bytes
-        self._lists = directory / "_manifest"
+        self._lists = directory / DIRECTORY
         self._manifest = Manifest(self._lists / f"{collector}.jsonl")
         self._lock = -1
         self._first = 0
@@ -52,9 +54,10 @@ class ParquetSink:
         self._venues: Mapping[str, Mapping[str, str]] = {}
         self._instruments: dict[str, Instrument] = {}
         self._parts: dict[tuple[str, str, str], Part] = {}
+        self._told: dict[tuple[str, str], list[Told]] = {}
         self._buffers = _Buffers()
 
-    def open(self, first: int) -> None:
+    def open(self, first: int) -> int:
         """See Sink. Waits up to 10 s for another process that still writes this collector's parts, then raises ConfigError."""
         make_directory(self._lists)
         if self._lock < 0:
@@ -62,6 +65,7 @@ class ParquetSink:
         self._manifest.open(first)
         self._remove_leftovers()
         self._first = first
+        return first
 
     def write(self, batch: Batch) -> None:
         """See Sink. Holds up to `buffer_bytes` of batches, then writes a row group per instrument."""
@@ -79,6 +83,9 @@ class ParquetSink:
             case Coverages():
                 self._buffers.coverages.add(batch.ts, batch.rows)
                 self.rows += len(batch.rows)
+                for row in batch.rows:
+                    place = (row.stream, row.instrument)
+                    self._told.setdefault(place, []).append((row.state, row.cause, row.ts_from, row.ts_to))
             case Instruments():
                 self._instruments.update((instrument.key, instrument) for instrument in batch.rows)
                 self._buffers.instruments.add(batch.ts, batch.rows)
@@ -90,26 +97,37 @@ class ParquetSink:
         """See Sink: finishes all parts, publishes them and lists them in the manifest."""
         for stream, piece in self._buffers.drain():
             self._part(stream, piece).write(piece.table)
-        parts = list(self._parts.values())
-        for part in parts:
-            part.finish()
+        replaced = replaced_paths(self._directory, self._collector)
+        parts = []
+        for part in self._parts.values():
+            if str(part.path(last)) in replaced:
+                part.abandon()
+            else:
+                part.finish()
+                parts.append(part)
         with ThreadPoolExecutor(SYNCS_AT_ONCE) as pool:
             list(pool.map(sync_file, [part.temporary for part in parts]))
-            lines = [part.publish(first, last) for part in parts]
+            lines = [part.publish(first, last, self._told.get((part.stream, part.key), ())) for part in parts]
             list(pool.map(sync_directory, {self._directory / part.directory for part in parts}))
         if lines:
             self._manifest.append(lines)
         self._parts = {}
+        self._told = {}
         self._notes.unlink(missing_ok=True)
         self._first = last
         self._committed_rows = self.rows
         return len(lines)
+
+    def settle(self, last: int, final: bool) -> int:
+        """See Sink: what is committed is durable."""
+        return last
 
     def abandon(self) -> None:
         """See Sink."""
         for part in self._parts.values():
             part.abandon()
         self._parts = {}
+        self._told = {}
         self.rows = self._committed_rows
         self._buffers = _Buffers()
         if self._lock >= 0:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,10 +19,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import xtrader
-from xtrader.sinks.manifest import Line
+from xtrader.sinks.manifest import Line, Told
 from xtrader.sinks.schemas import SCHEMA_VERSION
 
 _RANGED = ("ts_recv", "ts_event")
+_NO_SETTINGS = ("schema_version", "software", "collector", "instrument_key", "instrument")
 
 
 def partition(stream: str, key: str, date: str) -> Path:
@@ -30,6 +31,11 @@ def partition(stream: str, key: str, date: str) -> Path:
     exchange, _, symbol = key.partition("@")
     parts = (("stream", stream), ("exchange", exchange), ("instrument", symbol), ("date", date))
     return Path(*(f"{name}={quote(value, safe='')}" for name, value in parts))
+
+
+def settings_of(facts: Mapping[str, str]) -> dict[str, str]:
+    """What of a part's metadata (names without `xtrader.`) says how it was recorded: environment, depth window, compression."""
+    return {name: value for name, value in facts.items() if name not in _NO_SETTINGS and not name.startswith(("first_", "last_"))}
 
 
 class Part:
@@ -46,7 +52,8 @@ class Part:
         self.ranges: dict[str, tuple[int, int]] = {}
         self._root = root
         self._name = name
-        facts = {"schema_version": str(SCHEMA_VERSION), "software": xtrader.__version__, **metadata}
+        facts = {"compression": f"zstd {level}", "schema_version": str(SCHEMA_VERSION), "software": xtrader.__version__, **metadata}
+        self._settings = settings_of(facts)
         self._writer = pq.ParquetWriter(
             self.temporary,
             schema.with_metadata({f"xtrader.{name}": value for name, value in facts.items()}),
@@ -79,10 +86,14 @@ class Part:
         self._writer.add_key_value_metadata(facts)
         self._writer.close()
 
-    def publish(self, first: int, last: int) -> Line:
+    def path(self, last: int) -> Path:
+        """The final name, relative to the data directory."""
+        return self.directory / f"{self._name}-{last:020d}.parquet"
+
+    def publish(self, first: int, last: int, coverage: Iterable[Told] = (), replaces: Iterable[str] = ()) -> Line:
         """Give the finished and synced file its final name; a file that has it already is kept and this one dropped. The name
         is durable once the directory is synced."""
-        path = self.directory / f"{self._name}-{last:020d}.parquet"
+        path = self.path(last)
         final = self._root / path
         if final.exists():
             self.temporary.unlink()
@@ -109,6 +120,9 @@ class Part:
             last_offset=last,
             schema_version=SCHEMA_VERSION,
             software=xtrader.__version__,
+            settings=self._settings,
+            coverage=tuple(coverage),
+            replaces=tuple(replaces),
         )
 
     def _widen(self, name: str, found: Mapping[str, int | None]) -> None:

@@ -10,7 +10,7 @@ import pkgutil
 from collections.abc import Mapping
 from functools import cache
 
-from xtrader.venues.base import Market
+from xtrader.venues.base import Market, Rules
 
 
 @cache
@@ -28,3 +28,12 @@ def market(exchange: str, options: Mapping[str, str]) -> Market:
     """The Market of an exchange token. `options` are the venue's settings by variable name (see the venue's docstring)."""
     made: Market = importlib.import_module(exchanges()[exchange]).market(exchange, options)
     return made
+
+
+def rules(exchange: str) -> Rules | None:
+    """What the numbers of an exchange prove; None for one that no module here speaks for."""
+    name = exchanges().get(exchange)
+    if name is None:
+        return None
+    found: Rules = importlib.import_module(name).rules(exchange)
+    return found

@@ -98,6 +98,17 @@ class Limits(msgspec.Struct, frozen=True):
     """Response header that states the weight used in the current interval, empty if there is none."""
 
 
+class Rules(msgspec.Struct, frozen=True):
+    """What a venue's numbers prove about what was recorded of it, long after.
+
+    `bridges`: the first change after a snapshot may begin before it and end with it, not only follow it. `trade_ids`:
+    "contiguous" (each is the one before + 1), "increasing", or "unique" (nothing but that).
+    """
+
+    bridges: bool
+    trade_ids: str
+
+
 class Activity(msgspec.Struct):
     """What a session knows of one subscription; read by the watch and the status, written by the session only."""
 

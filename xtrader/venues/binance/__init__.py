@@ -25,10 +25,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from xtrader.venues.base import Rules
 from xtrader.venues.binance.market import BinanceMarket
 from xtrader.venues.binance.recorded import recognise
 
-__all__ = ["EXCHANGES", "BinanceMarket", "market", "recognise"]
+__all__ = ["EXCHANGES", "BinanceMarket", "market", "recognise", "rules"]
 
 EXCHANGES = ("BINANCE_SPOT", "BINANCE_FUTURES", "BINANCE_COINM")
 
@@ -36,3 +37,8 @@ EXCHANGES = ("BINANCE_SPOT", "BINANCE_FUTURES", "BINANCE_COINM")
 def market(exchange: str, options: Mapping[str, str]) -> BinanceMarket:
     """The Market of one of EXCHANGES. `options` are the settings by variable name. Raises ConfigError."""
     return BinanceMarket(exchange, options)
+
+
+def rules(exchange: str) -> Rules:
+    """The stream of single matches on BINANCE_FUTURES has numbers without a print (insurance fund), which are not stored."""
+    return Rules(bridges=True, trade_ids="increasing" if exchange == "BINANCE_FUTURES" else "contiguous")

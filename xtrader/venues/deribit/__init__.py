@@ -19,10 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from xtrader.venues.base import Rules
 from xtrader.venues.deribit.market import DeribitMarket
 from xtrader.venues.deribit.recorded import recognise, recorded_options
 
-__all__ = ["EXCHANGES", "DeribitMarket", "market", "recognise", "recorded_options"]
+__all__ = ["EXCHANGES", "DeribitMarket", "market", "recognise", "recorded_options", "rules"]
 
 EXCHANGES = ("DERIBIT",)
 
@@ -30,3 +31,8 @@ EXCHANGES = ("DERIBIT",)
 def market(exchange: str, options: Mapping[str, str]) -> DeribitMarket:
     """The market of DERIBIT. Raises ConfigError for an option that cannot be used."""
     return DeribitMarket(exchange, options)
+
+
+def rules(exchange: str) -> Rules:
+    """`trade_id` counts over all instruments; the instrument's own `trade_seq` is checked while recording, and not stored."""
+    return Rules(bridges=False, trade_ids="unique")

@@ -19,10 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from xtrader.venues.base import Rules
 from xtrader.venues.okx.market import OkxMarket, exchange_of
 from xtrader.venues.okx.recorded import recognise
 
-__all__ = ["EXCHANGES", "OkxMarket", "exchange_of", "market", "recognise"]
+__all__ = ["EXCHANGES", "OkxMarket", "exchange_of", "market", "recognise", "rules"]
 
 EXCHANGES = ("OKX_SPOT", "OKX_SWAP", "OKX_FUTURES", "OKX_OPTION")
 
@@ -30,3 +31,8 @@ EXCHANGES = ("OKX_SPOT", "OKX_SWAP", "OKX_FUTURES", "OKX_OPTION")
 def market(exchange: str, options: Mapping[str, str]) -> OkxMarket:
     """The market of one of EXCHANGES. Raises ConfigError for an option that cannot be used."""
     return OkxMarket(exchange, options)
+
+
+def rules(exchange: str) -> Rules:
+    """A trade message stands for `count` numbers and only the last is stored, so numbers grow by more than one."""
+    return Rules(bridges=False, trade_ids="increasing")
