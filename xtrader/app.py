@@ -145,7 +145,8 @@ class Recorder:
             loop.add_signal_handler(number, self._on_signal, number)
         if self._settings.shutdown_after is not None:
             loop.call_later(self._settings.shutdown_after, self._begin_stop, "the time given is over")
-        works: list[Coroutine[Any, Any, None]] = [self.writer.run(), self.lane.run(), self._feeds(), self._telemetry.show()]
+        told = [self._telemetry.show(), self._telemetry.watch()]
+        works: list[Coroutine[Any, Any, None]] = [self.writer.run(), self.lane.run(), self._feeds(), *told]
         if self._settings.verbose:
             works.append(self._report())
         tasks = [asyncio.create_task(work) for work in works]

@@ -22,7 +22,7 @@ def test_a_row_shows_everything_that_it_holds() -> None:
 
 def test_nothing_is_drawn_where_nobody_watches() -> None:
     console = Console(file=io.StringIO())
-    asyncio.run(show(lambda: ROWS, console))
+    asyncio.run(show(lambda: ROWS, console=console))
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == ""
 
@@ -32,7 +32,7 @@ def test_on_a_terminal_the_last_state_stays_on_the_screen() -> None:
     rows = [ROWS[0]]
 
     async def watch() -> None:
-        task = asyncio.create_task(show(lambda: rows, console))
+        task = asyncio.create_task(show(lambda: rows, console=console))
         await asyncio.sleep(0)
         rows[:] = ROWS
         task.cancel()

@@ -34,13 +34,14 @@ class Row:
     detail: str = ""
 
 
-async def show(rows: Callable[[], Sequence[Row]], console: Console | None = None) -> None:
-    """Draw `rows()` twice a second until cancelled; returns at once where standard output is not a terminal."""
+async def show(rows: Callable[[], Sequence[Row]], note: Callable[[], str] = str, console: Console | None = None) -> None:
+    """Draw `rows()`, and `note()` below them, twice a second until cancelled; returns at once where standard output is not a
+    terminal."""
     console = console or Console()
     if not console.is_terminal:
         return
     with Live(
-        table(rows()),
+        table(rows(), note()),
         console=console,
         auto_refresh=False,
         redirect_stderr=sys.stderr.isatty(),
@@ -49,14 +50,14 @@ async def show(rows: Callable[[], Sequence[Row]], console: Console | None = None
         try:
             while True:
                 await asyncio.sleep(PERIOD)
-                live.update(table(rows()), refresh=True)
+                live.update(table(rows(), note()), refresh=True)
         finally:
-            live.update(table(rows()), refresh=True)
+            live.update(table(rows(), note()), refresh=True)
 
 
-def table(rows: Sequence[Row]) -> Table:
-    """The rows as they are drawn."""
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
+def table(rows: Sequence[Row], note: str = "") -> Table:
+    """The rows as they are drawn, with a note below them."""
+    drawn = Table(box=None, pad_edge=False, header_style="bold", caption=note or None, caption_justify="left")
     drawn.add_column("subscription", no_wrap=True)
     drawn.add_column("state")
     drawn.add_column("messages/s", justify="right")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import msgspec
@@ -16,6 +17,9 @@ from xtrader.pipeline.process import LaneProcess
 from xtrader.pipeline.writer import Writer
 
 log = structlog.get_logger("xtrader.telemetry")
+
+WATCH_SECONDS = 0.25
+"""How often it is looked whether all subscriptions are live."""
 
 
 class Rates:
@@ -33,6 +37,37 @@ class Rates:
         return (standing.messages - messages) * SECOND / (now - at) if now > at else 0.0
 
 
+class Sync:
+    """How far the subscriptions are from being live all together, and how long that takes."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began: tuple[int, int] | None = None
+
+    def look(self, live: int, total: int) -> float | None:
+        """Seconds that it took until all `total` were live; once each time, else None."""
+        if live < total:
+            self._began = self._began or (self._clock.monotonic(), live)
+            return None
+        if self._began is None:
+            return None
+        began, self._began = self._began[0], None
+        return (self._clock.monotonic() - began) / SECOND
+
+    def left(self, live: int, total: int) -> float | None:
+        """Seconds until all are live if it goes on at the pace so far; None while there is none."""
+        if self._began is None or live <= self._began[1]:
+            return None
+        return (self._clock.monotonic() - self._began[0]) / SECOND * (total - live) / (live - self._began[1])
+
+    def told(self, live: int, total: int) -> str:
+        """One line about it, empty if all are live."""
+        if live >= total:
+            return ""
+        left = self.left(live, total)
+        return f"{live} of {total} in sync" + ("" if left is None else f", the rest in about {left:.0f} s")
+
+
 class Telemetry:
     """Reads the parts of a running recorder; changes nothing."""
 
@@ -44,6 +79,17 @@ class Telemetry:
         self._lane = lane
         self._for_log = Rates(clock)
         self._for_lines = Rates(clock)
+        self._sync = Sync(clock)
+
+    async def watch(self) -> None:
+        """Say how long it took whenever all subscriptions have become live; ends when cancelled."""
+        while True:
+            feed = self._feed()
+            if feed is not None:
+                seconds = self._sync.look(feed.live(), len(feed.subscriptions))
+                if seconds is not None:
+                    log.info("in_sync", subscriptions=len(feed.subscriptions), seconds=round(seconds, 1))
+            await asyncio.sleep(WATCH_SECONDS)
 
     def report(self) -> None:
         """Log a line per subscription and one for what lies between the sockets and the files."""
@@ -57,8 +103,13 @@ class Telemetry:
                 gaps=standing.gaps,
                 lag_seconds=self._lag(standing),
             )
+        live, total = self._live()
+        left = self._sync.left(live, total)
         log.info(
             "telemetry",
+            in_sync=live,
+            subscriptions=total,
+            sync_seconds_left=None if left is None else round(left),
             rows=self._writer.rows,
             journal_bytes=self._journal.size(),
             unsynced_bytes=self._journal.end - self._journal.durable,
@@ -74,7 +125,14 @@ class Telemetry:
 
     async def show(self) -> None:
         """Keep a line per subscription on the terminal; returns at once where there is none."""
-        await status.show(lambda: [self._row(standing) for standing in self._standings()])
+        await status.show(
+            lambda: [self._row(standing) for standing in self._standings()],
+            lambda: self._sync.told(*self._live()),
+        )
+
+    def _live(self) -> tuple[int, int]:
+        feed = self._feed()
+        return (feed.live(), len(feed.subscriptions)) if feed is not None else (0, 0)
 
     def _standings(self) -> list[Standing]:
         feed = self._feed()

@@ -110,11 +110,14 @@ class Feed:
                 rows.append(self._standing(subscription, keeper, messages[subscription]))
         return rows
 
+    def live(self) -> int:
+        """How many subscriptions are live."""
+        rows = [self.tracker.current(s.key, s.stream) for s in self.subscriptions]
+        return sum(row is not None and row.state == "live" for row in rows)
+
     def ready(self) -> bool:
         """True if every subscription is live."""
-        return bool(self.keepers) and all(
-            (row := self.tracker.current(s.key, s.stream)) is not None and row.state == "live" for s in self.subscriptions
-        )
+        return bool(self.keepers) and self.live() == len(self.subscriptions)
 
     def _standing(self, subscription: Subscription, keeper: Keeper, messages: int) -> Standing:
         session = keeper.current.session if keeper.current is not None else None

@@ -24,7 +24,11 @@ class Pace:
         async with self._turn:
             while (delay := self.delay(weight)) > 0:
                 await asyncio.sleep(delay)
-            self._done.append((self._clock.monotonic(), weight))
+            self.done(weight)
+
+    def done(self, weight: int) -> None:
+        """Count `weight` as done now."""
+        self._done.append((self._clock.monotonic(), weight))
 
     def delay(self, weight: int) -> float:
         """Seconds until `weight` more would fit; 0 if it fits now."""

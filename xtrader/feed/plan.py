@@ -142,7 +142,7 @@ class Rehearsal(Pace):
         """As `wait`."""
         while (delay := self.delay(weight)) > 0:
             self._steps.wait(delay)
-        self._done.append((self._steps.time, weight))
+        self.done(weight)
 
 
 def paced(weights: Sequence[int], limits: Sequence[tuple[int, float]]) -> float:
