@@ -40,6 +40,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "logs": (BASE, ("msgspec", "structlog")),
     "ops": (BASE, ()),
     "app": (("",), ("msgspec", "structlog", "uvloop")),
+    "workers": (("",), ("msgspec", "structlog", "uvloop")),
     "cli": (("",), ("click", "msgspec", "pyarrow", "rich", "structlog")),
     "__main__": (("cli",), ()),
 }

@@ -54,8 +54,21 @@ def record(settings: Settings, also: Callable[[Record], None] | None = None) -> 
 
     Raises ConfigError for what cannot be recorded, StorageError when the disk fails, CredentialsRejected.
     """
+    return record_part(settings, parse_subscriptions(settings.subscriptions, exchanges()), also=also)
+
+
+def record_part(
+    settings: Settings,
+    subscriptions: Sequence[Subscription],
+    *,
+    share: float = 1.0,
+    also: Callable[[Record], None] | None = None,
+    beside: Callable[[Recorder], Coroutine[Any, Any, None]] | None = None,
+) -> int:
+    """As `record`, for `subscriptions` in place of those of the settings (none: an earlier run's journal is finished), with a
+    `share` of the venues' limits. `beside` runs for as long as the recorder does."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_record(settings, also))
+        return runner.run(_record(settings, subscriptions, share, also, beside))
 
 
 def run_lane_process() -> int:
@@ -70,9 +83,14 @@ def _make_sink(spec: Mapping[str, Any]) -> Sink:
     return ParquetSink(Path(spec["directory"]), spec["collector"])
 
 
-async def _record(settings: Settings, also: Callable[[Record], None] | None) -> int:
+async def _record(
+    settings: Settings,
+    subscriptions: Sequence[Subscription],
+    share: float,
+    also: Callable[[Record], None] | None,
+    beside: Callable[[Recorder], Coroutine[Any, Any, None]] | None,
+) -> int:
     clock = SystemClock()
-    subscriptions = parse_subscriptions(settings.subscriptions, exchanges())
     markets = {exchange: market(exchange, settings.venue_options) for exchange in sorted({s.exchange for s in subscriptions})}
     for one in markets.values():
         if one.environment == "testnet":
@@ -85,9 +103,9 @@ async def _record(settings: Settings, also: Callable[[Record], None] | None) -> 
     journal = open_journal(settings.journal_directory, collector, clock, facts)
     for damage in journal.damaged:
         log.error("journal_damaged", damage=damage)
-    recorder = Recorder(settings, collector, clock, journal, markets, subscriptions, also)
+    recorder = Recorder(settings, collector, clock, journal, markets, subscriptions, share, also)
     try:
-        return await recorder.run()
+        return await recorder.run(beside)
     finally:
         with contextlib.suppress(StorageError):
             journal.close()
@@ -104,6 +122,7 @@ class Recorder:
         journal: Journal,
         markets: Mapping[str, Market],
         subscriptions: Sequence[Subscription],
+        share: float,
         also: Callable[[Record], None] | None,
     ) -> None:
         self._settings = settings
@@ -111,6 +130,7 @@ class Recorder:
         self._journal = journal
         self._markets = markets
         self._subscriptions = subscriptions
+        self._share = share
         self._stop = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -136,16 +156,16 @@ class Recorder:
         )
         self.feed: Feed | None = None
         self._put = self.writer.put if also is None else _both(self.writer.put, also)
-        self._telemetry = Telemetry(clock, lambda: self.feed, self.writer, journal, self.lane)
+        self.telemetry = Telemetry(clock, lambda: self.feed, self.writer, journal, self.lane)
 
-    async def run(self) -> int:
+    async def run(self, beside: Callable[[Recorder], Coroutine[Any, Any, None]] | None = None) -> int:
         """Record until a signal, the time given, or what trying again cannot help; then drain. Returns the exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._on_signal, number)
         if self._settings.shutdown_after is not None:
-            loop.call_later(self._settings.shutdown_after, self._begin_stop, "the time given is over")
-        told = [self._telemetry.show(), self._telemetry.watch()]
+            loop.call_later(self._settings.shutdown_after, self.stop, "the time given is over")
+        told = [self.telemetry.show(), self.telemetry.watch()] if beside is None else [beside(self), self.telemetry.watch()]
         works: list[Coroutine[Any, Any, None]] = [self.writer.run(), self.lane.run(), self._feeds(), *told]
         if self._settings.verbose:
             works.append(self._report())
@@ -176,7 +196,7 @@ class Recorder:
 
     async def _feeds(self) -> None:
         """Look the instruments up, then record; stop while the disk has no room."""
-        async with Rest(self._clock) as rest:
+        async with Rest(self._clock, self._share) as rest:
             catalogue = Catalogue(self._settings.cache_directory, body_of(rest.get), self._clock)
             found = await catalogue.look_up(self._markets, self._subscriptions)
             for instrument in found.instruments.values():
@@ -196,6 +216,7 @@ class Recorder:
                 put=self._put,
                 open_rows=open_rows,
                 raw=self._raw,
+                share=self._share,
             )
             log.info("recording", subscriptions=len(found.subscriptions), directory=str(self._settings.output_directory))
             cause = "start"
@@ -225,15 +246,16 @@ class Recorder:
     async def _report(self) -> None:
         while True:
             await asyncio.sleep(PERIOD)
-            self._telemetry.report()
+            self.telemetry.report()
 
     def _on_signal(self, number: int) -> None:
         if self._stop.is_set():
             log.warning("stopped_at_once", about="the journal is intact; the next start finishes the files")
             _exit(128 + number)
-        self._begin_stop(signal.Signals(number).name)
+        self.stop(signal.Signals(number).name)
 
-    def _begin_stop(self, why: str) -> None:
+    def stop(self, why: str) -> None:
+        """Begin to drain and finish."""
         if not self._stop.is_set():
             log.info("stopping", why=why)
             self._stop.set()

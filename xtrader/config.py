@@ -39,6 +39,7 @@ VARIABLES = (
     "XTRADER_JOURNAL_DIRECTORY",
     "XTRADER_CACHE_DIRECTORY",
     "XTRADER_COLLECTOR_ID",
+    "XTRADER_WORKERS",
     "XTRADER_FSYNC_INTERVAL",
     "XTRADER_ROTATE_SECONDS",
     "XTRADER_ROTATE_BYTES",
@@ -66,6 +67,7 @@ class Settings:
     journal_directory: Path
     cache_directory: Path
     collector: str | None
+    workers: int
     fsync_interval: float
     rotate_seconds: int
     rotate_bytes: int
@@ -155,6 +157,7 @@ def load(
         journal_directory=_directory(sources, "XTRADER_JOURNAL_DIRECTORY") or output / ".journal",
         cache_directory=_directory(sources, "XTRADER_CACHE_DIRECTORY") or Path(platformdirs.user_cache_dir("xtrader")),
         collector=_collector(sources.find("XTRADER_COLLECTOR_ID")),
+        workers=_workers(sources.find("XTRADER_WORKERS")),
         fsync_interval=_fsync_interval(sources.find("XTRADER_FSYNC_INTERVAL")),
         rotate_seconds=_rotate_seconds(sources.find("XTRADER_ROTATE_SECONDS")),
         rotate_bytes=_bytes(sources.find("XTRADER_ROTATE_BYTES"), default=2**30, least=2**16),
@@ -302,6 +305,14 @@ def _collector(given: Value | None) -> str | None:
     if given and not COLLECTOR.fullmatch(given.text):
         raise ConfigError(f"{given.origin} '{given.text}' is not 1 to 32 of the characters a-z, 0-9 and -")
     return given.text if given else None
+
+
+def _workers(given: Value | None) -> int:
+    if given is None:
+        return 1
+    if not given.text.isdecimal() or not 1 <= int(given.text) <= 64:
+        raise ConfigError(f"{given.origin} '{given.text}' is not a number of processes from 1 to 64")
+    return int(given.text)
 
 
 def _log_level(given: Value | None, warnings: list[str]) -> str:

@@ -18,6 +18,7 @@ from xtrader.cli.demo import demo
 from xtrader.cli.lane import lane
 from xtrader.cli.plan import plan
 from xtrader.cli.renormalise import renormalise
+from xtrader.cli.worker import worker
 from xtrader.config import check_directories, load_process
 from xtrader.errors import XTraderError
 from xtrader.model.subscription import parse_subscriptions
@@ -52,7 +53,7 @@ def cli(context: click.Context, /, **flags: object) -> None:
         raise click.UsageError(f"{option} goes after the command '{context.invoked_subcommand}', or without any command")
 
 
-for command in (demo, plan, renormalise, lane):
+for command in (demo, plan, renormalise, lane, worker):
     cli.add_command(command)
 
 
@@ -92,9 +93,9 @@ def _record(flags: dict[str, object]) -> int:
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)
     parse_subscriptions(settings.subscriptions, exchanges())
     check_directories(settings)
-    from xtrader import app
+    from xtrader import app, workers
 
-    return app.record(settings)
+    return workers.record(settings) if workers.is_wanted(settings) else app.record(settings)
 
 
 def _refuse(sentence: str, code: int) -> int:

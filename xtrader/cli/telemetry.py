@@ -42,7 +42,7 @@ class Sync:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._began: tuple[int, int] | None = None
+        self._began: tuple[int, int] | None = (clock.monotonic(), 0)
 
     def look(self, live: int, total: int) -> float | None:
         """Seconds that it took until all `total` were live; once each time, else None."""
@@ -66,6 +66,15 @@ class Sync:
             return ""
         left = self.left(live, total)
         return f"{live} of {total} in sync" + ("" if left is None else f", the rest in about {left:.0f} s")
+
+
+class Glance(msgspec.Struct, frozen=True):
+    """A recorder at one moment: a row per subscription, how many of how many are live, and whether it is ready."""
+
+    rows: list[status.Row]
+    live: int
+    total: int
+    ready: bool
 
 
 class Telemetry:
@@ -129,6 +138,11 @@ class Telemetry:
             lambda: [self._row(standing) for standing in self._standings()],
             lambda: self._sync.told(*self._live()),
         )
+
+    def glance(self) -> Glance:
+        """What the lines on a terminal show, to be shown elsewhere."""
+        live, total = self._live()
+        return Glance([self._row(standing) for standing in self._standings()], live, total, self.ready())
 
     def _live(self) -> tuple[int, int]:
         feed = self._feed()

@@ -12,10 +12,12 @@ USABLE = 0.8
 
 
 class Budget:
-    """Weight spent in a sliding window. What the venue says was used replaces our own sum when it is higher."""
+    """Weight spent in a sliding window. What the venue says was used replaces our own sum when it is higher. `share` is how much
+    of the limit this process may spend itself, where others record beside it."""
 
-    def __init__(self, weight: int, seconds: float, clock: Clock) -> None:
+    def __init__(self, weight: int, seconds: float, clock: Clock, share: float = 1.0) -> None:
         self.limit = int(weight * USABLE)
+        self.own = int(self.limit * share)
         self.seconds = seconds
         self._clock = clock
         self._spent: deque[tuple[int, int]] = deque()
@@ -32,14 +34,14 @@ class Budget:
         while self._spent and self._spent[0][0] <= horizon:
             self._total -= self._spent.popleft()[1]
         foreign = self._foreign if now < self._foreign_until else 0
-        return self.limit - self._total - foreign
+        return min(self.own, self.limit - foreign) - self._total
 
     def delay(self, weight: int) -> float:
         """Seconds to wait before `weight` may be spent; 0 if now."""
         now = self._clock.monotonic()
         if now < self.blocked_until:
             return (self.blocked_until - now) / SECOND
-        if self.left() >= min(weight, self.limit):
+        if self.left() >= min(weight, self.own):
             return 0.0
         if self._spent:
             return max((self._spent[0][0] - now) / SECOND + self.seconds, 0.01)

@@ -19,7 +19,7 @@ from xtrader.feed.rest import Rest
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Link, Market
+from xtrader.venues.base import Limits, Link, Market
 
 log = structlog.get_logger("xtrader.feed")
 
@@ -44,8 +44,15 @@ class Standing(msgspec.Struct, frozen=True):
     last_price: float | None
 
 
+def connect_limit(limits: Limits, share: float = 1.0) -> tuple[int, float]:
+    """How many connections are tried in how many seconds, if a `share` of the venue's limit is ours."""
+    count = limits.connects * CONNECT_SHARE * share
+    return (int(count), limits.connect_seconds) if count >= 1 else (1, limits.connect_seconds / count)
+
+
 class Feed:
-    """Records `subscriptions` (looked up) from `markets` (by exchange token). `put` takes the records, on the hot path."""
+    """Records `subscriptions` (looked up) from `markets` (by exchange token). `put` takes the records, on the hot path. `share`
+    is how much of the venues' limits it may use, where others record beside it."""
 
     def __init__(
         self,
@@ -57,6 +64,7 @@ class Feed:
         put: Callable[[Trade | BookUpdate | Coverage], None],
         open_rows: Iterable[Coverage] = (),
         raw: Callable[[Link], Raw | None] = lambda link: None,
+        share: float = 1.0,
     ) -> None:
         self.subscriptions = tuple(subscriptions)
         self.tracker = CoverageTracker(open_rows)
@@ -66,6 +74,7 @@ class Feed:
         self._clock = clock
         self._put = put
         self._raw = raw
+        self._share = share
         self._gaps: Counter[Subscription] = Counter()
         self._last_trade: dict[str, Trade] = {}
         self._messages: Counter[Subscription] = Counter()
@@ -144,9 +153,7 @@ class Feed:
     def _pace(self, market: Market) -> Pace:
         address = urlsplit(market.ws_url).netloc
         if address not in self._connects:
-            limits = market.limits
-            count = max(1, int(limits.connects * CONNECT_SHARE))
-            self._connects[address] = Pace([(count, limits.connect_seconds), (5, 1.0)], self._clock)
+            self._connects[address] = Pace([connect_limit(market.limits, self._share), (5, 1.0)], self._clock)
         return self._connects[address]
 
     async def _watch_clock(self) -> None:

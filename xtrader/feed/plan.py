@@ -13,7 +13,7 @@ import msgspec
 from xtrader.clock import SECOND
 from xtrader.feed.budget import Budget
 from xtrader.feed.catalogue import Catalogue
-from xtrader.feed.feed import CONNECT_SHARE
+from xtrader.feed.feed import connect_limit
 from xtrader.feed.pace import Pace
 from xtrader.model.instrument import Instrument
 from xtrader.model.subscription import Subscription
@@ -96,8 +96,7 @@ def _exchange(
         links.append(LinkPlan(link.name, link.url, tuple(map(str, link.subscriptions)), messages, seconds))
         fetches += _snapshots(market, link, now)
     limits = market.limits
-    connects = [(max(1, int(limits.connects * CONNECT_SHARE)), limits.connect_seconds)]
-    connect_seconds = paced([1] * len(links), connects)
+    connect_seconds = paced([1] * len(links), [connect_limit(limits)])
     chosen, limit, snapshot_seconds = budgeted(fetches, limits.rest_weight, limits.rest_seconds)
     keys = dict.fromkeys(one.key for one in subscriptions)
     return ExchangePlan(

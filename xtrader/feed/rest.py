@@ -41,10 +41,11 @@ class Answer(NamedTuple):
 
 
 class Rest:
-    """HTTP GETs for all venues. Proxies by the usual variables, certificates verified."""
+    """HTTP GETs for all venues. Proxies by the usual variables, certificates verified. `share`: see Budget."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, share: float = 1.0) -> None:
         self._clock = clock
+        self._share = share
         self._http: aiohttp.ClientSession | None = None
         self._budgets: dict[str, Budget] = {}
         self._gates: dict[str, asyncio.Semaphore] = {}
@@ -64,7 +65,8 @@ class Rest:
         """The budget of the address that `market` asks; markets at one address share it."""
         address = urlsplit(market.rest_url).netloc
         if address not in self._budgets:
-            self._budgets[address] = Budget(market.limits.rest_weight, market.limits.rest_seconds, self._clock)
+            limits = market.limits
+            self._budgets[address] = Budget(limits.rest_weight, limits.rest_seconds, self._clock, self._share)
             self._gates[address] = asyncio.Semaphore(AT_ONCE)
         return self._budgets[address]
 

@@ -1,0 +1,268 @@
+"""Several recording processes as one: `XTRADER_WORKERS` splits the subscriptions by connection, each process has a journal and
+a sink of its own, and this one starts them, shows them as one, and starts again what died.
+
+The rule: no row passes through here. A worker that dies is started again alone, unless trying again cannot help.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+import uvloop
+
+from xtrader import logs
+from xtrader.app import Recorder, record_part
+from xtrader.cli import status
+from xtrader.cli.telemetry import Glance, Sync
+from xtrader.clock import SystemClock
+from xtrader.config import Settings, collector_id
+from xtrader.errors import ConfigError, StorageError
+from xtrader.model.subscription import Subscription, parse_subscriptions
+from xtrader.pipeline.frames import segments
+from xtrader.venues import exchanges, market
+from xtrader.venues.base import Link
+
+log = structlog.get_logger("xtrader.workers")
+
+COMMAND: Final = (sys.executable, "-m", "xtrader", "_worker")
+NAMES: Final = "worker-*"
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 30.0
+PERIOD: Final = 0.5
+"""Seconds between two glances that a worker sends."""
+COST: Final = {"L2": 3, "TRADES": 1}
+"""How much work a subscription is beside others: a book has several times the messages and bytes of the trades."""
+FINAL: Final = (ConfigError.exit_code, StorageError.exit_code)
+"""Exit codes that trying again cannot help."""
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What one worker is told. Without `subscriptions` it finishes what an earlier run left in its journal, and ends."""
+
+    number: int
+    settings: Settings
+    share: float
+    subscriptions: tuple[str, ...]
+
+    @property
+    def leftover(self) -> bool:
+        return not self.subscriptions
+
+
+def is_wanted(settings: Settings) -> bool:
+    """True if the settings ask for several processes, or an earlier run with several left journals behind."""
+    return settings.workers > 1 or any(map(_left, _worker_journals(settings)))
+
+
+def record(settings: Settings) -> int:
+    """Record with several processes until told to stop; returns the exit code. Raises ConfigError."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_Supervisor(tasks(settings)).run())
+
+
+def tasks(settings: Settings) -> list[Task]:
+    """What the workers are told, journals that no worker goes on with included. Raises ConfigError."""
+    subscriptions = parse_subscriptions(settings.subscriptions, exchanges())
+    links: list[Link] = []
+    for exchange in dict.fromkeys(one.exchange for one in subscriptions):
+        wanted = [one for one in subscriptions if one.exchange == exchange]
+        links += market(exchange, settings.venue_options).links(wanted)
+    parts = divide([link.subscriptions for link in links], settings.workers)
+    root = settings.journal_directory
+    collector = collector_id(settings)
+    found = []
+    for number, part in enumerate(parts):
+        own = settings if settings.workers == 1 else _own(settings, number, len(parts), collector)
+        found.append(Task(number, own, 1 / len(parts), tuple(map(str, part))))
+    used = {task.settings.journal_directory for task in found}
+    for journal in (root, *_worker_journals(settings)):
+        if journal not in used and _left(journal):
+            rest = replace(settings, journal_directory=journal, collector=None, raw_directory=None, shutdown_after=1.0)
+            found.append(Task(len(found), rest, 1.0, ()))
+    return found
+
+
+def divide(links: Sequence[Sequence[Subscription]], workers: int) -> list[list[Subscription]]:
+    """The subscriptions of each worker, none without any. Connections stay whole unless there are fewer than workers; then the
+    largest are made two. The same subscriptions always give the same parts."""
+    parts = [list(link) for link in links]
+    while len(parts) < workers and (largest := max(parts, key=_cost)) and len(largest) > 1:
+        parts.remove(largest)
+        streams = [[one for one in largest if one.stream == stream] for stream in sorted({one.stream for one in largest})]
+        parts.append([one for n, each in enumerate(streams) for one in each[n % 2 :: 2]])
+        parts.append([one for n, each in enumerate(streams) for one in each[1 - n % 2 :: 2]])
+    shares: list[list[Subscription]] = [[] for _ in range(min(workers, len(parts)))]
+    for part in sorted(parts, key=_cost, reverse=True):
+        min(shares, key=_cost).extend(part)
+    return shares
+
+
+def run_worker() -> int:
+    """A worker's process: reads its Task from standard input. Returns the exit code."""
+    task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task, dec_hook=_decode)
+    settings = task.settings
+    logs.set_up(settings.log_level, settings.secrets)
+    structlog.contextvars.bind_contextvars(worker=task.number)
+    subscriptions = parse_subscriptions(",".join(task.subscriptions), exchanges()) if task.subscriptions else ()
+    return record_part(settings, subscriptions, share=task.share, beside=_answer)
+
+
+async def _answer(recorder: Recorder) -> None:
+    """Send glances to whoever started this worker, and stop when they are gone."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(os.dup(0), "rb", 0))
+    writer, _ = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, os.fdopen(os.dup(1), "wb", 0))
+    gone = asyncio.ensure_future(reader.read())
+    while not gone.done():
+        if not writer.get_write_buffer_size():
+            writer.write(msgspec.json.encode(recorder.telemetry.glance()) + b"\n")
+        await asyncio.wait([gone], timeout=PERIOD)
+    recorder.stop("the process that started this worker is gone")
+
+
+class _Worker:
+    """One process. `run` keeps it alive until it was told to stop; returns its last exit code."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.glance: Glance | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopped = asyncio.Event()
+
+    async def run(self) -> int:
+        """Raises nothing: a code that trying again cannot help ends it, every other end is followed by a new start."""
+        pause = FIRST_PAUSE
+        while True:
+            began = asyncio.get_running_loop().time()
+            code = await self._run_once()
+            if self.task.leftover and code == 0 and self.task.settings.journal_directory.match(NAMES):
+                shutil.rmtree(self.task.settings.journal_directory)
+            if code == 0 or code in FINAL or self._stopped.is_set():
+                return code
+            if asyncio.get_running_loop().time() - began > LONGEST_PAUSE:
+                pause = FIRST_PAUSE
+            log.error("worker_died", worker=self.task.number, code=code, seconds=pause)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), pause)
+                return code
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def stop(self) -> None:
+        """Tell it to drain and finish; told twice it stops at once."""
+        self._stopped.set()
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+
+    async def _run_once(self) -> int:
+        # A session of its own: the terminal's Ctrl-C must reach it once, by way of the process that started it.
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            limit=1 << 24,
+        )
+        self._process = process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            with contextlib.suppress(ConnectionError):
+                process.stdin.write(msgspec.json.encode(self.task, enc_hook=str) + b"\n")
+                await process.stdin.drain()
+            if self._stopped.is_set():
+                process.terminate()
+            async for line in process.stdout:
+                self.glance = msgspec.json.decode(line, type=Glance)
+            return await process.wait()
+        finally:
+            self.glance = None
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+class _Supervisor:
+    """All workers of one recording."""
+
+    def __init__(self, given: Sequence[Task]) -> None:
+        self._workers = [_Worker(task) for task in given]
+        self._stops = 0
+        self._sync = Sync(SystemClock())
+
+    async def run(self) -> int:
+        """Record until a signal, the workers' time is over, or one of them failed for good. Returns the highest exit code."""
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        for number in numbers:
+            loop.add_signal_handler(number, self._stop, signal.Signals(number).name)
+        log.info("workers", workers=sum(not worker.task.leftover for worker in self._workers))
+        shown = asyncio.create_task(status.show(self._rows, self._note))
+        runs = [asyncio.create_task(worker.run()) for worker in self._workers]
+        codes = []
+        try:
+            for done in asyncio.as_completed(runs):
+                codes.append(await done)
+                if codes[-1] in FINAL and not self._stops:
+                    self._stop("a worker failed for good")
+            return max(codes)
+        finally:
+            shown.cancel()
+            await asyncio.gather(shown, *runs, return_exceptions=True)
+
+    def _stop(self, why: str) -> None:
+        self._stops += 1
+        log.info("stopping", why=why)
+        for worker in self._workers:
+            worker.stop()
+
+    def _glances(self) -> Iterator[Glance]:
+        return (worker.glance for worker in self._workers if worker.glance is not None)
+
+    def _rows(self) -> list[status.Row]:
+        return [row for glance in self._glances() for row in glance.rows]
+
+    def _note(self) -> str:
+        total = sum(len(worker.task.subscriptions) for worker in self._workers)
+        live = sum(glance.live for glance in self._glances())
+        self._sync.look(live, total)
+        return self._sync.told(live, total)
+
+
+def _own(settings: Settings, number: int, of: int, collector: str) -> Settings:
+    name = f"worker-{number}"
+    return replace(
+        settings,
+        journal_directory=settings.journal_directory / name,
+        collector=f"{collector[:28]}-w{number}",
+        raw_directory=settings.raw_directory / name if settings.raw_directory is not None else None,
+        journal_max_bytes=settings.journal_max_bytes // of,
+    )
+
+
+def _worker_journals(settings: Settings) -> list[Path]:
+    return sorted(settings.journal_directory.glob(NAMES))
+
+
+def _left(journal: Path) -> bool:
+    return journal.is_dir() and bool(segments(journal))
+
+
+def _cost(part: Sequence[Subscription]) -> int:
+    return sum(COST[one.stream] for one in part)
+
+
+def _decode(kind: type, value: Any) -> Any:
+    return kind(value)
