@@ -196,6 +196,7 @@ class Recorder:
                 put=self._put,
                 open_rows=open_rows,
                 raw=self._raw,
+                connections=self._settings.connections,
             )
             log.info("recording", subscriptions=len(found.subscriptions), directory=str(self._settings.output_directory))
             cause = "start"
