@@ -44,5 +44,10 @@ async def until(condition: Callable[[], object], within: float = 30) -> None:
             await asyncio.sleep(0.05)
 
 
+async def in_sync(directory: Path, times: int = 1) -> None:
+    """Wait until all subscriptions have become live so many times, over all runs that wrote the log."""
+    await until(lambda: log_of(directory).count('"in_sync"') >= times, within=60)
+
+
 def log_of(directory: Path) -> str:
     return (directory / "log").read_text()

@@ -84,6 +84,7 @@ def test_what_is_no_duration_is_none() -> None:
     [
         ({"XTRADER_FSYNC_INTERVAL": "0"}, "XTRADER_FSYNC_INTERVAL '0' is not an interval from 1ms to 60s"),
         ({"XTRADER_FSYNC_INTERVAL": "soon"}, "XTRADER_FSYNC_INTERVAL 'soon' is not an interval"),
+        ({"XTRADER_CONNECTIONS": "3"}, "XTRADER_CONNECTIONS '3' is neither 1 nor 2"),
         ({"XTRADER_ROTATE_SECONDS": "7"}, "XTRADER_ROTATE_SECONDS '7' is not a whole number of seconds that divides a day"),
         ({"XTRADER_ROTATE_SECONDS": "0"}, "XTRADER_ROTATE_SECONDS '0' is not"),
         ({"XTRADER_ROTATE_SECONDS": "0.5"}, "XTRADER_ROTATE_SECONDS '0.5' is not a whole number"),

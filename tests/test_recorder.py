@@ -11,7 +11,7 @@ import pytest
 
 from tests import reading
 from tests.captures import captures
-from tests.running import log_of, recorder, stop, until
+from tests.running import in_sync, log_of, recorder, stop, until
 from xtrader.emulator.playback import Playback
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import Truth
@@ -75,11 +75,14 @@ def check_books(data: Path, truth: Truth, exchange: str, symbol: str) -> int:
 def test_what_the_venues_published_is_what_the_files_hold(tmp_path: Path, number: int) -> None:
     async def main() -> Truth:
         async with Emulator(list(VENUES), instruments=2, rate=1200, keep_truth=True) as emulator:
-            assert emulator.truth is not None
+            truth = emulator.truth
+            assert truth is not None
             async with recorder(tmp_path, everything(VENUES), emulator.variables) as process:
-                await asyncio.sleep(6)
+                await in_sync(tmp_path)
+                heard = {place: len(truth.trades(*place)) for place in VENUES.items()}
+                await until(lambda: all(len(truth.trades(*place)) > 100 + heard[place] for place in heard), within=60)
                 assert await stop(process, number, within=10) == 0, log_of(tmp_path)
-            return emulator.truth
+            return truth
 
     truth = asyncio.run(main())
     data = tmp_path / "data"
@@ -200,13 +203,15 @@ def test_a_recorder_killed_again_and_again_loses_only_what_its_rows_say(tmp_path
     async def main() -> Truth:
         async with Emulator(list(venues), instruments=1, rate=1500, keep_truth=True) as emulator:
             assert emulator.truth is not None
-            for _ in range(4):
+            for run in range(1, 5):
                 async with recorder(tmp_path, everything(venues), emulator.variables) as process:
-                    await asyncio.sleep(3)
+                    await in_sync(tmp_path, run)
+                    await asyncio.sleep(1)
                     process.kill()
                     await process.wait()
             async with recorder(tmp_path, everything(venues), emulator.variables) as process:
-                await asyncio.sleep(3)
+                await in_sync(tmp_path, 5)
+                await asyncio.sleep(1)
                 assert await stop(process) == 0, log_of(tmp_path)
             return emulator.truth
 
@@ -279,7 +284,8 @@ def test_a_second_signal_stops_at_once_and_the_next_start_finishes_the_files(tmp
         async with Emulator(["OKX_SWAP"], instruments=1, rate=500, keep_truth=True) as emulator:
             assert emulator.truth is not None
             async with recorder(tmp_path, both("OKX_SWAP", "BTCUSDT"), emulator.variables) as process:
-                await asyncio.sleep(3)
+                await in_sync(tmp_path)
+                await asyncio.sleep(1)
                 process.send_signal(signal.SIGINT)
                 await until(lambda: "stopping" in log_of(tmp_path))
                 process.send_signal(signal.SIGINT)

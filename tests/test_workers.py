@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import reading
-from tests.running import log_of, recorder, stop, until
+from tests.running import in_sync, log_of, recorder, stop, until
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import Truth
 from xtrader.model.subscription import Subscription
@@ -66,10 +66,10 @@ def test_a_worker_that_was_killed_is_started_again_alone_and_all_files_are_one_r
             assert emulator.truth is not None
             variables = emulator.variables | {"XTRADER_WORKERS": "2"}
             async with recorder(tmp_path, LIST, variables) as process:
-                await until(lambda: log_of(tmp_path).count('"in_sync"') == 2)
+                await in_sync(tmp_path, 2)
                 first, second = workers_of(process)
                 first.kill()
-                await until(lambda: log_of(tmp_path).count('"in_sync"') == 3)
+                await in_sync(tmp_path, 3)
                 assert second.is_running()
                 assert len(workers_of(process)) == 2
                 await asyncio.sleep(1)
@@ -102,7 +102,7 @@ def test_with_fewer_workers_the_journals_of_the_others_are_finished(tmp_path: Pa
         async with Emulator([EXCHANGE], instruments=len(SYMBOLS), rate=800) as emulator:
             variables = emulator.variables | {"XTRADER_WORKERS": "3"}
             async with recorder(tmp_path, LIST, variables) as process:
-                await until(lambda: log_of(tmp_path).count('"in_sync"') == 3)
+                await in_sync(tmp_path, 3)
                 await asyncio.sleep(1)
                 family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
                 for one in family:

@@ -217,6 +217,7 @@ class Recorder:
                 open_rows=open_rows,
                 raw=self._raw,
                 share=self._share,
+                connections=self._settings.connections,
             )
             log.info("recording", subscriptions=len(found.subscriptions), directory=str(self._settings.output_directory))
             cause = "start"

@@ -45,6 +45,7 @@ VARIABLES = (
     "XTRADER_ROTATE_BYTES",
     "XTRADER_MIN_FREE_BYTES",
     "XTRADER_JOURNAL_MAX_BYTES",
+    "XTRADER_CONNECTIONS",
     "XTRADER_LOG",
 )
 UNEXPANDED = ("${SUBSCRIPTIONS}", "$(SUBSCRIPTIONS)", "$SUBSCRIPTIONS")
@@ -73,6 +74,7 @@ class Settings:
     rotate_bytes: int
     min_free_bytes: int
     journal_max_bytes: int
+    connections: int
     log_level: str
     venue_options: Mapping[str, str] = field(repr=False)
     warnings: tuple[str, ...]
@@ -163,6 +165,7 @@ def load(
         rotate_bytes=_bytes(sources.find("XTRADER_ROTATE_BYTES"), default=2**30, least=2**16),
         min_free_bytes=_bytes(sources.find("XTRADER_MIN_FREE_BYTES"), default=2**29, least=0),
         journal_max_bytes=_bytes(sources.find("XTRADER_JOURNAL_MAX_BYTES"), default=2**34, least=2**20),
+        connections=_connections(sources.find("XTRADER_CONNECTIONS")),
         log_level=_log_level(sources.variable("XTRADER_LOG", "RUST_LOG"), warnings),
         venue_options=_venue_options(sources),
         warnings=tuple(warnings),
@@ -299,6 +302,12 @@ def _bytes(given: Value | None, *, default: int, least: int) -> int:
     if value is None or value < least:
         raise ConfigError(f"{given.origin} '{given.text}' is not a size of at least {least} bytes, such as 512MiB")
     return value
+
+
+def _connections(given: Value | None) -> int:
+    if given and given.text.strip() not in ("1", "2"):
+        raise ConfigError(f"{given.origin} '{given.text}' is neither 1 nor 2")
+    return int(given.text) if given else 1
 
 
 def _collector(given: Value | None) -> str | None:

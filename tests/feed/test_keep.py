@@ -42,11 +42,13 @@ class ShortLived:
 
 
 @asynccontextmanager
-async def feeding(markets: Mapping[str, Any], subscriptions: Sequence[Subscription]) -> AsyncIterator[tuple[Feed, list[Record]]]:
+async def feeding(
+    markets: Mapping[str, Any], subscriptions: Sequence[Subscription], connections: int = 1
+) -> AsyncIterator[tuple[Feed, list[Record]]]:
     records: list[Record] = []
     clock = SystemClock()
     async with Rest(clock) as rest:
-        feed = Feed(markets, subscriptions, rest=rest, clock=clock, put=records.append)
+        feed = Feed(markets, subscriptions, rest=rest, clock=clock, put=records.append, connections=connections)
         task = asyncio.create_task(feed.run())
         try:
             yield feed, records

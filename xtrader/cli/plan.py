@@ -60,7 +60,7 @@ async def _make(settings: Settings) -> list[ExchangePlan]:
     clock = SystemClock()
     async with Rest(clock) as rest:
         catalogue = Catalogue(settings.cache_directory, body_of(rest.get), clock)
-        return await make_plan(markets, subscriptions, catalogue, clock.now())
+        return await make_plan(markets, subscriptions, catalogue, clock.now(), settings.connections)
 
 
 def _draw(one: ExchangePlan) -> Iterator[RenderableType]:

@@ -110,6 +110,7 @@ class Telemetry:
                 messages=standing.messages,
                 rate=round(self._for_log.of(standing), 1),
                 gaps=standing.gaps,
+                connections=standing.connections,
                 lag_seconds=self._lag(standing),
             )
         live, total = self._live()
@@ -167,9 +168,18 @@ class Telemetry:
             last_price=price,
             book=health,
             gaps=standing.gaps,
-            detail=standing.detail if standing.state != "live" else "",
+            detail=_detail(standing),
         )
 
     def _lag(self, standing: Standing) -> float | None:
         """Seconds since the last message."""
         return round((self._clock.now() - standing.ts_last) / SECOND, 3) if standing.ts_last else None
+
+
+def _detail(standing: Standing) -> str:
+    """What is wrong, where something is."""
+    if standing.state != "live":
+        return standing.detail
+    if standing.connections < standing.wanted_connections:
+        return f"{standing.connections} of {standing.wanted_connections} connections"
+    return ""

@@ -54,6 +54,17 @@ class _Session:
         self.streams: dict[str, None] = {}
         self.allowance = Allowance(per_second, 1.0)
         self.end: asyncio.TimerHandle | None = None
+        self.held: dict[str, _Held] = {}
+        """By symbol, if the venue cuts unevenly."""
+
+
+class _Held:
+    """Depth changes that one client is yet to be sent, in one event with those that follow."""
+
+    def __init__(self, first: int, previous: int) -> None:
+        self.first, self.previous = first, previous
+        self.bids: dict[int, int] = {}
+        self.asks: dict[int, int] = {}
 
 
 class Binance(Venue[BinanceBoard]):
@@ -61,6 +72,9 @@ class Binance(Venue[BinanceBoard]):
 
     def __init__(self, exchange: str, listings: Sequence[Listing], stage: Stage) -> None:
         super().__init__(exchange, [BinanceBoard(exchange, listing, stage) for listing in listings], stage)
+        self.uneven = False
+        """Cut the same changes into other depth events for each client, as USD-M does."""
+        self._cuts = Random(f"{stage.seed}/{exchange}/cuts")
         self._spot = exchange == "BINANCE_SPOT"
         self._routed = exchange == "BINANCE_FUTURES"
         timers = stage.timers
@@ -124,16 +138,40 @@ class Binance(Venue[BinanceBoard]):
         names = [name for name in board.depth_streams if name in self._wrapped or name in self._plain]
         if not names:
             return
-        levels = f'"b":[{board.pairs(bids)}],"a":[{board.pairs(asks)}]'
-        if self._spot:
-            data = f'{{"e":"depthUpdate","E":{ts},"s":"{board.symbol}","U":{first},"u":{last},{levels}}}'
-        else:
-            data = (
-                f'{{"e":"depthUpdate","E":{ts},"T":{ts - 1},"s":"{board.symbol}","ps":"{board.pair}",'
-                f'"U":{first},"u":{last},"pu":{previous},{levels},"st":{board.contract_type}}}'
-            )
+        if self.uneven:
+            for client in [one for name in names for group in (self._plain, self._wrapped) for one in group.get(name, ())]:
+                self._hold(client, board, (first, last, previous), (bids, asks))
+            return
+        data = self._depth(board, ts, (first, last, previous), (bids, asks))
         for name in names:
             self._send(name, data)
+
+    def _depth(self, board: BinanceBoard, ts: int, ids: tuple[int, int, int], sides: Sequence[list[tuple[int, int]]]) -> str:
+        first, last, previous = ids
+        levels = f'"b":[{board.pairs(sides[0])}],"a":[{board.pairs(sides[1])}]'
+        if self._spot:
+            return f'{{"e":"depthUpdate","E":{ts},"s":"{board.symbol}","U":{first},"u":{last},{levels}}}'
+        return (
+            f'{{"e":"depthUpdate","E":{ts},"T":{ts - 1},"s":"{board.symbol}","ps":"{board.pair}",'
+            f'"U":{first},"u":{last},"pu":{previous},{levels},"st":{board.contract_type}}}'
+        )
+
+    def _hold(self, client: Client, board: BinanceBoard, ids: tuple[int, int, int], sides: Sequence[list[tuple[int, int]]]) -> None:
+        """Add changes to what a client is to be sent, and send it sooner or later."""
+        session = self._sessions[client]
+        held = session.held.setdefault(board.symbol, _Held(ids[0], ids[2]))
+        held.bids.update(sides[0])
+        held.asks.update(sides[1])
+        if self._cuts.random() < 0.5:
+            return
+        del session.held[board.symbol]
+        levels = sorted(held.bids.items(), reverse=True), sorted(held.asks.items())
+        data = self._depth(board, self.stage.ms(), (held.first, ids[1], held.previous), levels)
+        for name in board.depth_streams:
+            if client in self._plain.get(name, ()):
+                client.send(data)
+            if client in self._wrapped.get(name, ()):
+                client.send(f'{{"stream":"{name}","data":{data}}}')
 
     def _publish_trades(self, board: BinanceBoard, batch: Batch, ts: int) -> None:
         truth = self.stage.truth

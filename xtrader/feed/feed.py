@@ -1,10 +1,12 @@
-"""Feed: subscriptions -> links -> records. One Keeper per link, one pace of connecting per address, one Coverage tracker."""
+"""Feed: subscriptions -> links -> records. One Keeper per connection, one pace of connecting per address, one Coverage tracker."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,6 +17,7 @@ from xtrader.feed.conversation import Raw
 from xtrader.feed.coverage import CoverageTracker
 from xtrader.feed.keep import Keeper
 from xtrader.feed.pace import Pace
+from xtrader.feed.redundant import Redundant, copies
 from xtrader.feed.rest import Rest
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Trade
@@ -42,6 +45,16 @@ class Standing(msgspec.Struct, frozen=True):
     """Wall ns of its last message, 0 before the first."""
     book: Book | None
     last_price: float | None
+    connections: int
+    """On how many connections it is live."""
+    wanted_connections: int
+
+
+class Line(NamedTuple):
+    """A link as it is recorded: by one Keeper, or by several and what makes one out of them."""
+
+    keepers: list[Keeper]
+    redundant: Redundant | None
 
 
 def connect_limit(limits: Limits, share: float = 1.0) -> tuple[int, float]:
@@ -51,8 +64,9 @@ def connect_limit(limits: Limits, share: float = 1.0) -> tuple[int, float]:
 
 
 class Feed:
-    """Records `subscriptions` (looked up) from `markets` (by exchange token). `put` takes the records, on the hot path. `share`
-    is how much of the venues' limits it may use, where others record beside it."""
+    """Records `subscriptions` (looked up) from `markets` (by exchange token), each over `connections` connections at once.
+    `put` takes the records, on the hot path. `share` is how much of the venues' limits it may use, where others record beside
+    it."""
 
     def __init__(
         self,
@@ -65,6 +79,7 @@ class Feed:
         open_rows: Iterable[Coverage] = (),
         raw: Callable[[Link], Raw | None] = lambda link: None,
         share: float = 1.0,
+        connections: int = 1,
     ) -> None:
         self.subscriptions = tuple(subscriptions)
         self.tracker = CoverageTracker(open_rows)
@@ -75,6 +90,8 @@ class Feed:
         self._put = put
         self._raw = raw
         self._share = share
+        self._connections = connections
+        self._lines: list[Line] = []
         self._gaps: Counter[Subscription] = Counter()
         self._last_trade: dict[str, Trade] = {}
         self._messages: Counter[Subscription] = Counter()
@@ -82,24 +99,14 @@ class Feed:
 
     async def run(self, cause: str = "start") -> None:
         """Record until cancelled. `cause` says why recording begins. Raises what trying again cannot help."""
-        for keeper in self.keepers:
-            self._messages.update(keeper.messages())
-            self._gaps.update(keeper.gaps)
-        self.keepers = [
-            Keeper(
-                market,
-                link,
-                cause=cause,
-                rest=self._rest,
-                clock=self._clock,
-                put=self._take,
-                tracker=self.tracker,
-                connects=self._pace(market),
-                raw=self._raw,
-            )
+        for line in self._lines:
+            self._messages.update(_messages(line))
+        self._lines = [
+            self._line(market, link, cause)
             for market in self._markets.values()
             for link in market.links([s for s in self.subscriptions if s.exchange == market.exchange])
         ]
+        self.keepers = [keeper for line in self._lines for keeper in line.keepers]
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_clock())
             for keeper in self.keepers:
@@ -113,10 +120,10 @@ class Feed:
     def standings(self) -> list[Standing]:
         """One per subscription, in the order of the links."""
         rows = []
-        for keeper in self.keepers:
-            messages = keeper.messages()
-            for subscription in keeper.link.subscriptions:
-                rows.append(self._standing(subscription, keeper, messages[subscription]))
+        for line in self._lines:
+            messages = _messages(line)
+            for subscription in line.keepers[0].link.subscriptions:
+                rows.append(self._standing(subscription, line, messages[subscription]))
         return rows
 
     def live(self) -> int:
@@ -128,27 +135,66 @@ class Feed:
         """True if every subscription is live."""
         return bool(self.keepers) and self.live() == len(self.subscriptions)
 
-    def _standing(self, subscription: Subscription, keeper: Keeper, messages: int) -> Standing:
-        session = keeper.current.session if keeper.current is not None else None
-        seen = session.activity.get(subscription) if session is not None else None
+    def _line(self, market: Market, link: Link, cause: str) -> Line:
+        keepers: list[Keeper] = []
+        links = copies(link, self._connections)
+        redundant = None
+        if len(links) > 1:
+            books = [lambda key, number=number: keepers[number].book(key) for number in range(len(links))]
+            redundant = Redundant(link.subscriptions, books, self._record)
+        for number, one in enumerate(links):
+            keepers.append(
+                Keeper(
+                    market,
+                    one,
+                    cause=cause,
+                    rest=self._rest,
+                    clock=self._clock,
+                    record=self._record if redundant is None else partial(redundant.take, number),
+                    connects=self._pace(market),
+                    raw=self._raw,
+                )
+            )
+        return Line(keepers, redundant)
+
+    def _standing(self, subscription: Subscription, line: Line, messages: int) -> Standing:
+        sessions = [keeper.current.session for keeper in line.keepers if keeper.current is not None]
+        seen = [session.activity[subscription] for session in sessions]
+        books = [session.book(subscription.key) for session in sessions] if subscription.stream == "L2" else []
         row = self.tracker.current(subscription.key, subscription.stream)
         trade = self._last_trade.get(subscription.key)
+        state = row.state if row is not None else "syncing"
         return Standing(
             subscription=subscription,
-            state=row.state if row is not None else "syncing",
+            state=state,
             cause=row.cause if row is not None else "start",
             detail=row.detail if row is not None else "",
+            connections=int(state == "live") if line.redundant is None else line.redundant.of(subscription).live,
+            wanted_connections=self._connections,
             messages=self._messages[subscription] + messages,
-            gaps=self._gaps[subscription] + keeper.gaps[subscription],
-            ts_last=seen.ts_last if seen is not None else 0,
-            book=session.book(subscription.key) if session is not None and subscription.stream == "L2" else None,
+            gaps=self._gaps[subscription],
+            ts_last=max((one.ts_last for one in seen), default=0),
+            book=next((book for book in books if book is not None), None),
             last_price=trade.price if trade is not None else None,
         )
 
-    def _take(self, record: Trade | BookUpdate | Coverage) -> None:
+    def _record(self, record: Trade | BookUpdate | Coverage) -> None:
+        """Hand a record on; a Coverage row together with the close of the interval that it ends."""
+        if type(record) is Coverage:
+            self._cover(record)
+            return
         if type(record) is Trade:
             self._last_trade[record.instrument] = record
         self._put(record)
+
+    def _cover(self, row: Coverage) -> None:
+        current = self.tracker.current(row.instrument, row.stream)
+        if row.state == "gap":
+            if row.ts_to is None and current is not None and current.state == "gap":
+                return
+            self._gaps[Subscription(row.stream, *row.instrument.split("@", 1))] += 1
+        for written in self.tracker.rows(row):
+            self._put(written)
 
     def _pace(self, market: Market) -> Pace:
         address = urlsplit(market.ws_url).netloc
@@ -172,3 +218,10 @@ class Feed:
                         Coverage(row.instrument, row.stream, "live", "clock_step", self._clock.now(), None, detail)
                     ):
                         self._put(written)
+
+
+def _messages(line: Line) -> Counter[Subscription]:
+    """Messages that were recorded per subscription since `run` began."""
+    if line.redundant is None:
+        return line.keepers[0].messages()
+    return Counter({one: line.redundant.of(one).messages for one in line.keepers[0].link.subscriptions})

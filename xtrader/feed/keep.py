@@ -7,16 +7,18 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import structlog
 
 from xtrader.clock import SECOND, Clock
 from xtrader.errors import CredentialsRejected, ProtocolError, Unresponsive, retryable
-from xtrader.feed.conversation import Conversation, Raw
-from xtrader.feed.coverage import CoverageTracker
-from xtrader.feed.handover import Handover
+from xtrader.feed.conversation import Conversation, Emit, Raw
+from xtrader.feed.handover import proven
 from xtrader.feed.pace import Pace
+from xtrader.feed.redundant import Redundant
 from xtrader.feed.rest import Rest
+from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Link, Market
@@ -34,7 +36,7 @@ REPLACE_AGAIN = 60.0
 
 
 class Keeper:
-    """Keeps one link. `put` takes every record, Coverage rows closed and opened by the tracker."""
+    """Keeps one link. `record` takes every record of it."""
 
     def __init__(
         self,
@@ -44,36 +46,32 @@ class Keeper:
         cause: str,
         rest: Rest,
         clock: Clock,
-        put: Callable[[Trade | BookUpdate | Coverage], None],
-        tracker: CoverageTracker,
+        record: Emit,
         connects: Pace,
         raw: Callable[[Link], Raw | None],
     ) -> None:
         self.link = link
         self.reconnects = 0
-        self.gaps: Counter[Subscription] = Counter()
         self.current: Conversation | None = None
         self._market = market
         self._cause = cause
         self._rest = rest
         self._clock = clock
-        self._put = put
-        self._tracker = tracker
+        self._record = record
         self._connects = connects
         self._raw = raw
         self._resume: dict[str, int] = {}
         self._earlier: Counter[Subscription] = Counter()
         self._was_live = False
+        self._seats: list[Conversation | None] = [None, None]
+        """Who talks: one, or two while the one is replaced by the other."""
+        self._seat = 0
+        self._both: Redundant | None = None
+        """What makes one out of two, from the first replacement of a connection on."""
 
-    def record(self, record: Trade | BookUpdate | Coverage) -> None:
-        """Hand a record on; a Coverage row together with the close of the interval that it ends."""
-        if type(record) is Coverage:
-            if record.state == "gap":
-                self.gaps[Subscription(record.stream, *record.instrument.split("@", 1))] += 1
-            for row in self._tracker.rows(record):
-                self._put(row)
-        else:
-            self._put(record)
+    def book(self, key: str) -> Book | None:
+        """The live book of an instrument key."""
+        return self.current.session.book(key) if self.current is not None else None
 
     def messages(self) -> Counter[Subscription]:
         """Messages taken per subscription, over all connections."""
@@ -86,7 +84,8 @@ class Keeper:
         while True:
             await self._connects.wait()
             began = self._clock.monotonic()
-            conversation = self._begin(self._cause, self._resume, self.record)
+            self._both = None
+            conversation = self._begin(self._cause, self._resume, self._record)
             error = await self._until_lost(conversation)
             lasted = self._clock.monotonic() - began
             conversation = self.current or conversation
@@ -108,11 +107,21 @@ class Keeper:
         since = self.current.last_frame if self.current is not None else 0
         self._gap(cause, detail, since or self._clock.now())
 
+    def _say(self, seat: int, record: Trade | BookUpdate | Coverage) -> None:
+        if self._both is None:
+            self._record(record)
+        else:
+            self._both.take(seat, record)
+
+    def _book_of(self, seat: int, key: str) -> Book | None:
+        conversation = self._seats[seat]
+        return conversation.session.book(key) if conversation is not None else None
+
     def _use(self, conversation: Conversation) -> None:
         self._earlier = self.messages()
         self.current = conversation
 
-    def _begin(self, cause: str, resume: Mapping[str, int], emit: Callable[[Trade | BookUpdate | Coverage], None]) -> Conversation:
+    def _begin(self, cause: str, resume: Mapping[str, int], emit: Emit) -> Conversation:
         session = self._market.session(self.link, cause, resume)
         return Conversation(
             self._market, self.link, session, rest=self._rest, clock=self._clock, emit=emit, raw=self._raw(self.link)
@@ -145,35 +154,40 @@ class Keeper:
     async def _replace(self, old: Conversation, old_task: asyncio.Task[None]) -> tuple[Conversation, asyncio.Task[None]] | None:
         """A new connection that was proven beside the old one and has taken over; None if it could not be proven."""
         await self._connects.wait()
-        handover = Handover(old, self._clock)
-        fresh = self._begin("disconnect", {}, handover.hold)
+        if self._both is None:
+            self._both = Redundant(self.link.subscriptions, [partial(self._book_of, seat) for seat in (0, 1)], self._record)
+            self._both.resume(self._seat, old.session)
+            self._seats[self._seat] = old
+            old.emit = partial(self._both.take, self._seat)
+        both, free = self._both, 1 - self._seat
+        self._seats[free] = fresh = self._begin("disconnect", {}, partial(both.take, free))
         task = asyncio.create_task(fresh.run())
         taken = False
         try:
-            taken = await handover.proven(fresh, task, old_task)
+            taken = await proven(old, old_task, fresh, task, partial(both.linked, free), self._clock)
         finally:
             if not taken:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+                self._leave(free, fresh, "not proven")
         if not taken:
             log.warning("replacement_not_proven", link=self.link.name)
             return None
-        old.emit = _drop
-        for record in handover.release():
-            self.record(record)
-
-        def take_wanted(record: Trade | BookUpdate | Coverage) -> None:
-            if handover.wanted(record):
-                self.record(record)
-                if handover.is_over:
-                    fresh.emit = self.record
-
-        fresh.emit = take_wanted
+        self._leave(self._seat, old, "replaced")
+        self._seat = free
         self._resume.update(old.session.resume())
         old_task.cancel()
         await asyncio.gather(old_task, return_exceptions=True)
         log.info("replaced", link=self.link.name)
         return fresh, task
+
+    def _leave(self, seat: int, conversation: Conversation, detail: str) -> None:
+        """One of two connections says no more: the other one goes on, where it can without a gap row."""
+        conversation.emit = _drop
+        since = conversation.last_frame or self._clock.now()
+        for one in self.link.subscriptions:
+            self._say(seat, Coverage(one.key, one.stream, "gap", "disconnect", since, None, detail))
+        self._seats[seat] = None
 
     def _replace_at(self) -> int | None:
         if self.link.lifetime is None:
@@ -193,9 +207,7 @@ class Keeper:
 
     def _gap(self, cause: str, detail: str, since: int) -> None:
         for subscription in self.link.subscriptions:
-            current = self._tracker.current(subscription.key, subscription.stream)
-            if current is None or current.state != "gap":
-                self.record(Coverage(subscription.key, subscription.stream, "gap", cause, since, None, detail))
+            self._say(self._seat, Coverage(subscription.key, subscription.stream, "gap", cause, since, None, detail))
 
 
 def backoff(attempt: int) -> float:
@@ -204,4 +216,4 @@ def backoff(attempt: int) -> float:
 
 
 def _drop(record: Trade | BookUpdate | Coverage) -> None:
-    """What the old connection still says once the new one has taken over."""
+    """What a connection still says once the other one has taken over."""

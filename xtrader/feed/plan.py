@@ -15,6 +15,7 @@ from xtrader.feed.budget import Budget
 from xtrader.feed.catalogue import Catalogue
 from xtrader.feed.feed import connect_limit
 from xtrader.feed.pace import Pace
+from xtrader.feed.redundant import copies
 from xtrader.model.instrument import Instrument
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Fetch, Link, Market, Send
@@ -58,12 +59,13 @@ class ExchangePlan(msgspec.Struct, frozen=True):
 
 
 async def make_plan(
-    markets: Mapping[str, Market], subscriptions: Sequence[Subscription], catalogue: Catalogue, now: int
+    markets: Mapping[str, Market], subscriptions: Sequence[Subscription], catalogue: Catalogue, now: int, connections: int = 1
 ) -> list[ExchangePlan]:
-    """One ExchangePlan for each of `markets` that is subscribed to. `now` is wall time. Raises ConfigError."""
+    """One ExchangePlan for each of `markets` that is subscribed to, over `connections` connections at once. `now` is wall time.
+    Raises ConfigError."""
     found = await catalogue.look_up(markets, subscriptions)
     wanted = {exchange: [one for one in found.subscriptions if one.exchange == exchange] for exchange in markets}
-    return [_exchange(markets[exchange], of, found.instruments, now) for exchange, of in wanted.items() if of]
+    return [_exchange(markets[exchange], of, found.instruments, now, connections) for exchange, of in wanted.items() if of]
 
 
 class Steps:
@@ -87,11 +89,11 @@ class Steps:
 
 
 def _exchange(
-    market: Market, subscriptions: Sequence[Subscription], instruments: Mapping[str, Instrument], now: int
+    market: Market, subscriptions: Sequence[Subscription], instruments: Mapping[str, Instrument], now: int, connections: int
 ) -> ExchangePlan:
     links = []
     fetches: list[Fetch] = []
-    for link in market.links(subscriptions):
+    for link in (one for planned in market.links(subscriptions) for one in copies(planned, connections)):
         messages, seconds = _first_words(market, link, now)
         links.append(LinkPlan(link.name, link.url, tuple(map(str, link.subscriptions)), messages, seconds))
         fetches += _snapshots(market, link, now)

@@ -24,8 +24,8 @@ CAUSES = ("venue_gap", "disconnect", "silent", "overflow", "malformed", "clock_s
 class Trade(msgspec.Struct, frozen=True, gc=False):
     """One print. `side` is the aggressor (taker): buy, sell or unknown.
 
-    `sequence` is the venue's own running number where trades have one (Binance ids, OKX tradeId, Deribit trade_seq), for
-    detecting loss and joining connections; it is not stored.
+    `sequence` is the venue's own running number where trades have one (Binance ids, OKX tradeId, Deribit trade_seq), and `first`
+    the first number of a print that stands for several, up to `sequence`; for detecting loss and joining connections, not stored.
     """
 
     instrument: str
@@ -36,6 +36,7 @@ class Trade(msgspec.Struct, frozen=True, gc=False):
     ts_event: int | None
     ts_recv: int
     sequence: int | None = None
+    first: int | None = None
 
 
 class BookUpdate(msgspec.Struct, frozen=True, gc=False):

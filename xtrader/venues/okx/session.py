@@ -210,7 +210,7 @@ class OkxSession:
         number = _number(text)
         count = row.count
         first = number - count + 1 if number is not None and count is not None and count > 0 else None
-        return channel.take(Trade(channel.key, text, side, price, size, ts * 1_000_000, ts_recv, number), first)
+        return channel.take(Trade(channel.key, text, side, price, size, ts * 1_000_000, ts_recv, number, first), first)
 
     def _event(self, frame: Frame, ts_recv: int) -> list[Output]:
         event = frame.event

@@ -1,0 +1,434 @@
+"""Two connections recorded as one: each event once, by number and not by luck, and a gap row only where neither of them covers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from tests import reading
+from tests.feed.test_keep import check_against_truth, feeding, of, until
+from tests.running import log_of, recorder, stop
+from xtrader.emulator.binance import Binance
+from xtrader.emulator.server import Emulator
+from xtrader.emulator.truth import Truth
+from xtrader.feed.redundant import Redundant
+from xtrader.model.book import Book
+from xtrader.model.instrument import Instrument
+from xtrader.model.market import BookUpdate, Coverage, Trade
+from xtrader.model.subscription import Subscription
+from xtrader.venues import market
+
+BOOK = Subscription("L2", "X", "B")
+TAPE = Subscription("TRADES", "X", "B")
+MS = 1_000_000
+Sides = tuple[dict[float, float], dict[float, float]]
+which = st.integers(0, 1)
+
+
+class Wire:
+    """One connection to the venue: what is on its way, and how it stands. `since` is the first number that it will ever show."""
+
+    def __init__(self) -> None:
+        self.state = "down"
+        self.book: Book | None = None
+        self.on_its_way: deque[BookUpdate | Trade] = deque()
+        self.sent = 0
+        """Version of the venue's book, or number of the trade, up to which it was sent."""
+        self.since = 0
+        self.shown = 0
+        """Version, or number, that was delivered last."""
+
+
+class Merging(RuleBasedStateMachine):
+    """What both state machines share. `now` moves by a millisecond a step, so that nobody runs out of patience."""
+
+    subscription: Subscription
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000 * MS
+        self.wires = [Wire(), Wire()]
+        self.gaps: list[Coverage] = []
+        self.open = ""
+        books = [partial(lambda key, wire: wire.book, wire=wire) for wire in self.wires]
+        self.merged = Redundant([self.subscription], books, self.put)
+        for number in (0, 1):
+            self.cover(number, "syncing", None)
+
+    def put(self, record: Trade | BookUpdate | Coverage) -> None:
+        if isinstance(record, Coverage):
+            self.open = record.state if record.ts_to is None else ""
+            if record.state == "gap":
+                self.gaps.append(record)
+        elif isinstance(record, Trade):
+            self.stored_trade(record)
+        else:
+            self.stored_update(record)
+
+    def stored_trade(self, trade: Trade) -> None: ...
+
+    def stored_update(self, update: BookUpdate) -> None: ...
+
+    def cover(self, number: int, state: str, since: int | None, detail: str = "") -> None:
+        """A row of a connection: an open one, or (with `since`) a closed gap up to now."""
+        one = self.subscription
+        row = Coverage(one.key, one.stream, state, "disconnect", since or self.now, None if since is None else self.now, detail)
+        self.merged.take(number, row)
+
+    def covering(self, *, without: int) -> bool:
+        """Whether the other connection goes on where the recording stands."""
+        other = self.wires[1 - without]
+        return other.state == "live" and other.since <= self.stored()
+
+    def stored(self) -> int:
+        """Version, or number, of what was stored last."""
+        raise NotImplementedError
+
+    @rule(number=which)
+    def cut(self, number: int) -> None:
+        wire = self.wires[number]
+        if wire.state == "down":
+            return
+        self.now += MS
+        covered, gaps = wire.state != "live" or self.covering(without=number), len(self.gaps)
+        wire.state, wire.book = "down", None
+        wire.on_its_way.clear()
+        self.cover(number, "gap", None)
+        self.cover(number, "syncing", None)
+        assert not covered or len(self.gaps) == gaps or self.open == "syncing"
+
+    @invariant()
+    def a_subscription_that_is_live_somewhere_is_told_as_live(self) -> None:
+        assert (self.open == "live") == any(wire.state == "live" for wire in self.wires)
+
+
+class Books(Merging):
+    """A venue that cuts its changes into other messages on each connection; a number may run backwards when it begins anew."""
+
+    subscription = BOOK
+
+    def __init__(self) -> None:
+        self.numbers = [100]
+        self.versions: list[Sides] = [({}, {})]
+        self.levels: list[tuple[int, float, float]] = [(0, 0.0, 0.0)]
+        self.resets = [0]
+        self.book = Book()
+        self.version: int | None = None
+        super().__init__()
+
+    def stored(self) -> int:
+        return -1 if self.version is None else self.version
+
+    @rule(side=which, price=st.integers(0, 4), size=st.integers(0, 3), step=st.sampled_from([1, 2, 3, 40]))
+    def change(self, side: int, price: int, size: int, step: int) -> None:
+        sides = (dict(self.versions[-1][0]), dict(self.versions[-1][1]))
+        level = float(price + 10 * side)
+        sides[side].pop(level, None)
+        if size:
+            sides[side][level] = float(size)
+        self.versions.append(sides)
+        self.levels.append((side, level, float(size)))
+        self.numbers.append(self.numbers[-1] + step)
+        self.resets.append(self.resets[-1])
+
+    @rule(low=st.integers(60, 90))
+    def begin_anew(self, low: int) -> None:
+        """The venue's numbers start again from below: one message on every connection says so, and holds nothing else."""
+        if self.numbers[-1] <= low or any(wire.sent < len(self.numbers) - 1 for wire in self.wires if wire.state == "live"):
+            return
+        self.versions.append(self.versions[-1])
+        self.levels.append((0, -1.0, 0.0))
+        self.numbers.append(low)
+        self.resets.append(self.resets[-1] + 1)
+        for number in (0, 1):
+            self.send(number)
+
+    @rule(number=which)
+    def send(self, number: int) -> None:
+        """All changes since the last message of this connection become its next one."""
+        wire, newest = self.wires[number], len(self.versions) - 1
+        if wire.state != "live" or wire.sent == newest:
+            return
+        changed = self.levels[wire.sent + 1 :]
+        sides = [{price: size for at, price, size in changed if at == side} for side in (0, 1)]
+        bids, asks = list(sides[0].items()), list(sides[1].items())
+        ids = self.numbers[newest], self.numbers[wire.sent]
+        wire.on_its_way.append(BookUpdate(BOOK.key, False, bids, asks, *ids, newest, 0))
+        wire.sent = newest
+
+    @rule(number=which)
+    def deliver(self, number: int) -> None:
+        wire = self.wires[number]
+        if not wire.on_its_way:
+            return
+        self.now += MS
+        sent = wire.on_its_way.popleft()
+        assert isinstance(sent, BookUpdate)
+        update = msgspec.structs.replace(sent, ts_recv=self.now)
+        assert wire.book is not None
+        wire.book.apply(update)
+        gaps = len(self.gaps)
+        self.merged.take(number, update)
+        assert len(self.gaps) == gaps or self.resets[wire.sent], "a message tells of no loss, but where numbers began anew"
+
+    @rule(number=which, behind=st.integers(0, 2))
+    def sync(self, number: int, behind: int) -> None:
+        wire = self.wires[number]
+        if wire.state == "live":
+            return
+        self.now += MS
+        at = max(0, len(self.versions) - 1 - behind)
+        wire.state, wire.book, wire.sent, wire.since = "live", Book(), at, at
+        bids, asks = (list(side.items()) for side in self.versions[at])
+        update = BookUpdate(BOOK.key, True, bids, asks, self.numbers[at], None, at, self.now)
+        wire.book.apply(update)
+        self.merged.take(number, update)
+        self.cover(number, "live", None)
+
+    def covering(self, *, without: int) -> bool:
+        # Whether numbers of before and after a new beginning follow each other cannot be known.
+        other = self.wires[1 - without]
+        return super().covering(without=without) and self.resets[other.since] == self.resets[-1] == self.resets[self.stored()]
+
+    def stored_update(self, update: BookUpdate) -> None:
+        if update.is_snapshot:
+            assert self.version is None or self.gaps, "a book begins anew only after a gap row"
+            self.gaps.clear()
+        else:
+            assert update.prev_sequence == self.book.sequence
+        self.book.apply(update)
+        held = (self.book.bids.sizes, self.book.asks.sizes)
+        if update.ts_event is None:
+            true = [at for at, number in enumerate(self.numbers) if number == update.sequence and self.versions[at] == held]
+            assert true
+            self.version = true[-1]
+        else:
+            self.version = update.ts_event
+            assert held == self.versions[self.version]
+
+
+class Tapes(Merging):
+    """A venue that numbers its trades; one print may stand for several numbers."""
+
+    subscription = TAPE
+
+    def __init__(self) -> None:
+        self.prints: list[tuple[int, int]] = []
+        self.last = 500
+        self.number: int | None = None
+        super().__init__()
+
+    def stored(self) -> int:
+        # Before the first trade anything follows.
+        return 1 << 60 if self.number is None else self.number
+
+    @rule(count=st.integers(1, 3), to=st.sampled_from([(0,), (1,), (0, 1), (0, 1), ()]))
+    def trade(self, count: int, to: tuple[int, ...]) -> None:
+        """A print that some connections get: the others have lost it, unless they are down."""
+        first, self.last = self.last + 1, self.last + count
+        self.prints.append((first, self.last))
+        for number, wire in enumerate(self.wires):
+            if wire.state == "live" and number in to:
+                text = str(self.last)
+                wire.on_its_way.append(Trade(TAPE.key, text, "buy", 1.0, 1.0, self.now, 0, self.last, first))
+
+    @rule(number=which)
+    def deliver(self, number: int) -> None:
+        """What the venue's session does: it tells of numbers that are missing on its connection, then the trade."""
+        wire = self.wires[number]
+        if not wire.on_its_way:
+            return
+        self.now += MS
+        sent = wire.on_its_way.popleft()
+        assert isinstance(sent, Trade)
+        assert sent.first is not None
+        assert sent.sequence is not None
+        if wire.shown and sent.first != wire.shown + 1:
+            self.cover(number, "gap", self.now - MS, f"missing ids {wire.shown + 1} to {sent.first - 1} (n)")
+            self.cover(number, "live", None)
+            wire.since = sent.first
+        elif not wire.shown:
+            wire.since = sent.first
+        wire.shown = sent.sequence
+        self.merged.take(number, msgspec.structs.replace(sent, ts_recv=self.now))
+
+    @rule(number=which)
+    def sync(self, number: int) -> None:
+        wire = self.wires[number]
+        if wire.state == "live":
+            return
+        self.now += MS
+        wire.state, wire.since = "live", self.last + 1
+        self.cover(number, "live", None)
+
+    def stored_trade(self, trade: Trade) -> None:
+        assert trade.sequence is not None
+        assert trade.first is not None
+        if self.number is not None and trade.first != self.number + 1:
+            assert trade.first > self.number + 1, "stored twice"
+            told = re.match(r"missing ids (\d+) to (\d+)", self.gaps[-1].detail)
+            assert told is not None
+            assert int(told[1]) <= self.number + 1
+            assert int(told[2]) >= trade.first - 1
+        else:
+            assert not any("missing" in gap.detail for gap in self.gaps), "told as missing what is stored"
+        self.gaps.clear()
+        self.number = trade.sequence
+
+    @invariant()
+    def a_trade_that_every_connection_showed_is_stored(self) -> None:
+        shown = [wire.shown for wire in self.wires if wire.state == "live" and wire.shown >= wire.since]
+        assert not shown or self.number is not None
+        assert not shown or (self.number or 0) >= min(shown)
+
+
+TestBooks = Books.TestCase
+TestBooks.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestTapes = Tapes.TestCase
+TestTapes.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+
+
+def test_numbers_that_began_anew_on_one_connection_only_are_not_taken_for_the_old_ones() -> None:
+    stored: list[Trade | BookUpdate | Coverage] = []
+    book = Book()
+    book.sequence = 105
+    merged = Redundant([BOOK], [lambda key: book, lambda key: book], stored.append)
+
+    def update(number: int, sequence: int, previous: int | None) -> None:
+        merged.take(number, BookUpdate(BOOK.key, previous is None, [], [], sequence, previous, None, MS))
+
+    for number in (0, 1):
+        update(number, 100, None)
+        merged.take(number, Coverage(BOOK.key, "L2", "live", "start", MS, None))
+    for sequence, previous in ((60, 100), (99, 60), (105, 99)):
+        update(1, sequence, previous)
+    merged.take(0, Coverage(BOOK.key, "L2", "gap", "disconnect", MS, None))
+    assert [(r.state, r.ts_to is None) for r in stored if isinstance(r, Coverage)] == [
+        ("live", True),
+        ("gap", False),
+        ("live", True),
+    ]
+    assert isinstance(stored[-1], BookUpdate)
+    assert (stored[-1].is_snapshot, stored[-1].sequence) == (True, 105)
+
+
+@pytest.mark.parametrize("subscription", [BOOK, TAPE])
+def test_a_connection_that_hangs_is_passed_after_seconds_and_holds_no_memory(subscription: Subscription) -> None:
+    stored: list[Trade | BookUpdate | Coverage] = []
+    book = Book()
+    merged = Redundant([subscription], [lambda key: book, lambda key: book], stored.append)
+
+    def take(number: int, at: int, ts: int) -> None:
+        book.sequence = at
+        if subscription is TAPE:
+            merged.take(number, Trade(TAPE.key, str(at), "buy", 1.0, 1.0, None, ts, at))
+        else:
+            merged.take(number, BookUpdate(BOOK.key, False, [], [], at, at - 1, None, ts))
+
+    for number, at in ((0, 100), (1, 103)):
+        if subscription is BOOK:
+            merged.take(number, BookUpdate(BOOK.key, True, [], [], at, None, None, 0))
+        merged.take(number, Coverage(subscription.key, subscription.stream, "live", "start", 0, None))
+        if subscription is TAPE:
+            take(number, at, 0)
+    for n in range(1, 60_000):
+        take(1, 103 + n, n * MS)
+    part = merged.of(subscription)
+    assert max(len(member.held) for member in part.members) <= 10_000
+    gaps = [r for r in stored if isinstance(r, Coverage) and r.state == "gap"]
+    assert len(gaps) == 1
+    assert gaps[0].ts_from == 0
+    last = stored[-1]
+    assert isinstance(last, Trade | BookUpdate)
+    assert last.sequence is not None
+    assert last.sequence > 60_000
+
+
+EXCHANGES = {"BINANCE_FUTURES": "BTCUSDT", "BINANCE_SPOT": "BTCUSDT", "OKX_SWAP": "BTC-USDT-SWAP", "DERIBIT": "BTC-PERPETUAL"}
+
+
+def uneven(emulator: Emulator) -> Emulator:
+    """The Binance venues cut the same changes into other messages on each connection."""
+    for made in emulator.venues.values():
+        if isinstance(made, Binance):
+            made.uneven = True
+    return emulator
+
+
+def test_connections_cut_in_turn_leave_no_gap_and_the_venues_truth() -> None:
+    async def main() -> None:
+        random = Random(11)
+        wanted = [one for exchange, symbol in EXCHANGES.items() for one in of(exchange, symbol)]
+        async with uneven(Emulator(list(EXCHANGES), instruments=1, rate=800, keep_truth=True)) as emulator:
+            markets = {exchange: market(exchange, emulator.variables) for exchange in EXCHANGES}
+            async with feeding(markets, wanted, connections=2) as (feed, records):
+
+                def whole() -> bool:
+                    standings = feed.standings()
+                    return len(standings) == 8 and all(one.connections == 2 for one in standings)
+
+                for _ in range(4):
+                    await until(whole, within=60)
+                    await asyncio.sleep(0.3)
+                    for made in emulator.venues.values():
+                        random.choice(sorted(made.clients, key=id)).socket.transport.abort()
+                    await until(lambda: not whole(), within=60)
+                    assert feed.ready()
+                await until(whole, within=60)
+                await asyncio.sleep(0.3)
+                assert sum(keeper.reconnects for keeper in feed.keepers) >= 4 * len(EXCHANGES)
+                told = [(r.stream, r.state, r.ts_to) for r in records if isinstance(r, Coverage) and r.state == "gap"]
+                assert not told
+        for exchange, symbol in EXCHANGES.items():
+            key = f"{exchange}@{symbol}"
+            own = [r for r in records if not isinstance(r, Instrument) and r.instrument == key]
+            check_against_truth(emulator, own, exchange, symbol)
+            assert sum(isinstance(r, BookUpdate) and r.is_snapshot for r in own) == 1
+
+    asyncio.run(main())
+
+
+def test_a_recorder_with_two_connections_stores_everything_once_while_they_are_cut(tmp_path: Path) -> None:
+    sockets = {"BINANCE_FUTURES": 4, "OKX_SWAP": 2}
+    exchanges = list(sockets)
+
+    async def main() -> Truth:
+        random = Random(5)
+        async with uneven(Emulator(exchanges, instruments=1, rate=600, keep_truth=True)) as emulator:
+            assert emulator.truth is not None
+            wanted = ",".join(f"{stream}:{name}@BTCUSDT" for name in exchanges for stream in ("L2", "TRADES"))
+            variables = emulator.variables | {"XTRADER_CONNECTIONS": "2"}
+            async with recorder(tmp_path, wanted, variables) as process:
+                for _ in range(3):
+                    await until(lambda: {name: len(made.clients) for name, made in emulator.venues.items()} == sockets, within=60)
+                    # Long enough to be in sync again: nothing outside the process tells.
+                    await asyncio.sleep(2)
+                    for made in emulator.venues.values():
+                        random.choice(sorted(made.clients, key=id)).socket.transport.abort()
+                    await until(lambda: all(len(made.clients) < sockets[name] for name, made in emulator.venues.items()))
+                await asyncio.sleep(1)
+                assert await stop(process) == 0, log_of(tmp_path)
+            return emulator.truth
+
+    truth = asyncio.run(main())
+    for exchange in exchanges:
+        symbol = EXCHANGES[exchange]
+        ids = [row["trade_id"] for row in reading.rows(tmp_path / "data", "TRADES", exchange, symbol).to_pylist()]
+        true = [trade.id for trade in truth.trades(exchange, symbol)]
+        assert len(ids) > 100
+        assert ids == true[true.index(ids[0]) :][: len(ids)]
+        stored = list(reading.messages(tmp_path / "data", exchange, symbol))
+        assert [message.is_snapshot for message in stored] == [True, *[False] * (len(stored) - 1)]
+        assert all(after.prev_sequence == before.sequence for before, after in pairwise(stored[1:]))
+    assert reading.gaps(tmp_path / "data", "shutdown") == []

@@ -1,0 +1,68 @@
+"""Redundant: several connections that carry the same subscriptions, recorded as one. Each event is handed on once.
+
+Rule: losing a connection is no gap as long as another one goes on where the recording stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import msgspec
+
+from xtrader.feed.merge import Merged, Put
+from xtrader.feed.merge_books import BookMember, MergedBook
+from xtrader.feed.merge_trades import MergedTrades, TradeMember
+from xtrader.model.book import Book
+from xtrader.model.market import BookUpdate, Coverage, Trade
+from xtrader.model.subscription import Subscription
+from xtrader.venues.base import Link, MarketSession
+
+BookOf = Callable[[str], Book | None]
+
+
+def copies(link: Link, connections: int) -> list[Link]:
+    """The link, and as many more like it as make `connections`; their names differ."""
+    return [link, *(msgspec.structs.replace(link, name=f"{link.name}-{n}") for n in range(2, connections + 1))]
+
+
+class Redundant:
+    """`books` give the live book of an instrument key, one for each connection. Bounded: see `merge.HELD`."""
+
+    def __init__(self, subscriptions: Iterable[Subscription], books: Sequence[BookOf], put: Put) -> None:
+        self._books: dict[str, MergedBook] = {}
+        self._trades: dict[str, MergedTrades] = {}
+        for one in subscriptions:
+            if one.stream == "L2":
+                self._books[one.key] = MergedBook(one.key, [partial(book, one.key) for book in books], put)
+            else:
+                self._trades[one.key] = MergedTrades(one.key, len(books), put)
+
+    def resume(self, number: int, session: MarketSession) -> None:
+        """The connection `number` was the only one until now: what it said is stored."""
+        numbers = session.resume()
+        for subscription, seen in session.activity.items():
+            self.of(subscription).resume(number, seen.state, seen.ts_acked or seen.ts_last)
+            book = session.book(subscription.key)
+            if subscription.stream != "L2":
+                self._trades[subscription.key].begin(number, numbers.get(subscription.key), seen.ts_last)
+            elif book is not None:
+                self._books[subscription.key].own(number, book.sequence, seen.ts_last)
+
+    def take(self, number: int, record: Trade | BookUpdate | Coverage) -> None:
+        """Take a record of the connection `number`."""
+        if type(record) is BookUpdate:
+            self._books[record.instrument].take(number, record)
+        elif type(record) is Trade:
+            self._trades[record.instrument].take(number, record)
+        elif type(record) is Coverage:
+            (self._books if record.stream == "L2" else self._trades)[record.instrument].cover(number, record)
+
+    def linked(self, number: int) -> bool:
+        """True if the connection `number` alone could go on without a hole, wherever another one is live."""
+        books = all(part.linked(number) for part in self._books.values() if part.covered(without=number))
+        return books and all(part.linked(number) for part in self._trades.values() if part.covered(without=number))
+
+    def of(self, subscription: Subscription) -> Merged[BookMember] | Merged[TradeMember]:
+        """How a subscription stands over all connections."""
+        return (self._books if subscription.stream == "L2" else self._trades)[subscription.key]
