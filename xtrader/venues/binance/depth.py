@@ -23,6 +23,11 @@ ASK_AGAIN = 60 * SECOND
 BUFFER = 10_000
 """Deltas kept while a snapshot is awaited, over a quarter of an hour at ten a second. Beyond it the sync begins anew."""
 
+RESTARTED = 5 * SECOND
+"""A number that is not new on an update that is newer by this much: the venue began to count anew."""
+FREE_SNAPSHOTS = 2
+"""So many snapshots in a row that were too old are asked for again at once; further ones after 1, 2, 4 … 32 s."""
+
 Join: TypeAlias = Literal["old", "joins", "late"]
 
 
@@ -93,6 +98,9 @@ class DepthSync:
         self._ts_good = 0
         self._ts_syncing = 0
         self._ts_refused: int | None = None
+        self._ts_event: int | None = None
+        self._stale = 0
+        self._ask_at = 0
         self._ts_crossed: int | None = None
 
     def receive(self, event: Event, ts_recv: int) -> Sequence[Output]:
@@ -115,24 +123,33 @@ class DepthSync:
         previous, newest = ids(delta)
         if self._bridging:
             join = self._join(last, previous, newest)
-            if join == "old":
+            if join == "old" and not self._is_restarted(delta):
                 self._counts["skipped"] += 1
                 return ()
             if join == "joins":
                 self._bridging = False
                 return self._apply(book, delta)
-        elif newest <= last:
+        elif newest <= last and not self._is_restarted(delta):
             self._counts["duplicates"] += 1
             return ()
-        elif not self._is_futures and previous < last:
+        elif not self._is_futures and previous < last < newest:
             return self._apply(book, delta)
         self._counts["breaks"] += 1
         detail = f"an update that follows {previous} came after {last}"
         return [*self._drop("venue_gap", detail, delta.ts_recv), *self._keep(delta)]
 
+    def _is_restarted(self, delta: BookUpdate) -> bool:
+        """True for an update that is new by its time, though not by its number. Right after a snapshot without a time the first
+        update stands in for it."""
+        if self._ts_event is None or delta.ts_event is None:
+            self._ts_event = delta.ts_event
+            return False
+        return delta.ts_event - self._ts_event > RESTARTED
+
     def _apply(self, book: Book, delta: BookUpdate) -> Sequence[Output]:
         book.apply(delta)
         self.last = delta.sequence
+        self._ts_event = delta.ts_event
         self._activity.messages += 1
         self._counts["applied"] += 1
         out: Sequence[Output] = self._on_crossed(book, delta) if book.crossed() else (delta,)
@@ -155,7 +172,8 @@ class DepthSync:
         if buffer:
             previous, last = ids(delta)
             newest = buffer[-1].sequence
-            if newest is not None and last <= newest:
+            self._ts_event = buffer[-1].ts_event
+            if newest is not None and last <= newest and not self._is_restarted(delta):
                 self._counts["duplicates"] += 1
                 return ()
             if previous != newest:
@@ -169,7 +187,7 @@ class DepthSync:
                 out += self._gap("overflow", buffer[0].ts_recv, delta.ts_recv, detail)
                 buffer.clear()
         buffer.append(delta)
-        if not self._fetching and self._activity.state != "rejected":
+        if not self._fetching and self._activity.state != "rejected" and delta.ts_recv >= self._ask_at:
             out.append(self._fetch())
         return out
 
@@ -206,7 +224,7 @@ class DepthSync:
                 break
             if join == "late":
                 self._counts["stale_snapshots"] += 1
-                return (self._fetch(),)
+                return self._ask_after_stale(ts_recv)
             self._counts["skipped"] += 1
             self._buffer.popleft()
         ts_event = None if answer.T is None else answer.T * 1_000_000
@@ -214,6 +232,8 @@ class DepthSync:
         self.book = Book()
         self.book.apply(update)
         self.last = number
+        self._ts_event = ts_event
+        self._stale = 0
         self._bridging = True
         self._ts_good = ts_recv
         self._activity.state = "live"
@@ -227,6 +247,14 @@ class DepthSync:
         for delta in waiting:
             out += self._take(delta)
         return out
+
+    def _ask_after_stale(self, ts: int) -> Sequence[Output]:
+        self._stale += 1
+        over = self._stale - FREE_SNAPSHOTS
+        if over <= 0:
+            return (self._fetch(),)
+        self._ask_at = ts + (SECOND << min(over - 1, 5))
+        return ()
 
     def acked(self, ts: int) -> Sequence[Output]:
         """The venue acknowledged the stream at `ts` (int ns): nothing, unless it had refused it before."""
@@ -262,7 +290,7 @@ class DepthSync:
 
     def idle(self, now: int) -> Sequence[Output]:
         """Ask for the snapshot of a quiet instrument, or again for one that was refused."""
-        if self.book is not None or self._fetching:
+        if self.book is not None or self._fetching or now < self._ask_at:
             return ()
         if self._activity.state == "rejected":
             is_due = self._ts_refused is not None and now - self._ts_refused >= ASK_AGAIN
