@@ -20,6 +20,8 @@ QUIET = 2 * SECOND
 """An acknowledged stream that brings nothing for this long gets its snapshot without a first delta."""
 ASK_AGAIN = 60 * SECOND
 """Between two tries for a snapshot that the venue refused, and between two resyncs because of a crossed book."""
+BUFFER_LEVELS = 1_000_000
+"""Levels that the buffered deltas hold together; beyond it the sync begins anew as well."""
 BUFFER = 10_000
 """Deltas kept while a snapshot is awaited, over a quarter of an hour at ten a second. Beyond it the sync begins anew."""
 
@@ -95,6 +97,7 @@ class DepthSync:
         self._bridging = False
         self._fetching = False
         self._buffer: deque[BookUpdate] = deque()
+        self._levels = 0
         self._ts_good = 0
         self._ts_syncing = 0
         self._ts_refused: int | None = None
@@ -180,12 +183,13 @@ class DepthSync:
                 self._counts["breaks"] += 1
                 self._counts["skipped"] += len(buffer)
                 buffer.clear()
-            elif len(buffer) >= BUFFER:
+            elif len(buffer) >= BUFFER or self._levels >= BUFFER_LEVELS:
                 self._counts["overflow"] += 1
                 self._counts["skipped"] += len(buffer)
                 detail = f"{len(buffer)} updates waited for a snapshot"
                 out += self._gap("overflow", buffer[0].ts_recv, delta.ts_recv, detail)
                 buffer.clear()
+        self._levels = (self._levels if buffer else 0) + len(delta.bids) + len(delta.asks)
         buffer.append(delta)
         if not self._fetching and self._activity.state != "rejected" and delta.ts_recv >= self._ask_at:
             out.append(self._fetch())
