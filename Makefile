@@ -4,7 +4,7 @@ PYTHON ?= python3
 STAMP := .venv/.installed
 RUN := .venv/bin/
 
-.PHONY: demo test lint types bench clean
+.PHONY: demo test lint types bench fuzz clean
 
 demo: $(STAMP)
 	$(RUN)xtrader demo
@@ -21,6 +21,13 @@ types: $(STAMP)
 
 bench: $(STAMP)
 	$(RUN)python -m bench.whole_path
+
+# A million damaged messages for each venue's sessions. atheris is no part of the environment: it goes into a directory of its own.
+fuzz: $(STAMP)
+	$(RUN)python -m pip install --quiet --disable-pip-version-check --target .venv/fuzz atheris \
+		|| echo "atheris cannot be had here: a mutator without coverage stands in" >&2
+	for venue in BINANCE_SPOT BINANCE_FUTURES OKX_SWAP DERIBIT; do \
+		PYTHONPATH=.venv/fuzz $(RUN)python -m tests.venues.fuzz $$venue --runs 1000000 || exit 1; done
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

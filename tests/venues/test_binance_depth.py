@@ -270,3 +270,34 @@ def test_event_time_is_the_match_time_where_there_is_one() -> None:
         snapshot, delta = [u for u in session.answer(fetch, 200, book(5), 2) if type(u).__name__ == "BookUpdate"]
         assert (snapshot.ts_event, delta.ts_event) == (None, expected)  # type: ignore[union-attr]
         assert fetch.key == f"{key}@BTCUSDT"
+
+
+def test_snapshots_that_stay_too_old_are_asked_for_less_and_less_often() -> None:
+    session = session_of("BINANCE_FUTURES", "L2 BTCUSDT")
+    session.start(0)
+    now, asked = S, 0
+    waiting = fetches(session.receive(depth("BTCUSDT", 501, 502, 500), now))
+    for n in range(600):
+        now += S // 10
+        asked += len(waiting)
+        waiting = [again for one in waiting for again in fetches(session.answer(one, 200, book(100), now))]
+        waiting += fetches(session.receive(depth("BTCUSDT", 503 + n, 503 + n, 502 + n), now))
+    assert 5 <= asked <= 9
+    now += 40 * S
+    waiting += fetches(session.receive(depth("BTCUSDT", 1103, 1103, 1102), now))
+    assert updates(session.answer(waiting[0], 200, book(1102), now))[0] == (True, None, 1102, now)
+
+
+def test_update_ids_that_begin_anew_are_found_by_their_time_and_the_gap_begins_with_the_last_good_update() -> None:
+    session = session_of("BINANCE_SPOT", "L2 BTCUSDT")
+    session.start(0)
+    (ask,) = fetches(session.receive(depth("BTCUSDT", 501, 502), S))
+    session.answer(ask, 200, book(502), 2 * S)
+    session.receive(depth("BTCUSDT", 503, 503), 3 * S)
+    low = depth("BTCUSDT", 7, 9).replace(b'"E":1000', b'"E":2000')
+    assert list(session.receive(low, 4 * S)) == []
+    late = depth("BTCUSDT", 10, 12).replace(b'"E":1000', b'"E":9000')
+    out = list(session.receive(late, 11 * S))
+    assert [row[:4] for row in covers(out)] == [("gap", "venue_gap", 3 * S, 11 * S), ("syncing", "venue_gap", 11 * S, None)]
+    (ask,) = fetches(out)
+    assert updates(session.answer(ask, 200, book(11), 12 * S)) == [(True, None, 11, 12 * S), (False, 9, 12, 11 * S)]

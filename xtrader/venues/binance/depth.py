@@ -20,8 +20,15 @@ QUIET = 2 * SECOND
 """An acknowledged stream that brings nothing for this long gets its snapshot without a first delta."""
 ASK_AGAIN = 60 * SECOND
 """Between two tries for a snapshot that the venue refused, and between two resyncs because of a crossed book."""
+BUFFER_LEVELS = 1_000_000
+"""Levels that the buffered deltas hold together; beyond it the sync begins anew as well."""
 BUFFER = 10_000
 """Deltas kept while a snapshot is awaited, over a quarter of an hour at ten a second. Beyond it the sync begins anew."""
+
+RESTARTED = 5 * SECOND
+"""A number that is not new on an update that is newer by this much: the venue began to count anew."""
+FREE_SNAPSHOTS = 2
+"""So many snapshots in a row that were too old are asked for again at once; further ones after 1, 2, 4 … 32 s."""
 
 Join: TypeAlias = Literal["old", "joins", "late"]
 
@@ -90,9 +97,13 @@ class DepthSync:
         self._bridging = False
         self._fetching = False
         self._buffer: deque[BookUpdate] = deque()
+        self._levels = 0
         self._ts_good = 0
         self._ts_syncing = 0
         self._ts_refused: int | None = None
+        self._ts_event: int | None = None
+        self._stale = 0
+        self._ask_at = 0
         self._ts_crossed: int | None = None
 
     def receive(self, event: Event, ts_recv: int) -> Sequence[Output]:
@@ -115,24 +126,33 @@ class DepthSync:
         previous, newest = ids(delta)
         if self._bridging:
             join = self._join(last, previous, newest)
-            if join == "old":
+            if join == "old" and not self._is_restarted(delta):
                 self._counts["skipped"] += 1
                 return ()
             if join == "joins":
                 self._bridging = False
                 return self._apply(book, delta)
-        elif newest <= last:
+        elif newest <= last and not self._is_restarted(delta):
             self._counts["duplicates"] += 1
             return ()
-        elif not self._is_futures and previous < last:
+        elif not self._is_futures and previous < last < newest:
             return self._apply(book, delta)
         self._counts["breaks"] += 1
         detail = f"an update that follows {previous} came after {last}"
         return [*self._drop("venue_gap", detail, delta.ts_recv), *self._keep(delta)]
 
+    def _is_restarted(self, delta: BookUpdate) -> bool:
+        """True for an update that is new by its time, though not by its number. Right after a snapshot without a time the first
+        update stands in for it."""
+        if self._ts_event is None or delta.ts_event is None:
+            self._ts_event = delta.ts_event
+            return False
+        return delta.ts_event - self._ts_event > RESTARTED
+
     def _apply(self, book: Book, delta: BookUpdate) -> Sequence[Output]:
         book.apply(delta)
         self.last = delta.sequence
+        self._ts_event = delta.ts_event
         self._activity.messages += 1
         self._counts["applied"] += 1
         out: Sequence[Output] = self._on_crossed(book, delta) if book.crossed() else (delta,)
@@ -155,21 +175,23 @@ class DepthSync:
         if buffer:
             previous, last = ids(delta)
             newest = buffer[-1].sequence
-            if newest is not None and last <= newest:
+            self._ts_event = buffer[-1].ts_event
+            if newest is not None and last <= newest and not self._is_restarted(delta):
                 self._counts["duplicates"] += 1
                 return ()
             if previous != newest:
                 self._counts["breaks"] += 1
                 self._counts["skipped"] += len(buffer)
                 buffer.clear()
-            elif len(buffer) >= BUFFER:
+            elif len(buffer) >= BUFFER or self._levels >= BUFFER_LEVELS:
                 self._counts["overflow"] += 1
                 self._counts["skipped"] += len(buffer)
                 detail = f"{len(buffer)} updates waited for a snapshot"
                 out += self._gap("overflow", buffer[0].ts_recv, delta.ts_recv, detail)
                 buffer.clear()
+        self._levels = (self._levels if buffer else 0) + len(delta.bids) + len(delta.asks)
         buffer.append(delta)
-        if not self._fetching and self._activity.state != "rejected":
+        if not self._fetching and self._activity.state != "rejected" and delta.ts_recv >= self._ask_at:
             out.append(self._fetch())
         return out
 
@@ -206,7 +228,7 @@ class DepthSync:
                 break
             if join == "late":
                 self._counts["stale_snapshots"] += 1
-                return (self._fetch(),)
+                return self._ask_after_stale(ts_recv)
             self._counts["skipped"] += 1
             self._buffer.popleft()
         ts_event = None if answer.T is None else answer.T * 1_000_000
@@ -214,6 +236,8 @@ class DepthSync:
         self.book = Book()
         self.book.apply(update)
         self.last = number
+        self._ts_event = ts_event
+        self._stale = 0
         self._bridging = True
         self._ts_good = ts_recv
         self._activity.state = "live"
@@ -227,6 +251,14 @@ class DepthSync:
         for delta in waiting:
             out += self._take(delta)
         return out
+
+    def _ask_after_stale(self, ts: int) -> Sequence[Output]:
+        self._stale += 1
+        over = self._stale - FREE_SNAPSHOTS
+        if over <= 0:
+            return (self._fetch(),)
+        self._ask_at = ts + (SECOND << min(over - 1, 5))
+        return ()
 
     def acked(self, ts: int) -> Sequence[Output]:
         """The venue acknowledged the stream at `ts` (int ns): nothing, unless it had refused it before."""
@@ -262,7 +294,7 @@ class DepthSync:
 
     def idle(self, now: int) -> Sequence[Output]:
         """Ask for the snapshot of a quiet instrument, or again for one that was refused."""
-        if self.book is not None or self._fetching:
+        if self.book is not None or self._fetching or now < self._ask_at:
             return ()
         if self._activity.state == "rejected":
             is_due = self._ts_refused is not None and now - self._ts_refused >= ASK_AGAIN

@@ -22,6 +22,8 @@ HEARTBEAT = 30
 """Seconds between the server's heartbeats."""
 SILENCE = 60 * SECOND
 LOGIN_WITHIN = 30 * SECOND
+PENDING_MAX = 1000
+"""Requests whose reply is awaited; beyond it the oldest is forgotten, and asked again when it is due."""
 RAW_NOT_ALLOWED = 13778
 TOO_MANY_REQUESTS = 10028
 SIDES = frozenset({"buy", "sell"})
@@ -50,7 +52,7 @@ class DeribitSession:
         self._login = login
         self._channels = Channels(link.subscriptions, cause, resume, self.counts, self._ask)
         self.activity: Mapping[Subscription, Activity] = self._channels.activity
-        self._by_name: dict[str, Channel | None] = {}
+        self._by_name: dict[str, Channel] = {}
         self._names: dict[Channel, str] = {}
         self._only_100ms: set[Channel] = set()
         self._requests = 0
@@ -82,10 +84,7 @@ class DeribitSession:
         if params is None or not params.channel:
             raise ProtocolError(VENUE, "a subscription message without channel")
         name = params.channel
-        try:
-            channel = self._by_name[name]
-        except KeyError:
-            channel = self._bind(name)
+        channel = self._by_name.get(name) or self._bind(name)
         if channel is None:
             self.counts["ignored"] += 1
             return ()
@@ -261,7 +260,8 @@ class DeribitSession:
         channel = self._channel(name)
         if channel is not None and self._names.setdefault(channel, name) != name:
             channel = None
-        self._by_name[name] = channel
+        if channel is not None:
+            self._by_name[name] = channel
         return channel
 
     def _channel(self, name: str) -> Channel | None:
@@ -300,5 +300,7 @@ class DeribitSession:
         number = f"{method}-{self._requests}"
         if asked:
             self._pending[number] = tuple(asked)
+            if len(self._pending) > PENDING_MAX:
+                del self._pending[next(iter(self._pending))]
         call = {"jsonrpc": "2.0", "id": number, "method": f"public/{method}", "params": params}
         return Send(msgspec.json.encode(call).decode(), urgent=urgent)

@@ -21,12 +21,16 @@ class Step(msgspec.Struct, array_like=True, gc=False):
     amount: Amount
 
 
+Steps = Annotated[list[Step], msgspec.Meta(max_length=50_000)]
+"""Many times the levels of the venue's largest book."""
+
+
 class BookData(msgspec.Struct, gc=False):
     type: str
     timestamp: Milliseconds
     change_id: Int64
-    bids: list[Step]
-    asks: list[Step]
+    bids: Steps
+    asks: Steps
     prev_change_id: Int64 | None = None
 
 
@@ -43,7 +47,7 @@ class Params(msgspec.Struct, gc=False):
     """Of a subscription push `channel` and `data`, of a heartbeat `type`."""
 
     channel: str = ""
-    data: BookData | list[TradeData] | None = None
+    data: BookData | Annotated[list[TradeData], msgspec.Meta(max_length=10_000)] | None = None
     type: str = ""
 
 

@@ -22,6 +22,10 @@ class PriceLevel(msgspec.Struct, array_like=True, gc=False):
     size: Number
 
 
+Levels = Annotated[list[PriceLevel], msgspec.Meta(max_length=50_000)]
+"""A hundred times the deepest book that the venue serves."""
+
+
 class Arg(msgspec.Struct, gc=False):
     channel: str = ""
     instId: str = ""
@@ -31,8 +35,8 @@ class Row(msgspec.Struct, gc=False):
     """One element of `data` of the channels books and trades; the fields of both, so that a message is decoded once."""
 
     ts: Milliseconds | None = None
-    asks: list[PriceLevel] | None = None
-    bids: list[PriceLevel] | None = None
+    asks: Levels | None = None
+    bids: Levels | None = None
     seqId: Int64 | None = None
     prevSeqId: Int64 | None = None
     checksum: Int64 | None = None
@@ -49,7 +53,7 @@ class Frame(msgspec.Struct, gc=False):
 
     arg: Arg | None = None
     action: str = ""
-    data: list[Row] | None = None
+    data: Annotated[list[Row], msgspec.Meta(max_length=10_000)] | None = None
     event: str = ""
     code: str = ""
     msg: str = ""
