@@ -77,16 +77,24 @@ def _kept(source: Source, part: Part) -> Any:
 
 
 def _blocks(filesystem: Any, part: Part, columns: Sequence[str], window: Window, batch_rows: int) -> Iterator[Any]:
-    with (
-        filesystem.open_input_file(part.path) as file,
-        pq.ParquetFile(file, pre_buffer=True, page_checksum_verification=True) as parquet,
-    ):
-        groups = [group for group in range(parquet.num_row_groups) if _matters(parquet, group, window)]
-        if groups:
-            for batch in parquet.iter_batches(batch_rows, row_groups=groups, columns=list(columns), use_threads=True):
-                # The columns come in the file's order, whatever the order in which they were asked for.
-                table = pa.Table.from_batches([batch]).select(columns)
-                yield _same_words(table, columns.index("side"), SIDES[part.stream]) if "side" in columns else table
+    try:
+        with (
+            filesystem.open_input_file(part.path) as file,
+            pq.ParquetFile(file, pre_buffer=True, page_checksum_verification=True) as parquet,
+        ):
+            # One group at a time: what is fetched ahead is then a group, not the file.
+            for group in range(parquet.num_row_groups):
+                if _matters(parquet, group, window):
+                    for batch in parquet.iter_batches(batch_rows, row_groups=[group], columns=list(columns)):
+                        # The columns come in the file's order, whatever the order in which they were asked for.
+                        table = pa.Table.from_batches([batch]).select(columns)
+                        yield _same_words(table, columns.index("side"), SIDES[part.stream]) if "side" in columns else table
+    except pa.ArrowException as error:
+        raise OSError(f"{part.path} is damaged: {error}") from error
+    except OSError as error:
+        if error.errno is None:
+            raise OSError(f"{part.path} cannot be read: {error}") from error
+        raise
 
 
 def _same_words(table: Any, place: int, words: Any) -> Any:
