@@ -34,6 +34,13 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("google_crc32c", "msgspec", "numpy", "pyarrow", "structlog", "tenacity"),
     ),
     "sinks": ((*BASE, "clock", "durable"), ("msgspec", "numpy", "pyarrow")),
+    "store": (
+        (
+            *(*BASE, "clock", "durable", "pipeline", "quantities", "venues"),
+            *("sinks.base", "sinks.buffers", "sinks.manifest", "sinks.parts", "sinks.schemas"),
+        ),
+        ("duckdb", "fsspec", "msgspec", "numpy", "pandas", "polars", "pyarrow"),
+    ),
     "emulator": ((*BASE, "recordings"), ("msgspec", "uvloop", "websockets")),
     "dotenv": (("errors",), ("dotenv",)),
     "config": ((*BASE, "dotenv", "durable", "quantities"), ("platformdirs",)),

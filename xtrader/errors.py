@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 
 class XTraderError(Exception):
     """Base of everything that xtrader raises on purpose."""
@@ -66,6 +68,36 @@ class SinkRetry(SinkError):
 
 class SinkReject(SinkError):
     """Will never be taken; set the rows aside."""
+
+
+class NotCovered(XTraderError):
+    """A book was asked for at a time at which the recording holds none. `state`, `cause`, `ts_from`, `ts_to` (int ns, None while
+    it is open) and `detail` are those of the interval around that time; `state` is "unknown" where no interval is known."""
+
+    def __init__(
+        self, instrument: str, ts: int, state: str, cause: str, ts_from: int | None, ts_to: int | None, detail: str
+    ) -> None:
+        super().__init__(instrument, ts, state, cause, ts_from, ts_to, detail)
+        self.instrument = instrument
+        self.ts = ts
+        self.state = state
+        self.cause = cause
+        self.ts_from = ts_from
+        self.ts_to = ts_to
+        self.detail = detail
+
+    def __str__(self) -> str:
+        if self.state == "unknown":
+            return f"no book of {self.instrument} at {_utc(self.ts)}: {self.detail}"
+        until = "now" if self.ts_to is None else _utc(self.ts_to)
+        since = "the beginning" if self.ts_from is None else _utc(self.ts_from)
+        about = f", {self.detail}" if self.detail else ""
+        return f"no book of {self.instrument} at {_utc(self.ts)}: {self.state} ({self.cause}{about}) from {since} to {until}"
+
+
+def _utc(ts: int) -> str:
+    whole = datetime.fromtimestamp(ts // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{whole}.{ts % 10**9:09d}Z"
 
 
 class StorageError(XTraderError):

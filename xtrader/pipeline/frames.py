@@ -96,13 +96,18 @@ def read_frames(directory: Path, start: int, limit: int | None = None) -> Iterat
 def _read_segment(segment: Segment, start: int, end: int) -> Iterator[Found | Damaged]:
     descriptor = os.open(segment.path, os.O_RDONLY)
     try:
-        position = start
-        while position < end:
-            item = read_frame(descriptor, segment.base, position, end) or _resync(descriptor, segment.base, position, end)
-            yield item
-            position = item.end
+        yield from read_open_segment(descriptor, segment.base, start, end)
     finally:
         os.close(descriptor)
+
+
+def read_open_segment(descriptor: int, base: int, start: int, end: int) -> Iterator[Found | Damaged]:
+    """Every whole frame of [start, end) of the segment that begins at `base`, and what is damaged between them."""
+    position = start
+    while position < end:
+        item = read_frame(descriptor, base, position, end) or _resync(descriptor, base, position, end)
+        yield item
+        position = item.end
 
 
 def read_frame(descriptor: int, base: int, offset: int, end: int) -> Found | None:

@@ -1,0 +1,142 @@
+"""Where a recording lies, and the finished parts that its manifests list.
+
+The rule: a part counts if it is in force (see the manifest); files that no list knows are not looked at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pyarrow as pa
+from pyarrow import fs as arrow_fs
+
+from xtrader.errors import ConfigError
+from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Line
+
+JOURNAL = ".journal"
+
+
+class Part(NamedTuple):
+    """One finished file. `ts_first` and `ts_last` bound its rows' `ts_recv` (int ns); `path` is within the place's file system.
+    Parts of one collector, stream and instrument sort into the order in which their rows were written."""
+
+    first_offset: int
+    path: str
+    stream: str
+    key: str
+    ts_first: int
+    ts_last: int
+    last_offset: int
+
+
+class Listed(NamedTuple):
+    """One collector's parts in force by (stream, instrument key), in order. `ts_last` is the latest time in any of them,
+    `merged_to` the journal offset below which parts were merged with others: never more than the lists hold."""
+
+    parts: dict[tuple[str, str], list[Part]]
+    ts_last: int
+    merged_to: int
+
+
+class Place:
+    """One directory: local, or on any file system that pyarrow or fsspec can reach."""
+
+    def __init__(self, where: str | Path, filesystem: Any = None, journal: Path | None = None) -> None:
+        self.filesystem, self.root, local = _located(where, filesystem)
+        self.name = str(where)
+        self.journal = journal if journal is not None or local is None else local / JOURNAL
+        self.kept: dict[str, Any] = {}
+        """Parts that were read before and are worth keeping, by path: they never change."""
+        self._lock = threading.Lock()
+        self._read: dict[str, tuple[tuple[int, object], list[Line]]] = {}
+        self._listed: tuple[object, dict[str, Listed]] = (None, {})
+
+    def listed(self) -> dict[str, Listed]:
+        """Collector -> its parts, as the lists have them now. Raises OSError."""
+        selector = arrow_fs.FileSelector(f"{self.root}/{DIRECTORY}", allow_not_found=True)
+        infos = [info for info in self.filesystem.get_file_info(selector) if info.base_name.endswith(".jsonl")]
+        # Lists of merged parts first: whatever they have merged, the other lists, read later, have had before.
+        infos.sort(key=lambda info: (not info.base_name.endswith(COMPACTED), info.base_name))
+        state = [(info.path, info.size, info.mtime_ns) for info in infos]
+        with self._lock:
+            if self._listed[0] != state:
+                self._listed = state, self._collected({info.base_name: self._lines(info) for info in infos})
+            return self._listed[1]
+
+    def _lines(self, info: Any) -> list[Line]:
+        state = (info.size, info.mtime_ns)
+        known = self._read.get(info.path)
+        if known is None or known[0] != state:
+            with self.filesystem.open_input_stream(info.path) as file:
+                text = file.read()
+            # What comes after the last line's end is a line in the making. What cannot be read is for `verify` to tell.
+            lines = []
+            for one in text.split(b"\n")[:-1]:
+                with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                    lines.append(msgspec.json.decode(one, type=Line))
+            known = self._read[info.path] = state, lines
+        return known[1]
+
+    def _collected(self, lists: dict[str, list[Line]]) -> dict[str, Listed]:
+        replaced = {path for lines in lists.values() for line in lines for path in line.replaces}
+        parts: dict[str, dict[tuple[str, str], list[Part]]] = {}
+        merged: dict[str, int] = {}
+        for name, lines in lists.items():
+            collector = name.removesuffix(COMPACTED).removesuffix(".jsonl")
+            own = parts.setdefault(collector, {})
+            for line in lines:
+                if name.endswith(COMPACTED):
+                    merged[collector] = max(merged.get(collector, 0), line.last_offset)
+                if line.path not in replaced and line.first_ts_recv is not None and line.last_ts_recv is not None:
+                    where, times = (line.stream, line.instrument), (line.first_ts_recv, line.last_ts_recv)
+                    part = Part(line.first_offset, f"{self.root}/{line.path}", *where, *times, line.last_offset)
+                    own.setdefault(where, []).append(part)
+        return {
+            collector: Listed(
+                {where: sorted(set(found)) for where, found in own.items()},
+                max((part.ts_last for found in own.values() for part in found), default=0),
+                merged.get(collector, 0),
+            )
+            for collector, own in parts.items()
+        }
+
+    def exists(self) -> bool:
+        """True if something was recorded here."""
+        found = self.filesystem.get_file_info(f"{self.root}/{DIRECTORY}").type != arrow_fs.FileType.NotFound
+        return bool(found or (self.journal is not None and self.journal.is_dir()))
+
+
+def _located(where: str | Path, filesystem: Any) -> tuple[Any, str, Path | None]:
+    """The file system, the path within it, and the local directory if it is one. Raises ConfigError."""
+    if filesystem is not None:
+        return _as_arrow(filesystem), str(where).rstrip("/"), None
+    if "://" not in str(where):
+        path = Path(where).expanduser().absolute()
+        return arrow_fs.LocalFileSystem(), str(path), path
+    try:
+        found, path_text = arrow_fs.FileSystem.from_uri(str(where))
+    except pa.ArrowInvalid as error:
+        found, path_text = _by_fsspec(str(where), error)
+    local = Path(path_text) if isinstance(found, arrow_fs.LocalFileSystem) else None
+    return found, path_text.rstrip("/"), local
+
+
+def _by_fsspec(url: str, error: Exception) -> tuple[Any, str]:
+    scheme = url.partition("://")[0]
+    try:
+        import fsspec
+
+        found, path = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as other:
+        raise ConfigError(f"cannot read from {scheme}://: pyarrow says '{error}', fsspec says '{other}'") from None
+    return _as_arrow(found), path
+
+
+def _as_arrow(filesystem: Any) -> Any:
+    if isinstance(filesystem, arrow_fs.FileSystem):
+        return filesystem
+    return arrow_fs.PyFileSystem(arrow_fs.FSSpecHandler(filesystem))

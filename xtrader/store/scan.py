@@ -1,0 +1,123 @@
+"""The rows of a source as Arrow tables in the order of recording, read from as few bytes as will do.
+
+The rule: a part, a row group or a column that cannot matter is not read. What is read is checked against its page checksums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from xtrader.sinks.base import TRADE_SIDES, Ints
+from xtrader.sinks.schemas import SCHEMAS
+from xtrader.store.place import Part
+from xtrader.store.view import RARE, Source
+
+BATCH_ROWS: Final = 262_144
+SIDES: Final = {"L2": pa.array(["bid", "ask"]), "TRADES": pa.array(TRADE_SIDES)}
+"""What the indices of a stream's sides mean."""
+_END: Final = object()
+
+
+class Window(NamedTuple):
+    """Times [start, end) of `ts_recv`, int ns."""
+
+    start: int = -(2**63)
+    end: int = 2**63 - 1
+
+
+ALWAYS: Final = Window()
+
+
+def times(table: Any, column: str = "ts_recv") -> Ints:
+    """A time column without nulls as int64 nanoseconds."""
+    chunks = [chunk.view(pa.int64()).to_numpy(zero_copy_only=False) for chunk in table[column].chunks]
+    return chunks[0] if len(chunks) == 1 else np.concatenate([*chunks, np.zeros(0, np.int64)])
+
+
+def scan(source: Source, columns: Sequence[str], window: Window = ALWAYS, batch_rows: int = BATCH_ROWS) -> Iterator[Any]:
+    """The rows whose `ts_recv` lies in the window, in tables of at most `batch_rows` rows; none is empty.
+
+    Raises OSError for a file that cannot be read or is damaged.
+    """
+    for table in blocks(source, columns, window, batch_rows):
+        recv = times(table)
+        inside = (recv >= window.start) & (recv < window.end)
+        if inside.all():
+            yield table
+        elif inside.any():
+            yield table.filter(pa.array(inside))
+
+
+def blocks(source: Source, columns: Sequence[str], window: Window = ALWAYS, batch_rows: int = BATCH_ROWS) -> Iterator[Any]:
+    """The same, but whole blocks: none that could matter is left out, and their rows outside the window are there too."""
+    for part in source.parts:
+        if part.ts_last >= window.start and part.ts_first < window.end:
+            if part.stream in RARE:
+                yield _kept(source, part).select(columns)
+            else:
+                yield from _blocks(source.filesystem, part, columns, window, batch_rows)
+    for table in source.tail:
+        yield from (pa.Table.from_batches([batch]) for batch in table.select(columns).combine_chunks().to_batches(batch_rows))
+
+
+def _kept(source: Source, part: Part) -> Any:
+    """All of a part of a rare stream, read once."""
+    table = source.kept.get(part.path)
+    if table is None:
+        blocks = list(_blocks(source.filesystem, part, SCHEMAS[part.stream].names, ALWAYS, BATCH_ROWS))
+        table = source.kept[part.path] = pa.concat_tables(blocks) if blocks else SCHEMAS[part.stream].empty_table()
+    return table
+
+
+def _blocks(filesystem: Any, part: Part, columns: Sequence[str], window: Window, batch_rows: int) -> Iterator[Any]:
+    try:
+        with (
+            filesystem.open_input_file(part.path) as file,
+            pq.ParquetFile(file, pre_buffer=True, page_checksum_verification=True) as parquet,
+        ):
+            # One group at a time: what is fetched ahead is then a group, not the file.
+            for group in range(parquet.num_row_groups):
+                if _matters(parquet, group, window):
+                    for batch in parquet.iter_batches(batch_rows, row_groups=[group], columns=list(columns)):
+                        # The columns come in the file's order, whatever the order in which they were asked for.
+                        table = pa.Table.from_batches([batch]).select(columns)
+                        yield _same_words(table, columns.index("side"), SIDES[part.stream]) if "side" in columns else table
+    except pa.ArrowException as error:
+        raise OSError(f"{part.path} is damaged: {error}") from error
+    except OSError as error:
+        if error.errno is None:
+            raise OSError(f"{part.path} cannot be read: {error}") from error
+        raise
+
+
+def _same_words(table: Any, place: int, words: Any) -> Any:
+    """The sides by the same dictionary everywhere, so that tables of different files fit together as they are."""
+    column = table.column(place).chunk(0)
+    if column.dictionary.equals(words):
+        return table
+    indices = pc.index_in(column.dictionary, words).take(column.indices).cast(pa.int8())
+    return table.set_column(place, "side", pa.DictionaryArray.from_arrays(indices, words))
+
+
+def _matters(parquet: Any, group: int, window: Window) -> bool:
+    column = parquet.metadata.row_group(group).column(parquet.schema_arrow.get_field_index("ts_recv"))
+    statistics = column.statistics
+    if statistics is None or not statistics.has_min_max:
+        return True
+    return bool(statistics.max_raw >= window.start and statistics.min_raw < window.end)
+
+
+def ahead(tables: Iterator[Any]) -> Iterator[Any]:
+    """The same tables; the next one is read while this one is worked on."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, tables, _END)
+        while (table := coming.result()) is not _END:
+            coming = pool.submit(next, tables, _END)
+            yield table

@@ -1,0 +1,149 @@
+"""The live end of a recording: what is in the journal and not in files yet.
+
+The rule: the cursor is read first, then the journal's files are opened, then the cursor is looked at again. If it stands still,
+the open files hold everything above it, whatever the recorder deletes afterwards; the manifest, read later, lists everything
+below it; and what it lists above is left to the journal. So nothing is there twice and nothing is missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from xtrader.errors import StorageError
+from xtrader.model.instrument import Instrument
+from xtrader.model.market import Coverage
+from xtrader.pipeline import codec
+from xtrader.pipeline.codec import Payload
+from xtrader.pipeline.cursors import read_cursor
+from xtrader.pipeline.frames import Found, Segment, read_frame, read_open_segment, segments
+from xtrader.sinks import schemas
+from xtrader.sinks.base import Coverages, Instruments, Trades, Updates
+from xtrader.sinks.buffers import Piece, RowBuffer, TradeBuffer, UpdateBuffer
+
+SINK: Final = "parquet"
+ATTEMPTS: Final = 20
+BUFFER_BYTES: Final = 32 << 20
+_STREAMS: Final = {codec.L2: "L2", codec.TRADES: "TRADES", codec.COVERAGE: "COVERAGE", codec.INSTRUMENTS: "INSTRUMENTS"}
+
+
+class Rest(NamedTuple):
+    """What a tail holds of the streams and instruments that were asked for: tables in order by (stream, instrument key), of the
+    files' columns. `alive` is the time up to which all that was received is in the journal, 0 if that is not known."""
+
+    tables: dict[tuple[str, str], list[Any]]
+    alive: int
+
+
+class Tail:
+    """A journal as it was at one instant. Use it by `with`."""
+
+    def __init__(self, start: int, files: list[tuple[Segment, int]]) -> None:
+        self.start = start
+        """Journal offset below which everything is in parts."""
+        self._files = files
+
+    def __enter__(self) -> Tail:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _close(self._files)
+
+    @property
+    def collector(self) -> str:
+        """Who wrote it; empty for a journal without a whole frame. Raises OSError, ConfigError for a newer format."""
+        for segment, descriptor in reversed(self._files):
+            first = read_frame(descriptor, segment.base, segment.base, segment.end)
+            if first is not None:
+                payload = codec.read_payload(first.payload)
+                if payload.kind == codec.META:
+                    return codec.read_meta(payload).collector
+        return ""
+
+    def read(self, start: int, streams: Collection[str], keys: Collection[str] | None = None) -> Rest:
+        """The rows of `streams` from offset `start` on, of all instruments or of `keys`. Damaged stretches are left out, as they
+        are from the files: the next start of the recorder declares them. Raises OSError, ConfigError for a newer format."""
+        buffers = _Buffers()
+        tables: dict[tuple[str, str], list[Any]] = {}
+        alive = 0
+        for payload in self._payloads(start):
+            if payload.flags & codec.WHOLE:
+                alive = max(alive, payload.time)
+            if _STREAMS.get(payload.kind) in streams:
+                buffers.add(payload)
+                if buffers.bytes >= BUFFER_BYTES:
+                    _collect(tables, buffers.drain(), keys)
+        _collect(tables, buffers.drain(), keys)
+        return Rest(tables, alive)
+
+    def _payloads(self, start: int) -> Iterator[Payload]:
+        for segment, descriptor in self._files:
+            for item in read_open_segment(descriptor, segment.base, max(start, segment.base), segment.end):
+                if isinstance(item, Found):
+                    yield codec.read_payload(item.payload)
+
+
+def pin(journal: Path) -> Tail | None:
+    """Hold on to the journal's end; None if there is no journal. Raises StorageError if it never stands still."""
+    for _ in range(ATTEMPTS):
+        files: list[tuple[Segment, int]] = []
+        try:
+            cursor = read_cursor(journal, SINK) or 0
+            found = [segment for segment in segments(journal) if segment.end > cursor]
+            for segment in found:
+                files.append((segment, os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)))
+            if (read_cursor(journal, SINK) or 0) == cursor:
+                oldest = found[0].base if found else 0
+                return Tail(max(cursor, oldest), files)
+        except (FileNotFoundError, NotADirectoryError):
+            if not journal.is_dir():
+                return None
+        _close(files)
+    raise StorageError(journal, "the recorder moves on faster than the journal can be opened")
+
+
+def _close(files: list[tuple[Segment, int]]) -> None:
+    for _, descriptor in files:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+    files.clear()
+
+
+def _collect(tables: dict[tuple[str, str], list[Any]], found: Iterator[tuple[str, Piece]], keys: Collection[str] | None) -> None:
+    for stream, piece in found:
+        if keys is None or piece.key in keys:
+            tables.setdefault((stream, piece.key), []).append(piece.table)
+
+
+class _Buffers:
+    """Frames on their way into tables, by the same code as the sink's."""
+
+    def __init__(self) -> None:
+        self._updates = UpdateBuffer()
+        self._trades = TradeBuffer()
+        self._coverages: RowBuffer[Coverage] = RowBuffer(lambda row: row.instrument, schemas.coverage_table)
+        self._instruments: RowBuffer[Instrument] = RowBuffer(lambda row: row.key, schemas.instruments_table)
+
+    @property
+    def bytes(self) -> int:
+        return self._updates.bytes + self._trades.bytes + self._coverages.bytes + self._instruments.bytes
+
+    def add(self, payload: Payload) -> None:
+        match codec.read_batch(payload):
+            case Updates() as batch:
+                self._updates.add(batch)
+            case Trades() as batch:
+                self._trades.add(batch)
+            case Coverages() as batch:
+                self._coverages.add(batch.ts, batch.rows)
+            case Instruments() as batch:
+                self._instruments.add(batch.ts, batch.rows)
+
+    def drain(self) -> Iterator[tuple[str, Piece]]:
+        yield from (("L2", piece) for piece in self._updates.drain())
+        yield from (("TRADES", piece) for piece in self._trades.drain())
+        yield from (("COVERAGE", piece) for piece in self._coverages.drain())
+        yield from (("INSTRUMENTS", piece) for piece in self._instruments.drain())
