@@ -34,6 +34,10 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("google_crc32c", "msgspec", "numpy", "pyarrow", "structlog", "tenacity"),
     ),
     "sinks": ((*BASE, "clock", "durable"), ("msgspec", "numpy", "pyarrow")),
+    "store": (
+        (*BASE, "clock", "durable", "pipeline", "quantities", "sinks.manifest", "sinks.parts", "sinks.schemas", "venues"),
+        ("fsspec", "msgspec", "numpy", "pyarrow"),
+    ),
     "emulator": ((*BASE, "recordings"), ("msgspec", "uvloop", "websockets")),
     "dotenv": (("errors",), ("dotenv",)),
     "config": ((*BASE, "dotenv", "durable", "quantities"), ("platformdirs",)),

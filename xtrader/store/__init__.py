@@ -1,0 +1,1 @@
+"""The reading half: a recording as a data set, its live end included."""
