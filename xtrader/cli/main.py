@@ -14,6 +14,7 @@ import click
 import structlog
 
 from xtrader import __version__, logs
+from xtrader.cli.compact import compact
 from xtrader.cli.demo import demo
 from xtrader.cli.lane import lane
 from xtrader.cli.plan import plan
@@ -53,7 +54,7 @@ def cli(context: click.Context, /, **flags: object) -> None:
         raise click.UsageError(f"{option} goes after the command '{context.invoked_subcommand}', or without any command")
 
 
-for command in (demo, plan, renormalise, verify, lane):
+for command in (demo, plan, renormalise, verify, compact, lane):
     cli.add_command(command)
 
 

@@ -28,6 +28,7 @@ from xtrader.store.verify_parts import (
     changed,
     date_differs,
     describe,
+    first_line,
     place_of,
     read_groups,
 )
@@ -102,7 +103,9 @@ def _verify(root: Path, rules: Callable[[str], Rules | None], workers: int, prog
     files = list(files_below(root))
     lists = read_lists(root)
     foreign = strangers(lists, files)
-    if foreign.findings and any(is_running(root, collector) for collector in {collector_of(one.list) for one in lists.parts}):
+    if (lists.findings or foreign.findings) and any(
+        is_running(root, one) for one in {collector_of(one.list) for one in lists.parts}
+    ):
         time.sleep(SETTLES)
         lists = read_lists(root)
         foreign = strangers(lists, files)
@@ -298,11 +301,6 @@ def read_coverage(root: Path, parts: Sequence[Listed]) -> dict[str, CoverageMap]
 def day_start(date: str) -> int:
     """Where a UTC day (YYYY-MM-DD) begins, int ns."""
     return int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp()) * 10**9
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, without what pyarrow adds below."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def stamp(ts: int) -> str:

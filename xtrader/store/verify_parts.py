@@ -23,6 +23,7 @@ from xtrader.sinks.schemas import SCHEMAS
 
 NAME: Final = re.compile(r"part-(?P<collector>[a-z0-9-]+?)-(?P<first>\d{20})-(?P<last>\d{20})(?P<salvaged>-salvaged)?\.parquet")
 DAY: Final = 86_400 * SECOND
+FOREVER: Final = 2**63 - 1
 SALVAGED: Final = "-salvaged"
 UNREADABLE: Final = (pa.ArrowException, OSError, ValueError, KeyError)
 
@@ -102,6 +103,11 @@ def metadata_of(path: Path) -> dict[str, str]:
         raw = file.metadata.metadata or {}
     found = {name.decode(): value.decode() for name, value in raw.items()}
     return {name.removeprefix("xtrader."): value for name, value in found.items() if name.startswith("xtrader.")}
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without what pyarrow adds below."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def digest(path: Path) -> str:
