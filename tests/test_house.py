@@ -36,7 +36,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sinks": ((*BASE, "clock", "durable"), ("msgspec", "numpy", "pyarrow")),
     "store": (
         (*BASE, "clock", "durable", "pipeline", "quantities", "sinks.manifest", "sinks.parts", "sinks.schemas", "venues"),
-        ("fsspec", "msgspec", "numpy", "pyarrow"),
+        ("fsspec", "matplotlib", "msgspec", "numpy", "pyarrow"),
     ),
     "emulator": ((*BASE, "recordings"), ("msgspec", "uvloop", "websockets")),
     "dotenv": (("errors",), ("dotenv",)),

@@ -8,10 +8,8 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import UTC, datetime
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +30,7 @@ from xtrader.store.verify_parts import (
     place_of,
     read_groups,
 )
+from xtrader.store.work import each
 from xtrader.venues.base import Rules
 
 SETTLES = 3.0
@@ -120,7 +119,7 @@ def _verify(root: Path, rules: Callable[[str], Rules | None], workers: int, prog
     total = sum(unit.bytes for unit in units)
     days: list[Day] = []
     done = 0
-    for unit, verified in _run(partial(check, root), units, workers):
+    for unit, verified in each(partial(check, root), units, workers):
         days += verified.days
         findings += verified.findings
         done += unit.bytes
@@ -153,16 +152,6 @@ def cut(parts: Iterable[Listed], rules: Callable[[str], Rules | None]) -> list[U
         )
         for (collector, stream, key), group in groups.items()
     ]
-
-
-def _run(work: Callable[[Unit], Verified], units: Sequence[Unit], workers: int) -> Iterable[tuple[Unit, Verified]]:
-    if workers <= 1 or len(units) <= 1:
-        yield from ((unit, work(unit)) for unit in units)
-        return
-    with ProcessPoolExecutor(min(workers, len(units)), mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(work, unit): unit for unit in units}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
 
 
 def check(root: Path, unit: Unit) -> Verified:
