@@ -20,6 +20,7 @@ from xtrader.cli.demo import demo
 from xtrader.cli.lane import lane
 from xtrader.cli.plan import plan
 from xtrader.cli.renormalise import renormalise
+from xtrader.cli.report import report
 from xtrader.cli.verify import verify
 from xtrader.config import check_directories, load_process
 from xtrader.errors import XTraderError
@@ -55,7 +56,7 @@ def cli(context: click.Context, /, **flags: object) -> None:
         raise click.UsageError(f"{option} goes after the command '{context.invoked_subcommand}', or without any command")
 
 
-for command in (demo, plan, renormalise, verify, coverage, compact, lane):
+for command in (demo, plan, renormalise, verify, coverage, report, compact, lane):
     cli.add_command(command)
 
 

@@ -27,7 +27,7 @@ body { font: 14px/1.45 system-ui, sans-serif; color: #1c2430; background: #fff }
 body { margin: 2rem auto; max-width: 1140px; padding: 0 1rem }
 h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem } p { margin: .4rem 0 } .dim { color: #68727f }
 .wide { overflow-x: auto } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
-th, td { padding: .25rem .55rem; text-align: right; border-bottom: 1px solid #e6e9ee; white-space: nowrap }
+table { font-size: 13px } th, td { padding: .25rem .4rem; text-align: right; border-bottom: 1px solid #e6e9ee; white-space: nowrap }
 th { font-weight: 600; color: #4a5563 } td.text, th.text { text-align: left } td.fold { white-space: normal }
 .key { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 1em; border-radius: 2px } .bad { color: #c8322b }
 svg text { font: 12px system-ui, sans-serif; fill: #1c2430 } svg .dim { fill: #68727f }
