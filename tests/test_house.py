@@ -39,7 +39,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             *(*BASE, "clock", "durable", "pipeline", "quantities", "venues"),
             *("sinks.base", "sinks.buffers", "sinks.manifest", "sinks.parts", "sinks.schemas"),
         ),
-        ("duckdb", "fsspec", "msgspec", "numpy", "pandas", "polars", "pyarrow"),
+        ("duckdb", "fsspec", "matplotlib", "msgspec", "numpy", "pandas", "polars", "pyarrow"),
     ),
     "emulator": ((*BASE, "recordings"), ("msgspec", "uvloop", "websockets")),
     "dotenv": (("errors",), ("dotenv",)),

@@ -14,10 +14,14 @@ import click
 import structlog
 
 from xtrader import __version__, logs
+from xtrader.cli.compact import compact
+from xtrader.cli.coverage import coverage
 from xtrader.cli.demo import demo
 from xtrader.cli.lane import lane
 from xtrader.cli.plan import plan
 from xtrader.cli.renormalise import renormalise
+from xtrader.cli.report import report
+from xtrader.cli.verify import verify
 from xtrader.cli.worker import worker
 from xtrader.config import check_directories, load_process
 from xtrader.errors import XTraderError
@@ -53,7 +57,7 @@ def cli(context: click.Context, /, **flags: object) -> None:
         raise click.UsageError(f"{option} goes after the command '{context.invoked_subcommand}', or without any command")
 
 
-for command in (demo, plan, renormalise, lane, worker):
+for command in (demo, plan, renormalise, verify, coverage, report, compact, lane, worker):
     cli.add_command(command)
 
 

@@ -39,15 +39,24 @@ def settings_of(facts: Mapping[str, str]) -> dict[str, str]:
 
 
 class Part:
-    """One part in the making: a hidden temporary file beside its final place."""
+    """One part in the making: a hidden temporary file beside its final place, which ends in `suffix`."""
 
     def __init__(
-        self, root: Path, stream: str, key: str, date: str, name: str, schema: Any, metadata: Mapping[str, str], level: int
+        self,
+        root: Path,
+        stream: str,
+        key: str,
+        date: str,
+        name: str,
+        schema: Any,
+        metadata: Mapping[str, str],
+        level: int,
+        suffix: str = ".tmp",
     ) -> None:
         self.directory = partition(stream, key, date)
         self.stream = stream
         self.key = key
-        self.temporary = root / self.directory / f".{name}.tmp"
+        self.temporary = root / self.directory / f".{name}{suffix}"
         self.rows = 0
         self.ranges: dict[str, tuple[int, int]] = {}
         self._root = root

@@ -1,0 +1,83 @@
+"""`xtrader coverage`: draws when a recording was live, and when it was not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from xtrader.cli.verify import WIDTH, require_recording
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from xtrader.store.coverage import Strip, Timeline
+
+CELLS = {"live": ("█", "green"), "syncing": ("▒", "yellow"), "gap": ("!", "bold red"), "": ("·", "dim")}
+NARROWEST = 20
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--date", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Only this UTC day.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Draw into an HTML page instead.")
+@click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="Draw into a picture instead (needs matplotlib).")
+def coverage(directory: Path, date: object, html: Path | None, png: Path | None) -> None:
+    """Draw a line for each subscription: live, syncing, gap. A stretch looks as the worst that happened in it."""
+    from rich.console import Console
+
+    from xtrader.store.coverage import read_timeline
+    from xtrader.store.verify import day_start
+    from xtrader.store.verify_parts import DAY
+
+    require_recording(directory)
+    start = None if date is None else day_start(f"{date:%Y-%m-%d}")
+    timeline = read_timeline(directory, start, None if start is None else start + DAY)
+    title = f"Coverage of {directory.resolve().name}"
+    if html is not None:
+        from xtrader.store.coverage_svg import page
+
+        html.write_text(page(timeline, title), encoding="utf-8")
+    if png is not None:
+        from xtrader.store.coverage_png import write_png
+
+        write_png(timeline, png, title)
+    if html is None and png is None:
+        _draw(timeline, Console() if sys.stdout.isatty() else Console(width=WIDTH))
+
+
+def _draw(timeline: Timeline, console: Console) -> None:
+    from rich.text import Text
+
+    from xtrader.store.timescale import moment
+
+    longest = max(len(strip.subscription) for strip in timeline.strips)
+    if console.width - longest - 11 < NARROWEST:
+        longest = 0
+    count = max(NARROWEST, console.width - longest - 11)
+    for strip in timeline.strips:
+        if not longest:
+            console.print(Text(strip.subscription))
+        console.print(_line(strip, timeline, count, longest))
+    ends = moment(timeline.ts_from), f"{moment(timeline.ts_to)} UTC"
+    console.print(Text(" " * (longest + 1) + f"{ends[0]}{ends[1]:>{max(1, count - len(ends[0]))}}", style="dim"))
+    words = Text(" " * (longest + 1))
+    for state, (cell, style) in CELLS.items():
+        words.append(cell, style).append(f" {state or 'nothing known'}   ")
+    console.print(words)
+
+
+def _line(strip: Strip, timeline: Timeline, count: int, longest: int) -> Text:
+    from rich.text import Text
+
+    from xtrader.store.coverage import cells
+    from xtrader.store.coverage_svg import percent
+
+    line = Text(f"{strip.subscription:<{longest}} " if longest else "")
+    for state in cells(strip, timeline.ts_from, timeline.ts_to, count):
+        line.append(*CELLS[state])
+    part = strip.live(timeline.ts_from, timeline.ts_to)
+    return line.append("" if part is None else f" {percent(part):>9}")

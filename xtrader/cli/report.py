@@ -1,0 +1,79 @@
+"""`xtrader report`: a day's completeness in figures, for people and for programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from xtrader.cli.verify import WIDTH, require_recording
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from xtrader.store.report import DayReport
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--date", required=True, type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="The UTC day, such as 2026-11-21.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page that stands alone.")
+@click.option("--json", "json", type=click.Path(path_type=Path), metavar="FILE", help="Write the same figures as JSON.")
+@click.option("--workers", type=click.IntRange(1, 512), default=None, help="Processes (default: one for each core).")
+def report(directory: Path, date: datetime, html: Path | None, json: Path | None, workers: int | None) -> None:
+    """Say of a day what was covered, what is missing and why, how late messages came, and how much there is."""
+    import msgspec
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from xtrader.store.report import report_day
+
+    require_recording(directory)
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("reading", total=None)
+        found, timeline = report_day(
+            directory,
+            f"{date:%Y-%m-%d}",
+            workers or os.cpu_count() or 1,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if html is not None:
+        from xtrader.store.report_html import report_page
+
+        html.write_text(report_page(found, timeline), encoding="utf-8")
+    if json is not None:
+        json.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    (Console() if sys.stdout.isatty() else Console(width=WIDTH)).print(_draw(found))
+
+
+def _draw(found: DayReport) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    from xtrader.clock import SECOND
+    from xtrader.store.coverage_svg import percent
+    from xtrader.store.timescale import length
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("subscription", overflow="fold")
+    for heading in ("covered", "gaps", "missing", "resyncs", "lag p50 ms", "p99", "messages", "rows", "MB"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in found.subscriptions:
+        table.add_row(
+            Text(one.subscription),
+            "" if one.covered is None else percent(one.covered),
+            Text(f"{len(one.gaps):,}", style="yellow" if one.gaps else ""),
+            length(round(one.gap_seconds * SECOND)) if one.gaps else "",
+            f"{one.resyncs:,}",
+            "" if one.lag_ms is None else f"{one.lag_ms.p50:,.1f}",
+            "" if one.lag_ms is None else f"{one.lag_ms.p99:,.1f}",
+            f"{one.messages:,}",
+            f"{one.rows:,}",
+            f"{one.bytes / 1e6:,.2f}",
+        )
+    return table

@@ -1,0 +1,96 @@
+"""`xtrader verify`: proves a recording from its files, and says where it cannot."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from xtrader.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from xtrader.store.verify import Report
+
+WIDTH = 160
+"""Columns where nobody says how many there are."""
+STYLES = {"damage": "red", "hole": "yellow", "note": "dim"}
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+@click.option("--workers", type=click.IntRange(1, 512), default=None, help="Processes (default: one for each core).")
+def verify(directory: Path, as_json: bool, workers: int | None) -> None:
+    """Check files, manifest, sequences, books and coverage. Exit code: 0 clean, 1 holes that are declared, 2 damage."""
+    import msgspec
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from xtrader.store.verify import verify as prove
+    from xtrader.venues import rules
+
+    require_recording(directory)
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("verifying", total=None)
+        report = prove(
+            directory, rules, workers or os.cpu_count() or 1, lambda done, all_: bar.update(task, completed=done, total=all_)
+        )
+    if as_json:
+        click.echo(msgspec.json.encode(report))
+    else:
+        _print(report)
+    sys.exit(report.exit_code)
+
+
+def require_recording(directory: Path) -> None:
+    """Raises ConfigError where there is no recording."""
+    if not directory.is_dir():
+        raise ConfigError(f"there is no directory '{directory}'")
+    if not (directory / "_manifest").is_dir() and not any(directory.glob("stream=*")):
+        raise ConfigError(f"'{directory}' holds no recording: neither parts nor a manifest")
+
+
+def _print(report: Report) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
+    console.print(_draw(report))
+    for level in ("damage", "hole", "note"):
+        for finding in report.findings:
+            if finding.level == level:
+                console.print(
+                    f"[{STYLES[level]}]{level}[/] {escape(finding.file)}: {escape(finding.what)}", highlight=False, soft_wrap=True
+                )
+    damage, holes = (sum(one.level == level for one in report.findings) for level in ("damage", "hole"))
+    said = {0: "clean", 1: f"{holes} declared holes, no damage", 2: f"{damage} findings of damage"}[report.exit_code]
+    console.print(f"{report.directory}: {said}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _draw(report: Report) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("subscription", overflow="fold")
+    table.add_column("day", no_wrap=True)
+    for heading in ("parts", "rows", "messages", "live", "gaps", "damage"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for day in report.days:
+        table.add_row(
+            Text(day.subscription),
+            day.date,
+            f"{day.parts:,}",
+            f"{day.rows:,}",
+            f"{day.messages:,}",
+            "" if day.live is None else f"{day.live:.3%}",
+            Text(f"{day.gaps}", style="yellow" if day.gaps else ""),
+            Text(f"{day.damage}", style="red" if day.damage else "green"),
+        )
+    return table

@@ -1,0 +1,174 @@
+"""What the Coverage rows of one subscription add up to: intervals, and whether they are well formed and leave nothing out.
+
+The rule: rows are taken in the order in which they were written; nothing is guessed where a row is missing, it is told.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from xtrader.model.market import CAUSES, STATES
+
+Ints = npt.NDArray[np.int64]
+
+FOREVER: Final = 2**63 - 1
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row as it was written, and the file that holds it. Times are int nanoseconds UTC."""
+
+    file: str
+    covers: str
+    state: str
+    cause: str
+    ts_from: int
+    ts_to: int | None
+    detail: str
+
+
+class Interval(msgspec.Struct):
+    """What was known from `ts_from` to `ts_to` (None: still so when the recording ends)."""
+
+    state: str
+    cause: str
+    ts_from: int
+    ts_to: int | None
+    detail: str
+    file: str
+
+    def end(self, now: int) -> int:
+        """Where it ends; `now` for what is open."""
+        return max(self.ts_from, now) if self.ts_to is None else self.ts_to
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is wrong with the rows; `is_damage` is False for time that nobody recorded and no gap row tells."""
+
+    file: str
+    ts: int
+    what: str
+    is_damage: bool = True
+
+
+class CoverageMap:
+    """The intervals of one subscription, in the order in which they were opened."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self.intervals: list[Interval] = []
+        self.problems: list[Problem] = []
+        self._open: Interval | None = None
+        for row in rows:
+            self._take(row)
+        self._find_holes()
+
+    @property
+    def gaps(self) -> list[Interval]:
+        return [one for one in self.intervals if one.state == "gap"]
+
+    def holes(self) -> list[Interval]:
+        """The gaps, without the one that only says that the recording was stopped and never started again."""
+        return [one for one in self.gaps if not (one.ts_to is None and one.cause == "shutdown")]
+
+    def last(self) -> int:
+        """The latest time that a row states, 0 without rows."""
+        return max((one.end(one.ts_from) for one in self.intervals), default=0)
+
+    def explains(self, ts_from: int, ts_to: int, cause: str = "") -> bool:
+        """True if a gap touches [ts_from, ts_to]; with `cause` only one of that cause."""
+        return any(gap.ts_from <= ts_to and gap.end(FOREVER) >= ts_from for gap in self.gaps if not cause or gap.cause == cause)
+
+    def crossed_before(self, ts: int, within: int) -> bool:
+        """True if a gap that tells a crossed book ended at most `within` nanoseconds before `ts`."""
+        return any(gap.detail.startswith("crossed book") and 0 <= ts - gap.end(ts) <= within for gap in self.gaps)
+
+    def uncovered(self, ts: Ints) -> npt.NDArray[np.bool_]:
+        """Which of these times are inside no live interval, ends included. Around a start, and where the journal was damaged, the
+        last batch may be later than what recovery could prove, so gaps of those causes are no contradiction."""
+        found = np.ones(len(ts), bool)
+        for one in self.intervals:
+            if one.state == "live" or (one.state == "gap" and one.cause in ("start", "storage")):
+                found &= (ts < one.ts_from) | (ts > one.end(FOREVER))
+        return found
+
+    def _take(self, row: Row) -> None:
+        if row.state not in STATES or row.cause not in CAUSES:
+            self._tell(row, f"a row of unknown state or cause: {row.state}, {row.cause}")
+            return
+        if row.ts_to is not None and row.ts_to < row.ts_from:
+            self._tell(row, f"a {row.state} interval ends before it begins")
+            return
+        before = self._open
+        if row.ts_to is not None and before is not None and (before.state, before.ts_from) == (row.state, row.ts_from):
+            before.ts_to = row.ts_to
+            self._open = None
+            return
+        interval = Interval(row.state, row.cause, row.ts_from, row.ts_to, row.detail, row.file)
+        self.intervals.append(interval)
+        if row.ts_to is None:
+            if before is not None:
+                before.ts_to = max(before.ts_from, row.ts_from)
+                if not self.explains(before.ts_from, row.ts_from, "storage"):
+                    self._tell(row, f"{row.state} begins while {before.state} has not ended: the row that ends it is missing")
+            self._open = interval
+        elif row.state != "gap" and not self.explains(row.ts_from, row.ts_to, "storage"):
+            self._tell(row, f"{row.state} ends and never began: the row that begins it is missing")
+
+    def _find_holes(self) -> None:
+        """Time between two intervals for which there is no row."""
+        covered: int | None = None
+        for one in sorted(self.intervals, key=lambda one: (one.ts_from, one.end(FOREVER))):
+            if covered is not None and one.ts_from > covered:
+                is_start = one.state == "syncing" and one.cause == "start"
+                seconds = (one.ts_from - covered) / 1e9
+                self.problems.append(Problem(one.file, covered, f"no coverage row for {seconds:.3f} s", not is_start))
+            covered = max(covered or 0, one.end(FOREVER))
+
+    def _tell(self, row: Row, what: str) -> None:
+        self.problems.append(Problem(row.file, row.ts_from, what))
+
+
+class Share(msgspec.Struct, frozen=True):
+    """How a stretch of time was spent, in nanoseconds: `known` of it is covered by any row, `live` by live rows and no gap."""
+
+    known: int
+    live: int
+
+    @property
+    def part(self) -> float | None:
+        """live / known; None where nothing is known."""
+        return self.live / self.known if self.known else None
+
+
+def share(intervals: Sequence[Interval], ts_from: int, ts_to: int) -> Share:
+    """How [ts_from, ts_to) was spent. Intervals that are open end at `ts_to`. The gap after the last stop does not count."""
+    clipped: list[tuple[int, int, str]] = []
+    for one in intervals:
+        if one.state == "gap" and one.cause == "shutdown" and one.ts_to is None:
+            continue
+        start, end = max(one.ts_from, ts_from), min(one.end(ts_to), ts_to)
+        if end > start:
+            clipped.append((start, end, one.state))
+    edges = sorted([(start, 1, state) for start, _, state in clipped] + [(end, -1, state) for _, end, state in clipped])
+    known = live = 0
+    depth: Counter[str] = Counter()
+    before = ts_from
+    for edge, step, state in edges:
+        known += (edge - before) if any(depth.values()) else 0
+        live += (edge - before) if depth["live"] and not depth["gap"] else 0
+        depth[state] += step
+        before = edge
+    return Share(known, live)
+
+
+def rows_of(table: Any, file: str) -> list[Row]:
+    """The rows of a part of stream COVERAGE."""
+    words = [table[name].to_pylist() for name in ("covers", "state", "cause")]
+    times = [table[name].cast(pa.int64()).to_pylist() for name in ("ts_from", "ts_to")]
+    return [Row(file, *values) for values in zip(*words, *times, table["detail"].to_pylist(), strict=True)]

@@ -1,0 +1,22 @@
+"""Work that is cut into pieces, on all cores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from typing import TypeVar
+
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+
+
+def each(work: Callable[[Piece], Result], pieces: Sequence[Piece], workers: int) -> Iterator[tuple[Piece, Result]]:
+    """Every piece with what became of it, in the order in which they are done; in this process if there is only one worker."""
+    if workers <= 1 or len(pieces) <= 1:
+        yield from ((piece, work(piece)) for piece in pieces)
+        return
+    with ProcessPoolExecutor(min(workers, len(pieces)), mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(work, piece): piece for piece in pieces}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
