@@ -21,10 +21,11 @@ from xtrader.dotenv import read_dotenv
 from xtrader.durable import make_directory, replace_file
 from xtrader.errors import ConfigError
 from xtrader.quantities import LEVELS, log_level, seconds, size, truth
+from xtrader.variables import QUESTDB, QUESTDB_SECRETS
 
 COLLECTOR = re.compile(r"[a-z0-9-]{1,32}")
 SECRETS = ("DERIBIT_CLIENT_ID", "DERIBIT_CLIENT_SECRET")
-"""Variables that may also be given as NAME_FILE, the path of a file that holds the value."""
+SINKS = ("parquet", "questdb")
 VENUE_VARIABLES = (*SECRETS, "DERIBIT_USE_TESTNET", "XTRADER_BINANCE_FUTURES_TRADES")
 ENDPOINT = re.compile(r"XTRADER_(?P<exchange>[A-Z0-9_]+)_(?:WS|REST)_URL")
 FLAGS = {
@@ -53,12 +54,12 @@ UNEXPANDED = ("${SUBSCRIPTIONS}", "$(SUBSCRIPTIONS)", "$SUBSCRIPTIONS")
 class Settings:
     """What one run was asked to do. Directories are absolute, intervals seconds, sizes bytes.
 
-    `venue_options` are the venues' own variables by name and may hold secrets, so they never show in a repr. `collector` is
+    `venue_options` and `questdb_options` are variables by name and may hold secrets, so they never show in a repr. `collector` is
     None where the user gave none (see `collector_id`). `warnings` are sentences to log once logging is set up.
     """
 
     subscriptions: str
-    sink: str
+    sinks: tuple[str, ...]
     output_directory: Path
     verbose: bool
     shutdown_after: float | None
@@ -73,12 +74,15 @@ class Settings:
     journal_max_bytes: int
     log_level: str
     venue_options: Mapping[str, str] = field(repr=False)
+    questdb_options: Mapping[str, str] = field(repr=False)
+    questdb_journal_keep: float
     warnings: tuple[str, ...]
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """Values that must never reach a log or a file."""
-        return tuple(value for name, value in self.venue_options.items() if "SECRET" in name)
+        own = tuple(value for name, value in self.questdb_options.items() if name in QUESTDB_SECRETS)
+        return own + tuple(value for name, value in self.venue_options.items() if "SECRET" in name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +148,18 @@ def load(
     sources = Sources(flags, environ, read_dotenv(dotenv_path) if dotenv_path is not None else {})
     warnings = _unknown_variables(sources.names(), exchanges)
     subscriptions = _subscriptions(sources, warnings)
-    output = _directory(sources, "XTRADER_OUTPUT_DIRECTORY") or Path("data").absolute()
+    sinks = _sinks(sources.find("XTRADER_SINK"))
+    output = _directory(sources, "XTRADER_OUTPUT_DIRECTORY")
+    state = Path(platformdirs.user_state_dir("xtrader")) / "journal"
+    journal = state if output is None and "parquet" not in sinks else (output or Path("data").absolute()) / ".journal"
     return Settings(
         subscriptions=subscriptions,
-        sink=_sink(sources.find("XTRADER_SINK")),
-        output_directory=output,
+        sinks=sinks,
+        output_directory=output or Path("data").absolute(),
         verbose=_verbose(sources.find("XTRADER_VERBOSE")),
         shutdown_after=_shutdown_after(sources.find("XTRADER_SHUTDOWN_AFTER")),
         raw_directory=_directory(sources, "XTRADER_RAW_DIRECTORY"),
-        journal_directory=_directory(sources, "XTRADER_JOURNAL_DIRECTORY") or output / ".journal",
+        journal_directory=_directory(sources, "XTRADER_JOURNAL_DIRECTORY") or journal,
         cache_directory=_directory(sources, "XTRADER_CACHE_DIRECTORY") or Path(platformdirs.user_cache_dir("xtrader")),
         collector=_collector(sources.find("XTRADER_COLLECTOR_ID")),
         fsync_interval=_fsync_interval(sources.find("XTRADER_FSYNC_INTERVAL")),
@@ -162,6 +169,8 @@ def load(
         journal_max_bytes=_bytes(sources.find("XTRADER_JOURNAL_MAX_BYTES"), default=2**34, least=2**20),
         log_level=_log_level(sources.variable("XTRADER_LOG", "RUST_LOG"), warnings),
         venue_options=_venue_options(sources),
+        questdb_options=_options(sources, QUESTDB, QUESTDB_SECRETS),
+        questdb_journal_keep=_journal_keep(sources.find("QUESTDB_JOURNAL_KEEP")),
         warnings=tuple(warnings),
     )
 
@@ -169,6 +178,17 @@ def load(
 def load_process(flags: Mapping[str, object], exchanges: Collection[str]) -> Settings:
     """Settings of this process: its environment, and `.env` in the working directory."""
     return load(flags, os.environ, Path(".env"), exchanges)
+
+
+def lane_environment(settings: Settings) -> dict[str, str]:
+    """All variables of a sink's process: those of this one, and what the settings say of QuestDB, wherever it came from."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("QUESTDB_")}
+    return {**kept, **settings.questdb_options}
+
+
+def questdb_options() -> dict[str, str]:
+    """What `lane_environment` gave to this process of QuestDB's."""
+    return {name: os.environ[name] for name in QUESTDB if name in os.environ}
 
 
 def bypass_proxies(host: str) -> None:
@@ -180,7 +200,7 @@ def bypass_proxies(host: str) -> None:
 def check_directories(settings: Settings) -> None:
     """Make the directories that a recording writes to; raise ConfigError where that, or a first file, is impossible."""
     wanted = {
-        "output directory": settings.output_directory,
+        "output directory": settings.output_directory if "parquet" in settings.sinks else None,
         "journal directory": settings.journal_directory,
         "raw directory": settings.raw_directory,
     }
@@ -202,8 +222,8 @@ def check_writable(what: str, path: Path) -> None:
 def collector_id(settings: Settings) -> str:
     """The name under which this collector publishes files; kept beside the journal, because file names are made of both.
 
-    The first run takes the user's id, or makes one of host name and output directory. Later runs read it, so a container
-    that gets another host name goes on under its first name. Raises ConfigError if the user asks for another id than the
+    The first run takes the user's id, or makes one of host name and output directory (or the journal's). Later runs read it, so a
+    container that gets another host name goes on under its first name. Raises ConfigError if the user asks for another id than the
     journal has, OSError if it cannot be kept.
     """
     kept = settings.journal_directory / "collector"
@@ -215,15 +235,16 @@ def collector_id(settings: Settings) -> str:
                 "keep that id or use another journal directory"
             )
         return found
-    chosen = settings.collector or _derived_collector(settings.output_directory)
+    place = settings.output_directory if "parquet" in settings.sinks else settings.journal_directory
+    chosen = settings.collector or _derived_collector(place)
     make_directory(kept.parent)
     replace_file(kept, f"{chosen}\n".encode())
     return chosen
 
 
-def _derived_collector(output_directory: Path) -> str:
+def _derived_collector(directory: Path) -> str:
     host = socket.gethostname()
-    digest = hashlib.sha256(f"{host}\n{output_directory.resolve()}".encode()).hexdigest()[:8]
+    digest = hashlib.sha256(f"{host}\n{directory.resolve()}".encode()).hexdigest()[:8]
     slug = re.sub(r"[^a-z0-9]+", "-", host.lower()).strip("-")[:20].rstrip("-") or "host"
     return f"{slug}-{digest}"
 
@@ -244,13 +265,21 @@ def _subscriptions(sources: Sources, warnings: list[str]) -> str:
     )
 
 
-def _sink(given: Value | None) -> str:
-    name = given.text.strip().lower() if given else "parquet"
-    if name == "questdb":
-        raise ConfigError("the questdb sink is not in this version; use --sink parquet")
-    if given and name != "parquet":
-        raise ConfigError(f"{given.origin} '{given.text}' is not a sink; use --sink parquet")
-    return name
+def _sinks(given: Value | None) -> tuple[str, ...]:
+    if given is None:
+        return SINKS[:1]
+    names = [name.strip().lower() for name in given.text.split(",")]
+    for name in names:
+        if name not in SINKS:
+            raise ConfigError(f"{given.origin} '{name}' is not a sink; use parquet, questdb or parquet,questdb")
+    return tuple(dict.fromkeys(names))
+
+
+def _journal_keep(given: Value | None) -> float:
+    value = seconds(given.text) if given else 86_400.0
+    if value is None:
+        raise ConfigError(f"QUESTDB_JOURNAL_KEEP '{given.text if given else ''}' is not a time, such as 24h")
+    return value
 
 
 def _verbose(given: Value | None) -> bool:
@@ -328,7 +357,11 @@ def _directory(sources: Sources, name: str) -> Path | None:
 
 def _venue_options(sources: Sources) -> dict[str, str]:
     names = {name for name in sources.names() if ENDPOINT.fullmatch(name)} | set(VENUE_VARIABLES)
-    found = {name: sources.secret(name) if name in SECRETS else sources.variable(name) for name in sorted(names)}
+    return _options(sources, names, SECRETS)
+
+
+def _options(sources: Sources, names: Collection[str], secrets: Collection[str]) -> dict[str, str]:
+    found = {name: sources.secret(name) if name in secrets else sources.variable(name) for name in sorted(names)}
     return {name: value.text for name, value in found.items() if value is not None}
 
 
@@ -345,10 +378,11 @@ def _secret_file(path: str, origin: str) -> str:
 
 def _unknown_variables(names: Collection[str], exchanges: Collection[str]) -> list[str]:
     endpoints = [f"XTRADER_{exchange}_{kind}_URL" for exchange in exchanges for kind in ("WS", "REST")]
-    known: Sequence[str] = (*FLAGS.values(), *VARIABLES, *VENUE_VARIABLES, *endpoints)
+    files = [f"{name}_FILE" for name in QUESTDB_SECRETS]
+    known: Sequence[str] = (*FLAGS.values(), *VARIABLES, *VENUE_VARIABLES, *QUESTDB, *files, *endpoints)
     warnings = []
     for name in sorted(names):
-        if not name.startswith("XTRADER_") or name in known or (not exchanges and ENDPOINT.fullmatch(name)):
+        if not name.startswith(("XTRADER_", "QUESTDB_")) or name in known or (not exchanges and ENDPOINT.fullmatch(name)):
             continue
         near = difflib.get_close_matches(name, known, n=2, cutoff=0.8)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
