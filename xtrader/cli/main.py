@@ -17,6 +17,7 @@ from xtrader import __version__, logs
 from xtrader.cli.demo import demo
 from xtrader.cli.lane import lane
 from xtrader.cli.plan import plan
+from xtrader.cli.questdb import questdb
 from xtrader.cli.renormalise import renormalise
 from xtrader.config import check_directories, load_process
 from xtrader.errors import XTraderError
@@ -52,7 +53,7 @@ def cli(context: click.Context, /, **flags: object) -> None:
         raise click.UsageError(f"{option} goes after the command '{context.invoked_subcommand}', or without any command")
 
 
-for command in (demo, plan, renormalise, lane):
+for command in (demo, plan, renormalise, questdb, lane):
     cli.add_command(command)
 
 

@@ -81,12 +81,15 @@ class Server:
         command = ["java", "-Xmx512m", "--add-exports", "java.base/jdk.internal.math=io.questdb", "-p", str(jar())]
         command += ["-m", "io.questdb/io.questdb.ServerMain", "-d", str(self.root)]
         with (self.root / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.root)
         deadline = time.monotonic() + 60
         while not self._healthy():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((self.root / "log").read_text()[-3000:])
             time.sleep(0.1)
+
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         if self._process is not None:

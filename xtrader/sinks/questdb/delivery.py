@@ -86,7 +86,8 @@ class Delivery:
         except QuestDBError as error:
             self.close()
             text = self._explained(error)
-            if len(rows) > 1 and any(word in text for word in _TOO_LARGE):
+            # What stands between often refuses a large request without a word.
+            if len(rows) > 1 and (text.endswith(":") or any(word in text for word in _TOO_LARGE)):
                 return self._halves(table, rows, refused)
             if "error in line" not in text or any(word in text for word in _NOT_THE_ROW):
                 raise SinkRetry(f"{table}: {text}") from None

@@ -75,8 +75,10 @@ class QuestdbSink:
             self._state.offset, self._state.books = first, {}
         self._delivery.open(self._transport())
         if self._delivery.transport == "http" or self._server.answers():
+            # What tables() says of a table is what was applied: a change that waits in the log, as after a restart, shows later.
+            if not self._visible(patient=True):
+                raise SinkRetry(self.trouble)
             self._mend()
-            require_running(self._server, self._target.prefix)
         self._books = state.unpacked(self._state.again_books if self._state.again else self._state.books)
         self._watched = self._proven = time.monotonic()
         return self._state.again_from if self._state.again else self._state.offset
