@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import ssl
 import threading
 import time
 from collections import Counter
@@ -19,10 +20,11 @@ LARGEST = 4096
 class Proxy:
     """`plan` says what happens to the next writes, one word each: lost (committed, but the answer never comes), half (half of
     the answer comes), hang (nothing happens), slow (the answer comes a byte at a time), refused (503). After it, and where
-    the word is empty, all goes well. `small`: requests above 4 KiB get 413 and `words`. `again` counts requests that came with the bytes
-    of an earlier one."""
+    the word is empty, all goes well. `small`: requests above 4 KiB get 413 and `words`. `login`: the Authorization header
+    that is asked of writes and of questions. `again` counts requests that came with the bytes of an earlier one."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, tls: ssl.SSLContext | None = None) -> None:
+        self.login = ""
         self.plan: Iterator[str] = iter(())
         self.small = False
         self.words = b""
@@ -37,6 +39,8 @@ class Proxy:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -56,10 +60,13 @@ class _Handler(BaseHTTPRequestHandler):
     upstream: ClassVar[int]
 
     def do_GET(self) -> None:
-        self._answer(*self._forward(b""))
+        if self._known():
+            self._answer(*self._forward(b""))
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if not self._known():
+            return
         if self.owner.small and len(body) > LARGEST:
             self.owner.spoilt["413"] += 1
             self._answer(413, self.owner.words)
@@ -86,6 +93,12 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(0.02)
         else:
             self._answer(status, answer)
+
+    def _known(self) -> bool:
+        known = not self.owner.login or self.headers["Authorization"] == self.owner.login
+        if not known:
+            self._answer(401, b"Unauthorized")
+        return known
 
     def _forward(self, body: bytes) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.upstream, timeout=30)
