@@ -88,6 +88,11 @@ class Server:
                 raise RuntimeError((self.root / "log").read_text()[-3000:])
             time.sleep(0.1)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
