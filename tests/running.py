@@ -16,7 +16,7 @@ async def recorder(
     directory: Path, subscriptions: str, variables: Mapping[str, str], *flags: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """`xtrader --subscriptions …` into `directory`/data, its log in `directory`/log. Killed on the way out if it still runs."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("XTRADER_", "DERIBIT_"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("XTRADER_", "DERIBIT_", "QUESTDB_"))}
     environment |= {"XTRADER_CACHE_DIRECTORY": str(directory / "cache"), "XTRADER_MIN_FREE_BYTES": "1MiB", **variables}
     command = [sys.executable, "-m", "xtrader", "--subscriptions", subscriptions, "--output-directory", str(directory / "data")]
     with (directory / "log").open("ab") as log:

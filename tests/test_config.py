@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from xtrader.config import Settings, check_directories, collector_id, load
@@ -28,7 +29,7 @@ def dotenv(directory: Path, text: str) -> Path:
 def test_defaults_are_those_of_the_documentation() -> None:
     found = settings()
     assert found.subscriptions == ""
-    assert (found.sink, found.log_level, found.verbose, found.shutdown_after) == ("parquet", "info", False, None)
+    assert (found.sinks, found.log_level, found.verbose, found.shutdown_after) == (("parquet",), "info", False, None)
     assert found.output_directory == Path.cwd() / "data"
     assert found.journal_directory == Path.cwd() / "data" / ".journal"
     assert (found.fsync_interval, found.rotate_seconds) == (0.1, 900)
@@ -47,7 +48,7 @@ def test_flag_beats_environment_beats_dotenv_beats_default(tmp_path: Path) -> No
     assert found.subscriptions == "from-flag"
     assert found.output_directory == Path("/environment")
     assert found.log_level == "debug"
-    assert found.sink == "parquet"
+    assert found.sinks == ("parquet",)
 
 
 def test_an_empty_variable_means_the_default_and_hides_dotenv(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_what_is_no_duration_is_none() -> None:
         ({"XTRADER_COLLECTOR_ID": "Me!"}, "XTRADER_COLLECTOR_ID 'Me!' is not 1 to 32 of the characters"),
         ({"XTRADER_LOG": "loud"}, "XTRADER_LOG 'loud' is not one of error, warn, info, debug, trace"),
         ({"XTRADER_VERBOSE": "perhaps"}, "XTRADER_VERBOSE 'perhaps' is neither true nor false"),
-        ({"XTRADER_SINK": "csv"}, "XTRADER_SINK 'csv' is not a sink; use --sink parquet"),
+        ({"XTRADER_SINK": "csv"}, "XTRADER_SINK 'csv' is not a sink; use parquet, questdb or parquet,questdb"),
     ],
 )
 def test_a_bad_variable_is_named_with_its_value(environ: dict[str, str], sentence: str) -> None:
@@ -105,8 +106,30 @@ def test_the_time_after_which_to_stop_must_be_above_zero(text: str) -> None:
     assert refusal({"shutdown_after": text}) == f"--shutdown-after '{text}' is not a number of seconds above 0"
 
 
-def test_the_questdb_sink_is_refused_honestly() -> None:
-    assert refusal({"sink": "questdb"}) == "the questdb sink is not in this version; use --sink parquet"
+def test_sinks_are_a_list_each_named_once() -> None:
+    assert settings({"sink": "parquet, QuestDB,parquet"}).sinks == ("parquet", "questdb")
+    assert refusal({"sink": "parquet,"}) == "--sink '' is not a sink; use parquet, questdb or parquet,questdb"
+
+
+def test_without_an_output_directory_the_journal_is_among_the_users_state() -> None:
+    assert settings({"sink": "questdb"}).journal_directory == Path(platformdirs.user_state_dir("xtrader")) / "journal"
+    assert settings({"sink": "questdb", "output_directory": "/srv/d"}).journal_directory == Path("/srv/d/.journal")
+    assert settings({"sink": "parquet,questdb"}).journal_directory == Path("data").absolute() / ".journal"
+
+
+def test_the_secrets_of_a_database_come_from_files_too_and_never_show(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("very-secret-words\n")
+    found = settings({}, {"QUESTDB_PASSWORD_FILE": str(tmp_path / "secret"), "QUESTDB_HOST": "db"})
+    assert found.questdb_options == {"QUESTDB_PASSWORD": "very-secret-words", "QUESTDB_HOST": "db"}
+    assert "very-secret-words" in found.secrets
+    assert "very-secret-words" not in repr(found)
+    both = {"QUESTDB_PASSWORD_FILE": "x", "QUESTDB_PASSWORD": "y"}
+    assert refusal({}, both) == "QUESTDB_PASSWORD and QUESTDB_PASSWORD_FILE are both set; keep one of them"
+
+
+def test_a_misspelt_variable_of_the_database_is_told() -> None:
+    (warning,) = settings({}, {"QUESTDB_HOSTS": "db"}).warnings
+    assert warning.startswith("the variable QUESTDB_HOSTS is unknown and ignored; did you mean QUESTDB_HOST")
 
 
 def test_an_error_from_dotenv_says_so(tmp_path: Path) -> None:
@@ -179,12 +202,14 @@ def test_an_unknown_variable_is_a_warning_with_near_matches() -> None:
 
 def test_every_documented_variable_is_known_and_every_known_one_documented(tmp_path: Path) -> None:
     from xtrader.config import FLAGS, SECRETS, VARIABLES, VENUE_VARIABLES
+    from xtrader.variables import QUESTDB, QUESTDB_SECRETS
     from xtrader.venues import exchanges
 
     text = (Path(__file__).parents[1] / ".env.example").read_text(encoding="utf-8")
     documented = {line.lstrip("#").split("=")[0] for line in text.splitlines() if "=" in line and " " not in line.split("=")[0]}
     endpoints = {f"XTRADER_{exchange}_{kind}_URL" for exchange in exchanges() for kind in ("WS", "REST")}
-    assert documented == {*FLAGS.values(), *VARIABLES, *VENUE_VARIABLES, *(f"{name}_FILE" for name in SECRETS), *endpoints}
+    files = {f"{name}_FILE" for name in (*SECRETS, *QUESTDB_SECRETS)}
+    assert documented == {*FLAGS.values(), *VARIABLES, *VENUE_VARIABLES, *QUESTDB, *files, *endpoints}
     load({}, {}, dotenv(tmp_path, text), exchanges())
 
 
@@ -228,7 +253,7 @@ def test_an_unreadable_dotenv_is_refused_and_an_absent_one_is_fine(tmp_path: Pat
     assert refusal({}, {}, tmp_path) == f"cannot read '{tmp_path}': Is a directory"
     (tmp_path / ".env").write_bytes(b"A=1\nB=\xff\n")
     assert refusal({}, {}, tmp_path / ".env") == f"'{tmp_path / '.env'}' line 2 is not UTF-8 text"
-    assert settings({}, {}, tmp_path / "absent").sink == "parquet"
+    assert settings({}, {}, tmp_path / "absent").sinks == ("parquet",)
 
 
 def test_directories_are_made_or_refused(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "clock": ((), ()),
     "durable": ((), ()),
     "quantities": ((), ()),
+    "variables": ((), ()),
     "model": (("errors",), ("msgspec",)),
     "venues": (BASE, ("msgspec", "cryptography")),
     "recordings": (BASE, ("msgspec", "pyarrow")),
@@ -34,6 +35,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("google_crc32c", "msgspec", "numpy", "pyarrow", "structlog", "tenacity"),
     ),
     "sinks": ((*BASE, "clock", "durable"), ("msgspec", "numpy", "pyarrow")),
+    "sinks.questdb": ((*BASE, "durable", "quantities", "sinks.base"), ("msgspec", "numpy", "questdb")),
     "store": (
         (
             *(*BASE, "clock", "durable", "pipeline", "quantities", "venues"),
@@ -43,7 +45,8 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "emulator": ((*BASE, "recordings"), ("msgspec", "uvloop", "websockets")),
     "dotenv": (("errors",), ("dotenv",)),
-    "config": ((*BASE, "dotenv", "durable", "quantities"), ("platformdirs",)),
+    "values": (("errors", "quantities"), ()),
+    "config": ((*BASE, "dotenv", "durable", "values", "variables"), ("platformdirs",)),
     "logs": (BASE, ("msgspec", "structlog")),
     "ops": (BASE, ()),
     "app": (("",), ("msgspec", "structlog", "uvloop")),

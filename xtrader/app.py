@@ -21,7 +21,7 @@ import uvloop
 
 from xtrader.cli.telemetry import Telemetry
 from xtrader.clock import Clock, SystemClock
-from xtrader.config import Settings, collector_id
+from xtrader.config import Settings, collector_id, lane_environment, questdb_options
 from xtrader.errors import StorageError, XTraderError
 from xtrader.feed.catalogue import Catalogue, body_of
 from xtrader.feed.conversation import Raw
@@ -31,11 +31,13 @@ from xtrader.model.market import Record
 from xtrader.model.subscription import Subscription, parse_subscriptions
 from xtrader.pipeline.journal import Journal, open_journal
 from xtrader.pipeline.lane import LaneSpec, lane_main
-from xtrader.pipeline.process import LaneProcess
-from xtrader.pipeline.writer import Writer, require_room
+from xtrader.pipeline.lanes import Lanes
+from xtrader.pipeline.writer import Writer, free_bytes, require_room
 from xtrader.recordings.raw import RawWriter
 from xtrader.sinks.base import Sink
 from xtrader.sinks.parquet import ParquetSink
+from xtrader.sinks.questdb import sink as questdb
+from xtrader.sinks.questdb.conf import target
 from xtrader.venues import exchanges, market
 from xtrader.venues.base import Link, Market
 
@@ -80,7 +82,23 @@ def run_lane_process() -> int:
 
 
 def _make_sink(spec: Mapping[str, Any]) -> Sink:
-    return ParquetSink(Path(spec["directory"]), spec["collector"])
+    match spec["name"]:
+        case "questdb":
+            return questdb.QuestdbSink(target(questdb_options()), Path(spec["memory"]), Path(spec["set_aside"]))
+        case _:
+            return ParquetSink(Path(spec["directory"]), spec["collector"])
+
+
+def _lane_specs(settings: Settings, collector: str) -> list[LaneSpec]:
+    """One for each sink; no secret is in them."""
+    journal = settings.journal_directory
+    parquet = {"name": "parquet", "directory": str(settings.output_directory), "collector": collector}
+    database = {"name": "questdb", "memory": str(journal / "questdb.state"), "set_aside": str(journal / "questdb-refused.jsonl")}
+    specs = {
+        "parquet": LaneSpec(str(journal), parquet, settings.rotate_seconds, settings.rotate_bytes),
+        "questdb": LaneSpec(str(journal), database, questdb.COMMIT_SECONDS, questdb.COMMIT_BYTES),
+    }
+    return [specs[name] for name in settings.sinks]
 
 
 async def _record(
@@ -96,7 +114,9 @@ async def _record(
         if one.environment == "testnet":
             log.warning("testnet", exchange=one.exchange, about="this records the venue's test environment, not its real market")
     collector = collector_id(settings)
-    for directory in (settings.output_directory, settings.journal_directory):
+    if "questdb" in settings.sinks:
+        questdb.require_usable(target(settings.questdb_options))
+    for directory in [settings.journal_directory, *([settings.output_directory] if "parquet" in settings.sinks else [])]:
         require_room(directory, settings.min_free_bytes)
     _open_files()
     facts = {exchange: {"environment": one.environment, "depth_window": one.depth_window} for exchange, one in markets.items()}
@@ -112,7 +132,7 @@ async def _record(
 
 
 class Recorder:
-    """One run: feed -> writer -> journal -> lane, from the first look-up to the last finished file."""
+    """One run: feed -> writer -> journal -> lanes, from the first look-up to the last finished file."""
 
     def __init__(
         self,
@@ -135,15 +155,11 @@ class Recorder:
         self._room = asyncio.Event()
         self._room.set()
         self._full = asyncio.Event()
-        self.lane = LaneProcess(
-            LaneSpec(
-                str(settings.journal_directory),
-                {"name": "parquet", "directory": str(settings.output_directory), "collector": collector},
-                settings.rotate_seconds,
-                settings.rotate_bytes,
-            ),
+        self.lanes = Lanes(
+            _lane_specs(settings, collector),
             journal.durable,
-            on_cursor=journal.release,
+            on_cursor=self._release,
+            environment=lane_environment(settings),
         )
         self.writer = Writer(
             journal,
@@ -151,12 +167,12 @@ class Recorder:
             min_free=settings.min_free_bytes,
             max_bytes=settings.journal_max_bytes,
             fsync_interval=settings.fsync_interval,
-            on_durable=self.lane.advance,
+            on_durable=self.lanes.advance,
             on_room=self._on_room,
         )
         self.feed: Feed | None = None
         self._put = self.writer.put if also is None else _both(self.writer.put, also)
-        self.telemetry = Telemetry(clock, lambda: self.feed, self.writer, journal, self.lane)
+        self.telemetry = Telemetry(clock, lambda: self.feed, self.writer, journal, self.lanes)
 
     async def run(self, beside: Callable[[Recorder], Coroutine[Any, Any, None]] | None = None) -> int:
         """Record until a signal, the time given, or what trying again cannot help; then drain. Returns the exit code."""
@@ -166,24 +182,24 @@ class Recorder:
         if self._settings.shutdown_after is not None:
             loop.call_later(self._settings.shutdown_after, self.stop, "the time given is over")
         told = [self.telemetry.show(), self.telemetry.watch()] if beside is None else [beside(self), self.telemetry.watch()]
-        works: list[Coroutine[Any, Any, None]] = [self.writer.run(), self.lane.run(), self._feeds(), *told]
+        works: list[Coroutine[Any, Any, None]] = [self.writer.run(), self.lanes.run(), self._feeds(), *told]
         if self._settings.verbose:
             works.append(self._report())
         tasks = [asyncio.create_task(work) for work in works]
         stopping = asyncio.create_task(self._stop.wait())
-        writing, lane, feeding, *others = tasks
+        writing, lanes, feeding, *others = tasks
         try:
             # The lines on the terminal end by themselves where there is no terminal; everything else that ends is a failure.
-            await asyncio.wait([writing, lane, feeding, stopping], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([writing, lanes, feeding, stopping], return_when=asyncio.FIRST_COMPLETED)
             hard = loop.call_later(HARD_STOP, self._hard_stop)
-            failure = next((task.exception() for task in (writing, lane, feeding) if task.done()), None)
+            failure = next((task.exception() for task in (writing, lanes, feeding) if task.done()), None)
             await _cancel(feeding, stopping, *others)
             if self.feed is not None:
                 self.feed.stop("shutdown", "the recorder was stopped" if failure is None else str(_leaf(failure)))
             if isinstance(_leaf(failure), StorageError):
                 raise _leaf(failure)
             await self.writer.close()
-            finished = await self.lane.finish(DRAIN)
+            finished = await self.lanes.finish(DRAIN)
             log.info("stopped", finished=finished, rows=self.writer.rows)
             hard.cancel()
             if failure is not None:
@@ -219,7 +235,9 @@ class Recorder:
                 share=self._share,
                 connections=self._settings.connections,
             )
-            log.info("recording", subscriptions=len(found.subscriptions), directory=str(self._settings.output_directory))
+            log.info(
+                "recording", subscriptions=len(found.subscriptions), sinks=",".join(self._settings.sinks), directory=self._place()
+            )
             cause = "start"
             while True:
                 await self._room.wait()
@@ -239,6 +257,18 @@ class Recorder:
         if self._settings.raw_directory is None:
             return None
         return RawWriter(self._settings.raw_directory, link.exchange, link.name, link.url, self._clock.now())
+
+    def _place(self) -> str:
+        """Where a user finds what is recorded, or what waits to be delivered."""
+        settings = self._settings
+        return str(settings.output_directory if "parquet" in settings.sinks else settings.journal_directory)
+
+    def _release(self, cursor: int) -> None:
+        """Let go of what all sinks have. A database can lose what it had: for it, some is kept while there is room."""
+        settings = self._settings
+        roomy = free_bytes(settings.journal_directory) > 2 * settings.min_free_bytes
+        keep = settings.questdb_journal_keep if "questdb" in settings.sinks and roomy else 0.0
+        self._journal.release(cursor, keep, settings.journal_max_bytes // 4)
 
     def _on_room(self, room: bool) -> None:
         (self._room.set if room else self._room.clear)()

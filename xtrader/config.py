@@ -17,14 +17,15 @@ from pathlib import Path
 
 import platformdirs
 
+from xtrader import values
 from xtrader.dotenv import read_dotenv
 from xtrader.durable import make_directory, replace_file
 from xtrader.errors import ConfigError
-from xtrader.quantities import LEVELS, log_level, seconds, size, truth
+from xtrader.values import Value
+from xtrader.variables import QUESTDB, QUESTDB_SECRETS
 
-COLLECTOR = re.compile(r"[a-z0-9-]{1,32}")
 SECRETS = ("DERIBIT_CLIENT_ID", "DERIBIT_CLIENT_SECRET")
-"""Variables that may also be given as NAME_FILE, the path of a file that holds the value."""
+SINKS = ("parquet", "questdb")
 VENUE_VARIABLES = (*SECRETS, "DERIBIT_USE_TESTNET", "XTRADER_BINANCE_FUTURES_TRADES")
 ENDPOINT = re.compile(r"XTRADER_(?P<exchange>[A-Z0-9_]+)_(?:WS|REST)_URL")
 FLAGS = {
@@ -55,12 +56,12 @@ UNEXPANDED = ("${SUBSCRIPTIONS}", "$(SUBSCRIPTIONS)", "$SUBSCRIPTIONS")
 class Settings:
     """What one run was asked to do. Directories are absolute, intervals seconds, sizes bytes.
 
-    `venue_options` are the venues' own variables by name and may hold secrets, so they never show in a repr. `collector` is
+    `venue_options` and `questdb_options` are variables by name and may hold secrets, so they never show in a repr. `collector` is
     None where the user gave none (see `collector_id`). `warnings` are sentences to log once logging is set up.
     """
 
     subscriptions: str
-    sink: str
+    sinks: tuple[str, ...]
     output_directory: Path
     verbose: bool
     shutdown_after: float | None
@@ -77,20 +78,15 @@ class Settings:
     connections: int
     log_level: str
     venue_options: Mapping[str, str] = field(repr=False)
+    questdb_options: Mapping[str, str] = field(repr=False)
+    questdb_journal_keep: float
     warnings: tuple[str, ...]
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """Values that must never reach a log or a file."""
-        return tuple(value for name, value in self.venue_options.items() if "SECRET" in name)
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A text and where it came from, as errors name it."""
-
-    text: str
-    origin: str
+        own = tuple(value for name, value in self.questdb_options.items() if name in QUESTDB_SECRETS)
+        return own + tuple(value for name, value in self.venue_options.items() if "SECRET" in name)
 
 
 class Sources:
@@ -148,26 +144,31 @@ def load(
     sources = Sources(flags, environ, read_dotenv(dotenv_path) if dotenv_path is not None else {})
     warnings = _unknown_variables(sources.names(), exchanges)
     subscriptions = _subscriptions(sources, warnings)
-    output = _directory(sources, "XTRADER_OUTPUT_DIRECTORY") or Path("data").absolute()
+    sinks = _sinks(sources.find("XTRADER_SINK"))
+    output = _directory(sources, "XTRADER_OUTPUT_DIRECTORY")
+    state = Path(platformdirs.user_state_dir("xtrader")) / "journal"
+    journal = state if output is None and "parquet" not in sinks else (output or Path("data").absolute()) / ".journal"
     return Settings(
         subscriptions=subscriptions,
-        sink=_sink(sources.find("XTRADER_SINK")),
-        output_directory=output,
-        verbose=_verbose(sources.find("XTRADER_VERBOSE")),
-        shutdown_after=_shutdown_after(sources.find("XTRADER_SHUTDOWN_AFTER")),
+        sinks=sinks,
+        output_directory=output or Path("data").absolute(),
+        verbose=values.verbose(sources.find("XTRADER_VERBOSE")),
+        shutdown_after=values.shutdown_after(sources.find("XTRADER_SHUTDOWN_AFTER")),
         raw_directory=_directory(sources, "XTRADER_RAW_DIRECTORY"),
-        journal_directory=_directory(sources, "XTRADER_JOURNAL_DIRECTORY") or output / ".journal",
+        journal_directory=_directory(sources, "XTRADER_JOURNAL_DIRECTORY") or journal,
         cache_directory=_directory(sources, "XTRADER_CACHE_DIRECTORY") or Path(platformdirs.user_cache_dir("xtrader")),
-        collector=_collector(sources.find("XTRADER_COLLECTOR_ID")),
-        workers=_workers(sources.find("XTRADER_WORKERS")),
-        fsync_interval=_fsync_interval(sources.find("XTRADER_FSYNC_INTERVAL")),
-        rotate_seconds=_rotate_seconds(sources.find("XTRADER_ROTATE_SECONDS")),
-        rotate_bytes=_bytes(sources.find("XTRADER_ROTATE_BYTES"), default=2**30, least=2**16),
-        min_free_bytes=_bytes(sources.find("XTRADER_MIN_FREE_BYTES"), default=2**29, least=0),
-        journal_max_bytes=_bytes(sources.find("XTRADER_JOURNAL_MAX_BYTES"), default=2**34, least=2**20),
-        connections=_connections(sources.find("XTRADER_CONNECTIONS")),
-        log_level=_log_level(sources.variable("XTRADER_LOG", "RUST_LOG"), warnings),
+        collector=values.collector(sources.find("XTRADER_COLLECTOR_ID")),
+        workers=values.workers(sources.find("XTRADER_WORKERS")),
+        fsync_interval=values.fsync_interval(sources.find("XTRADER_FSYNC_INTERVAL")),
+        rotate_seconds=values.rotate_seconds(sources.find("XTRADER_ROTATE_SECONDS")),
+        rotate_bytes=values.byte_size(sources.find("XTRADER_ROTATE_BYTES"), default=2**30, least=2**16),
+        min_free_bytes=values.byte_size(sources.find("XTRADER_MIN_FREE_BYTES"), default=2**29, least=0),
+        journal_max_bytes=values.byte_size(sources.find("XTRADER_JOURNAL_MAX_BYTES"), default=2**34, least=2**20),
+        connections=values.connections(sources.find("XTRADER_CONNECTIONS")),
+        log_level=values.log_level(sources.variable("XTRADER_LOG", "RUST_LOG"), warnings),
         venue_options=_venue_options(sources),
+        questdb_options=_options(sources, QUESTDB, QUESTDB_SECRETS),
+        questdb_journal_keep=values.journal_keep(sources.find("QUESTDB_JOURNAL_KEEP")),
         warnings=tuple(warnings),
     )
 
@@ -175,6 +176,17 @@ def load(
 def load_process(flags: Mapping[str, object], exchanges: Collection[str]) -> Settings:
     """Settings of this process: its environment, and `.env` in the working directory."""
     return load(flags, os.environ, Path(".env"), exchanges)
+
+
+def lane_environment(settings: Settings) -> dict[str, str]:
+    """All variables of a sink's process: those of this one, and what the settings say of QuestDB, wherever it came from."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("QUESTDB_")}
+    return {**kept, **settings.questdb_options}
+
+
+def questdb_options() -> dict[str, str]:
+    """What `lane_environment` gave to this process of QuestDB's."""
+    return {name: os.environ[name] for name in QUESTDB if name in os.environ}
 
 
 def bypass_proxies(host: str) -> None:
@@ -186,7 +198,7 @@ def bypass_proxies(host: str) -> None:
 def check_directories(settings: Settings) -> None:
     """Make the directories that a recording writes to; raise ConfigError where that, or a first file, is impossible."""
     wanted = {
-        "output directory": settings.output_directory,
+        "output directory": settings.output_directory if "parquet" in settings.sinks else None,
         "journal directory": settings.journal_directory,
         "raw directory": settings.raw_directory,
     }
@@ -208,8 +220,8 @@ def check_writable(what: str, path: Path) -> None:
 def collector_id(settings: Settings) -> str:
     """The name under which this collector publishes files; kept beside the journal, because file names are made of both.
 
-    The first run takes the user's id, or makes one of host name and output directory. Later runs read it, so a container
-    that gets another host name goes on under its first name. Raises ConfigError if the user asks for another id than the
+    The first run takes the user's id, or makes one of host name and output directory (or the journal's). Later runs read it, so a
+    container that gets another host name goes on under its first name. Raises ConfigError if the user asks for another id than the
     journal has, OSError if it cannot be kept.
     """
     kept = settings.journal_directory / "collector"
@@ -221,15 +233,16 @@ def collector_id(settings: Settings) -> str:
                 "keep that id or use another journal directory"
             )
         return found
-    chosen = settings.collector or _derived_collector(settings.output_directory)
+    place = settings.output_directory if "parquet" in settings.sinks else settings.journal_directory
+    chosen = settings.collector or _derived_collector(place)
     make_directory(kept.parent)
     replace_file(kept, f"{chosen}\n".encode())
     return chosen
 
 
-def _derived_collector(output_directory: Path) -> str:
+def _derived_collector(directory: Path) -> str:
     host = socket.gethostname()
-    digest = hashlib.sha256(f"{host}\n{output_directory.resolve()}".encode()).hexdigest()[:8]
+    digest = hashlib.sha256(f"{host}\n{directory.resolve()}".encode()).hexdigest()[:8]
     slug = re.sub(r"[^a-z0-9]+", "-", host.lower()).strip("-")[:20].rstrip("-") or "host"
     return f"{slug}-{digest}"
 
@@ -250,91 +263,14 @@ def _subscriptions(sources: Sources, warnings: list[str]) -> str:
     )
 
 
-def _sink(given: Value | None) -> str:
-    name = given.text.strip().lower() if given else "parquet"
-    if name == "questdb":
-        raise ConfigError("the questdb sink is not in this version; use --sink parquet")
-    if given and name != "parquet":
-        raise ConfigError(f"{given.origin} '{given.text}' is not a sink; use --sink parquet")
-    return name
-
-
-def _verbose(given: Value | None) -> bool:
+def _sinks(given: Value | None) -> tuple[str, ...]:
     if given is None:
-        return False
-    value = truth(given.text)
-    if value is None:
-        raise ConfigError(f"{given.origin} '{given.text}' is neither true nor false")
-    return value
-
-
-def _shutdown_after(given: Value | None) -> float | None:
-    if given is None:
-        return None
-    value = seconds(given.text)
-    if value is None or value <= 0:
-        raise ConfigError(f"{given.origin} '{given.text}' is not a number of seconds above 0")
-    return value
-
-
-def _fsync_interval(given: Value | None) -> float:
-    if given is None:
-        return 0.1
-    value = seconds(given.text)
-    if value is None or not 0.001 <= value <= 60:
-        raise ConfigError(f"{given.origin} '{given.text}' is not an interval from 1ms to 60s, such as 100ms")
-    return value
-
-
-def _rotate_seconds(given: Value | None) -> int:
-    if given is None:
-        return 900
-    value = seconds(given.text)
-    if not value or value != int(value) or 86_400 % value:
-        raise ConfigError(f"{given.origin} '{given.text}' is not a whole number of seconds that divides a day, such as 900")
-    return int(value)
-
-
-def _bytes(given: Value | None, *, default: int, least: int) -> int:
-    if given is None:
-        return default
-    value = size(given.text)
-    if value is None or value < least:
-        raise ConfigError(f"{given.origin} '{given.text}' is not a size of at least {least} bytes, such as 512MiB")
-    return value
-
-
-def _connections(given: Value | None) -> int:
-    if given and given.text.strip() not in ("1", "2"):
-        raise ConfigError(f"{given.origin} '{given.text}' is neither 1 nor 2")
-    return int(given.text) if given else 1
-
-
-def _collector(given: Value | None) -> str | None:
-    if given and not COLLECTOR.fullmatch(given.text):
-        raise ConfigError(f"{given.origin} '{given.text}' is not 1 to 32 of the characters a-z, 0-9 and -")
-    return given.text if given else None
-
-
-def _workers(given: Value | None) -> int:
-    if given is None:
-        return 1
-    if not given.text.isdecimal() or not 1 <= int(given.text) <= 64:
-        raise ConfigError(f"{given.origin} '{given.text}' is not a number of processes from 1 to 64")
-    return int(given.text)
-
-
-def _log_level(given: Value | None, warnings: list[str]) -> str:
-    if given is None:
-        return "info"
-    level = log_level(given.text)
-    if level is not None:
-        return level
-    sentence = f"{given.origin} '{given.text}' is not one of {', '.join(LEVELS)}"
-    if given.origin.startswith("RUST_LOG"):
-        warnings.append(f"{sentence}; info is used")
-        return "info"
-    raise ConfigError(sentence)
+        return SINKS[:1]
+    names = [name.strip().lower() for name in given.text.split(",")]
+    for name in names:
+        if name not in SINKS:
+            raise ConfigError(f"{given.origin} '{name}' is not a sink; use parquet, questdb or parquet,questdb")
+    return tuple(dict.fromkeys(names))
 
 
 def _directory(sources: Sources, name: str) -> Path | None:
@@ -348,7 +284,11 @@ def _directory(sources: Sources, name: str) -> Path | None:
 
 def _venue_options(sources: Sources) -> dict[str, str]:
     names = {name for name in sources.names() if ENDPOINT.fullmatch(name)} | set(VENUE_VARIABLES)
-    found = {name: sources.secret(name) if name in SECRETS else sources.variable(name) for name in sorted(names)}
+    return _options(sources, names, SECRETS)
+
+
+def _options(sources: Sources, names: Collection[str], secrets: Collection[str]) -> dict[str, str]:
+    found = {name: sources.secret(name) if name in secrets else sources.variable(name) for name in sorted(names)}
     return {name: value.text for name, value in found.items() if value is not None}
 
 
@@ -365,10 +305,11 @@ def _secret_file(path: str, origin: str) -> str:
 
 def _unknown_variables(names: Collection[str], exchanges: Collection[str]) -> list[str]:
     endpoints = [f"XTRADER_{exchange}_{kind}_URL" for exchange in exchanges for kind in ("WS", "REST")]
-    known: Sequence[str] = (*FLAGS.values(), *VARIABLES, *VENUE_VARIABLES, *endpoints)
+    files = [f"{name}_FILE" for name in QUESTDB_SECRETS]
+    known: Sequence[str] = (*FLAGS.values(), *VARIABLES, *VENUE_VARIABLES, *QUESTDB, *files, *endpoints)
     warnings = []
     for name in sorted(names):
-        if not name.startswith("XTRADER_") or name in known or (not exchanges and ENDPOINT.fullmatch(name)):
+        if not name.startswith(("XTRADER_", "QUESTDB_")) or name in known or (not exchanges and ENDPOINT.fullmatch(name)):
             continue
         near = difflib.get_close_matches(name, known, n=2, cutoff=0.8)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""

@@ -19,6 +19,7 @@ from xtrader.cli.coverage import coverage
 from xtrader.cli.demo import demo
 from xtrader.cli.lane import lane
 from xtrader.cli.plan import plan
+from xtrader.cli.questdb import questdb
 from xtrader.cli.renormalise import renormalise
 from xtrader.cli.report import report
 from xtrader.cli.verify import verify
@@ -38,7 +39,7 @@ EPILOG = "Settings come from flags, else from the environment, else from .env in
 @click.group(invoke_without_command=True, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="xtrader", message="%(prog)s %(version)s")
 @click.option("--subscriptions", metavar="LIST", help="STREAM:EXCHANGE@INSTRUMENT, comma separated, such as L2:OKX_SWAP@BTCUSDT.")
-@click.option("--sink", metavar="NAME", help="Where rows go: parquet (the default).")
+@click.option("--sink", metavar="NAME", help="Where rows go: parquet (the default), questdb, or both: parquet,questdb.")
 @click.option("--output-directory", metavar="DIR", help="Where the Parquet files go (default ./data).")
 @click.option("--raw-directory", metavar="DIR", help="Also keep every received byte here.")
 @click.option("--verbose", is_flag=True, help="Log telemetry every 10 seconds.")
@@ -57,7 +58,7 @@ def cli(context: click.Context, /, **flags: object) -> None:
         raise click.UsageError(f"{option} goes after the command '{context.invoked_subcommand}', or without any command")
 
 
-for command in (demo, plan, renormalise, verify, coverage, report, compact, lane, worker):
+for command in (demo, plan, renormalise, questdb, verify, coverage, report, compact, lane, worker):
     cli.add_command(command)
 
 

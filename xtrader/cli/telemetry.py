@@ -13,7 +13,7 @@ from xtrader.clock import SECOND, Clock
 from xtrader.feed.feed import Feed, Standing
 from xtrader.model.subscription import Subscription
 from xtrader.pipeline.journal import Journal
-from xtrader.pipeline.process import LaneProcess
+from xtrader.pipeline.lanes import Lanes
 from xtrader.pipeline.writer import Writer
 
 log = structlog.get_logger("xtrader.telemetry")
@@ -80,12 +80,12 @@ class Glance(msgspec.Struct, frozen=True):
 class Telemetry:
     """Reads the parts of a running recorder; changes nothing."""
 
-    def __init__(self, clock: Clock, feed: Callable[[], Feed | None], writer: Writer, journal: Journal, lane: LaneProcess) -> None:
+    def __init__(self, clock: Clock, feed: Callable[[], Feed | None], writer: Writer, journal: Journal, lanes: Lanes) -> None:
         self._clock = clock
         self._feed = feed
         self._writer = writer
         self._journal = journal
-        self._lane = lane
+        self._lanes = lanes
         self._for_log = Rates(clock)
         self._for_lines = Rates(clock)
         self._sync = Sync(clock)
@@ -123,15 +123,15 @@ class Telemetry:
             rows=self._writer.rows,
             journal_bytes=self._journal.size(),
             unsynced_bytes=self._journal.end - self._journal.durable,
-            sink_backlog_bytes=self._lane.backlog,
-            sink=msgspec.to_builtins(self._lane.status),
+            sink_backlog_bytes=self._lanes.backlog,
+            sinks=msgspec.to_builtins(self._lanes.statuses),
             ready=self.ready(),
         )
 
     def ready(self) -> bool:
         """True if data flows for every subscription, into a journal with room, and the sink keeps up."""
         feed = self._feed()
-        return feed is not None and feed.ready() and self._writer.room and self._lane.ready
+        return feed is not None and feed.ready() and self._writer.room and self._lanes.ready
 
     async def show(self) -> None:
         """Keep a line per subscription on the terminal; returns at once where there is none."""

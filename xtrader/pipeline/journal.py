@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from xtrader.clock import Clock
+from xtrader.clock import SECOND, Clock
 from xtrader.durable import make_directory, sync_directory
 from xtrader.errors import ConfigError, StorageError
 from xtrader.model.market import Coverage
@@ -107,12 +107,20 @@ class Journal:
         with self._final():
             return sum(segment.end - segment.base for segment in segments(self.directory))
 
-    def release(self, offset: int) -> None:
-        """Delete the segments that lie wholly below `offset`, the smallest cursor of all sinks."""
+    def release(self, offset: int, keep_seconds: float = 0.0, keep_bytes: int = 0) -> None:
+        """Delete the segments that lie wholly below `offset`, the smallest cursor of all sinks; but keep those that were
+        written in the last `keep_seconds`, as long as the journal is not larger than `keep_bytes`."""
         with self._final():
-            for segment in segments(self.directory):
-                if segment.end <= offset and segment.base != self._base:
-                    segment.path.unlink()
+            found = segments(self.directory)
+            size = sum(segment.end - segment.base for segment in found)
+            oldest = self._clock.now() / SECOND - keep_seconds
+            for segment in found:
+                if segment.end > offset or segment.base == self._base:
+                    return
+                if keep_seconds and size <= keep_bytes and segment.path.stat().st_mtime >= oldest:
+                    return
+                segment.path.unlink()
+                size -= segment.end - segment.base
 
     def close(self) -> None:
         """Commit and let go of the lock."""

@@ -8,6 +8,7 @@ the sink. It is told what to do on stdin, one JSON object a line: first a `LaneS
 from __future__ import annotations
 
 import os
+import random
 import signal
 import threading
 import time
@@ -185,11 +186,13 @@ def follow(lane: Lane, orders: Orders) -> None:
                 pause = FIRST_PAUSE
             return
         except (OSError, SinkRetry) as error:
-            log.warning("sink_waits", error=str(error), seconds=pause)
+            # Jittered, so that recorders that lost one server do not come back to it in step.
+            seconds = pause * random.uniform(0.75, 1.0)
+            log.warning("sink_waits", error=str(error), seconds=round(seconds, 2))
             lane.fail(error)
             opened = False
             order = Order(0)
-            orders.pause(pause)
+            orders.pause(seconds)
             pause = min(2 * pause, LONGEST_PAUSE)
 
 

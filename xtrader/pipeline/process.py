@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -24,7 +24,8 @@ log = structlog.get_logger()
 
 
 class LaneProcess:
-    """One lane. `run` keeps it alive until `finish`. `on_cursor(offset)` is called when the sink's cursor moved."""
+    """One lane. `run` keeps it alive until `finish`. `on_cursor(offset)` is called when the sink's cursor moved;
+    `environment` are all variables of the process (None: those of this one)."""
 
     def __init__(
         self,
@@ -33,12 +34,14 @@ class LaneProcess:
         *,
         on_cursor: Callable[[int], None] = lambda _: None,
         command: Sequence[str] = COMMAND,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.status: Status | None = None
         """What the lane said last; None before it ever spoke."""
         self.restarts = 0
         self._spec = spec
         self._command = command
+        self._environment = environment
         self._on_cursor = on_cursor
         self._order = Order(durable)
         self._ordered = asyncio.Event()
@@ -109,7 +112,7 @@ class LaneProcess:
     async def _run_once(self) -> int:
         """Start the process and talk to it until it is gone; returns its exit code."""
         process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=self._environment
         )
         self._process = process
         assert process.stdin is not None

@@ -1,0 +1,111 @@
+"""A journal that is being written, a lane that follows it into the sink, and the truth to compare the tables with."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from tests.pipeline.records import KEYS, trade, update
+from tests.sinks.questdb import reading
+from tests.sinks.questdb.server import Server
+from xtrader.clock import SystemClock
+from xtrader.model.market import Record
+from xtrader.pipeline import codec
+from xtrader.pipeline.batch import Batcher
+from xtrader.pipeline.journal import Journal, open_journal
+from xtrader.pipeline.lane import Lane, Order, Orders, Status, follow
+from xtrader.pipeline.rotation import Rotation
+from xtrader.sinks.questdb.conf import target
+from xtrader.sinks.questdb.sink import COMMIT_BYTES, QuestdbSink
+
+
+class Rig:
+    """Everything of a recorder but the feeds. The sink proves every second instead of every minute."""
+
+    def __init__(self, directory: Path, server: Server, prefix: str, variables: Mapping[str, str] | None = None) -> None:
+        self.truth: list[Record] = []
+        self.status = Status(0, 0)
+        self.errors: list[str] = []
+        self.journal: Journal = open_journal(directory / "journal", "c1", SystemClock(), {})
+        self._server = server
+        self._prefix = prefix
+        options = server.variables() | {"QUESTDB_TABLE_PREFIX": prefix} | (dict(variables) if variables else {})
+        self.refused = directory / "refused.jsonl"
+        self.sink = QuestdbSink(target(options), directory / "state", self.refused, proof_seconds=1.0, watch_seconds=0.2)
+        self._lane = Lane(directory / "journal", self.sink, Rotation(0.5, COMMIT_BYTES), self._report)
+        self._orders = Orders()
+        self._thread = threading.Thread(target=follow, args=(self._lane, self._orders), daemon=True)
+        self._batcher = Batcher()
+
+    def __enter__(self) -> Rig:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._orders.give(Order(0, finish=True))
+        self._thread.join(60)
+        self.journal.close()
+
+    def put(self, count: int) -> None:
+        """Record the next messages: book messages and trades by turns, over four instruments."""
+        start = len(self.truth)
+        self.give([(update if number % 2 else trade)(number, KEYS[number % 4]) for number in range(start, start + count)])
+
+    def give(self, rows: list[Record]) -> None:
+        """Record these."""
+        for row in rows:
+            self._batcher.add(row)
+        self.truth += rows
+        self.journal.append(self._batcher.flush())
+        self._orders.give(Order(self.journal.commit()))
+
+    def load(self, seconds: float, rate: int = 2000) -> None:
+        """Record at a rate for a while."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.put(rate // 20)
+            time.sleep(0.05)
+
+    def until(self, condition: Callable[[], object], within: float = 60) -> None:
+        """Wait, recording on a little, until something holds."""
+        deadline = time.monotonic() + within
+        while not condition():
+            assert time.monotonic() < deadline, f"{self.status} {self.errors[-3:]}"
+            self.put(2)
+            time.sleep(0.1)
+
+    def until_shown(self) -> None:
+        """Wait until a recent row is in its table."""
+        start = len(self.truth)
+        table = f"{self._prefix}trades"
+        self.until(lambda: self._server.exists(table) and self._server.sql(f"SELECT count() FROM '{table}'")[0][0] > start // 2)
+
+    def finish(self) -> None:
+        """End the recording and wait until the lane has carried everything."""
+        self.journal.append([codec.text_entry(codec.MARK, {})])
+        self._orders.give(Order(self.journal.commit(), finish=True))
+        self._thread.join(120)
+        assert not self._thread.is_alive(), f"{self.status} {self.errors[-3:]}"
+        self._lane.close()
+
+    def check(self) -> None:
+        """After `finish`: the tables hold the truth, row for row, each row once; the cursor is at the end."""
+        self.check_rows()
+        assert self.status.cursor == self.journal.end
+
+    def check_rows(self) -> None:
+        """The same without the cursor."""
+        deadline = time.monotonic() + 20
+        found: list[Record] = []
+        while len(found) != len(self.truth) and time.monotonic() < deadline:
+            found = [*reading.trades(self._server, self._prefix), *reading.updates(self._server, self._prefix)]
+        assert Counter(map(repr, found)) == Counter(map(repr, self.truth))
+
+    def _report(self, status: Status) -> None:
+        self.status = status
+        if status.error and (not self.errors or self.errors[-1] != status.error):
+            self.errors.append(status.error)

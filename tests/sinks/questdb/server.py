@@ -1,0 +1,146 @@
+"""A real QuestDB server for tests: installed once below the user's cache directory, each test's data in a directory of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import pytest
+
+VERSION = "9.3.4"
+SMALL = {
+    "cairo.writer.data.append.page.size": "128K",
+    "cairo.wal.writer.data.append.page.size": "128K",
+    "cairo.writer.data.index.key.append.page.size": "64K",
+    "cairo.writer.data.index.value.append.page.size": "64K",
+    "cairo.o3.column.memory.size": "128K",
+    "cairo.system.writer.data.append.page.size": "32K",
+    "cairo.system.wal.writer.data.append.page.size": "32K",
+}
+
+
+def jar() -> Path:
+    """The server's jar. Skips where it cannot be had; fails in CI."""
+    directory = platformdirs.user_cache_path("xtrader-tests")
+    path = directory / f"questdb-{VERSION}.jar"
+    missing = [name for name in ("java", "mvn") if shutil.which(name) is None]
+    if not missing and not path.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        command = ["mvn", "-q", "dependency:copy", f"-Dartifact=org.questdb:questdb:{VERSION}", f"-DoutputDirectory={directory}"]
+        subprocess.run(command, capture_output=True, timeout=240, check=False)
+    if missing or not path.exists():
+        reason = f"no QuestDB server: {' and '.join(missing) or 'the jar'} cannot be had"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+class Server:
+    """One server: its ports stay the same over restarts."""
+
+    def __init__(self, root: Path, **settings: str) -> None:
+        self.root = root
+        self.http, self.ilp, self._health, self._pg = free_ports(4)
+        self._process: subprocess.Popen[bytes] | None = None
+        lines = {
+            "http.bind.to": f"127.0.0.1:{self.http}",
+            "http.min.net.bind.to": f"127.0.0.1:{self._health}",
+            "line.tcp.net.bind.to": f"127.0.0.1:{self.ilp}",
+            "pg.net.bind.to": f"127.0.0.1:{self._pg}",
+            "line.udp.enabled": "false",
+            "telemetry.enabled": "false",
+            "shared.worker.count": "1",
+            "dev.mode.enabled": "true",
+            **SMALL,
+            **settings,
+        }
+        (root / "conf").mkdir(parents=True, exist_ok=True)
+        (root / "conf" / "server.conf").write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+
+    def start(self) -> None:
+        command = ["java", "-Xmx512m", "--add-exports", "java.base/jdk.internal.math=io.questdb", "-p", str(jar())]
+        command += ["-m", "io.questdb/io.questdb.ServerMain", "-d", str(self.root)]
+        with (self.root / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.root)
+        deadline = time.monotonic() + 60
+        while not self._healthy():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self.root / "log").read_text()[-3000:])
+            time.sleep(0.1)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            try:
+                self._process.wait(30)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+    def kill(self) -> None:
+        self.stop(signal.SIGKILL)
+
+    def sql(self, query: str) -> list[list[Any]]:
+        """Rows of a query."""
+        return self.answer(query).get("dataset", [])
+
+    def answer(self, query: str) -> dict[str, Any]:
+        url = f"http://127.0.0.1:{self.http}/exec?" + urllib.parse.urlencode({"query": query})
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(url, timeout=30) as answer:
+                found: dict[str, Any] = json.loads(answer.read(), strict=False)
+        except urllib.error.HTTPError as error:
+            raise RuntimeError(f"{query}: {error.read().decode()}") from None
+        return found
+
+    def exists(self, table: str) -> bool:
+        return bool(self.sql(f"SELECT table_name FROM tables() WHERE table_name = '{table}'"))
+
+    def settle(self) -> None:
+        """Wait until what was acknowledged is visible."""
+        deadline = time.monotonic() + 60
+        while self.sql("SELECT name FROM wal_tables() WHERE sequencerTxn > writerTxn"):
+            if time.monotonic() > deadline:
+                raise RuntimeError("the server does not show what it has acknowledged")
+            time.sleep(0.02)
+
+    def variables(self) -> dict[str, str]:
+        return {"QUESTDB_HOST": "127.0.0.1", "QUESTDB_HTTP_PORT": str(self.http), "QUESTDB_ILP_PORT": str(self.ilp)}
+
+    def _healthy(self) -> bool:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(f"http://127.0.0.1:{self._health}/status", timeout=2) as answer:
+                return "Healthy" in answer.read().decode()
+        except OSError:
+            return False

@@ -1,0 +1,187 @@
+"""A real server that is killed, stopped, filled up and tampered with while rows come: the tables hold the truth afterwards.
+
+XTRADER_QUESTDB_KILLS sets how many kills (default 2), XTRADER_QUESTDB_OUTAGE how many seconds it stays down (default 3).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.records import DAY_START, KEYS, trade
+from tests.sinks.questdb.rig import Rig
+from tests.sinks.questdb.server import Server
+from xtrader.model.market import Trade
+
+KILLS = int(os.environ.get("XTRADER_QUESTDB_KILLS", "2"))
+OUTAGE = float(os.environ.get("XTRADER_QUESTDB_OUTAGE", "3"))
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lane looks twice a second whether the server is there again, not twice a minute."""
+    monkeypatch.setattr("xtrader.pipeline.lane.LONGEST_PAUSE", 0.5)
+
+
+@pytest.fixture
+def rig(tmp_path: Path, server: Server, prefix: str) -> Iterator[Rig]:
+    with Rig(tmp_path, server, prefix) as made:
+        yield made
+
+
+@pytest.mark.timeout(120 + 30 * KILLS)
+def test_a_server_killed_under_load_again_and_again_has_every_row_once(rig: Rig, server: Server) -> None:
+    for _ in range(KILLS):
+        rig.load(1.0)
+        server.kill()
+        rig.load(0.3)
+        server.start()
+        rig.until_shown()
+    rig.finish()
+    rig.check()
+
+
+@pytest.mark.timeout(240 + OUTAGE)
+def test_a_server_that_was_stopped_for_a_while_gets_what_it_missed(rig: Rig, server: Server) -> None:
+    rig.load(0.5)
+    server.stop()
+    rig.load(OUTAGE)
+    assert "does not answer" in rig.status.error
+    server.start()
+    rig.until(lambda: not rig.status.error)
+    rig.finish()
+    rig.check()
+
+
+def test_a_table_that_was_dropped_is_made_and_filled_again(rig: Rig, server: Server, prefix: str) -> None:
+    rig.load(0.5)
+    rig.until_shown()
+    server.sql(f"DROP TABLE '{prefix}book_updates'")
+    rig.load(0.5)
+    rig.until(lambda: any("others changed the tables" in error for error in rig.errors))
+    server.sql(f"DROP TABLE '{prefix}trades'")
+    rig.until_shown()
+    rig.finish()
+    rig.check()
+
+
+def test_a_suspended_table_is_told_and_waited_for(rig: Rig, server: Server, prefix: str) -> None:
+    rig.load(0.5)
+    rig.until_shown()
+    server.sql(f"ALTER TABLE '{prefix}trades' SUSPEND WAL")
+    rig.until(lambda: f"table {prefix}trades is suspended" in rig.status.error)
+    position = rig.status.position
+    rig.load(0.5)
+    assert rig.status.position <= position
+    server.sql(f"ALTER TABLE '{prefix}trades' RESUME WAL")
+    rig.until(lambda: not rig.status.error)
+    rig.finish()
+    rig.check()
+
+
+def test_a_table_that_the_server_suspended_for_a_fault_of_its_own_is_resumed(rig: Rig, server: Server, prefix: str) -> None:
+    rig.load(0.5)
+    rig.until_shown()
+    server.sql(f"ALTER TABLE '{prefix}trades' SUSPEND WAL WITH 28, 'no space'")
+    rig.until(lambda: any("is suspended (" in error for error in rig.errors))
+    rig.until(lambda: not rig.status.error)
+    rig.finish()
+    rig.check()
+
+
+def test_a_column_that_was_dropped_is_added_and_filled_again(rig: Rig, server: Server, prefix: str) -> None:
+    rig.load(0.5)
+    rig.until_shown()
+    server.sql(f"ALTER TABLE '{prefix}trades' DROP COLUMN price")
+    rig.until(lambda: any("others changed the tables trades" in error for error in rig.errors))
+    rig.until(lambda: not rig.status.error)
+    rig.finish()
+    rig.check()
+
+
+def test_a_column_of_another_type_is_named_and_a_person_s_repair_is_enough(rig: Rig, server: Server, prefix: str) -> None:
+    rig.load(0.5)
+    rig.until_shown()
+    server.sql(f"ALTER TABLE '{prefix}trades' ALTER COLUMN side TYPE VARCHAR")
+    rig.until(lambda: f"table {prefix}trades: the column side is VARCHAR, it must be SYMBOL" in rig.status.error)
+    server.sql(f"ALTER TABLE '{prefix}trades' ALTER COLUMN side TYPE SYMBOL")
+    rig.until(lambda: not rig.status.error)
+    rig.finish()
+    rig.check()
+
+
+def test_deduplication_switched_off_is_switched_on_before_anything_is_sent_again(rig: Rig, server: Server, prefix: str) -> None:
+    rig.load(0.5)
+    rig.until_shown()
+    server.sql(f"ALTER TABLE '{prefix}trades' DEDUP DISABLE")
+    server.kill()
+    rig.load(0.3)
+    server.start()
+    rig.until(lambda: not rig.status.error and server.sql(f"SELECT dedup FROM tables() WHERE table_name = '{prefix}trades'")[0][0])
+    rig.finish()
+    rig.check()
+
+
+def test_rows_that_somebody_deleted_are_found_missing_and_sent_again(rig: Rig, server: Server, prefix: str) -> None:
+    rig.load(0.5)
+    rig.until_shown()
+    server.settle()
+    server.sql(f"TRUNCATE TABLE '{prefix}trades'")
+    rig.until(lambda: any("lacks" in error for error in rig.errors))
+    rig.finish()
+    rig.check()
+
+
+def test_a_row_that_the_server_refuses_is_set_aside_and_the_others_are_there(rig: Rig, server: Server, prefix: str) -> None:
+    bad = trade(0, KEYS[0])
+    impossible = Trade(bad.instrument, "impossible", "buy", 1.0, 1.0, 2**63 - 1, DAY_START)
+    rig.load(0.3)
+    rig.give([impossible])
+    rig.truth.remove(impossible)
+    rig.load(0.3)
+    rig.finish()
+    rig.check()
+    (line,) = [json.loads(line) for line in rig.refused.read_text().splitlines()]
+    assert (line["table"], line["trade_id"], rig.status.refused) == (f"{prefix}trades", "impossible", 1)
+    assert line["reason"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "disk"
+    path.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(path)], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no small disk can be mounted: {done.stderr.decode().strip()}")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def test_a_disk_that_is_full_is_waited_for(tmp_path: Path, small_disk: Path) -> None:
+    server = Server(small_disk / "root")
+    server.start()
+    try:
+        with Rig(tmp_path, server, "") as rig:
+            rig.load(0.5)
+            rig.until_shown()
+            with (small_disk / "ballast").open("wb") as ballast:
+                ballast.write(bytes(max(0, shutil.disk_usage(small_disk).free - (1 << 20))))
+            rig.until(lambda: (rig.put(500), rig.status.error)[1])
+            rig.load(1.0)
+            (small_disk / "ballast").unlink()
+            if not server.alive():
+                # Where it meets the end of the disk in a mapped page it dies of it; whoever watches over it starts it again.
+                server.stop(signal.SIGKILL)
+                server.start()
+            rig.until(lambda: not rig.status.error)
+            rig.finish()
+            rig.check()
+    finally:
+        server.stop(signal.SIGKILL)

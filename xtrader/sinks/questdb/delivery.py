@@ -1,0 +1,148 @@
+"""Rows to the server: one table a request, the whole of it or nothing, and what the server will never take set aside.
+
+The rule: only a row that the server refuses by itself, in a table that is as it must be, is set aside; everything else is
+the server's bad time, and is waited out by sending the same bytes again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from questdb import QuestDBError, QuestDBErrorCode, Sender, TimestampNanos
+
+from xtrader.durable import make_directory, sync_directory
+from xtrader.errors import SinkRetry
+from xtrader.sinks.questdb.conf import Target
+from xtrader.sinks.questdb.rows import Row
+from xtrader.sinks.questdb.server import LoginRefused
+
+REQUEST_ROWS: Final = 20_000
+_TOO_LARGE: Final = ("413", "too large", "Too Large")
+_NOT_THE_ROW: Final = (
+    "No space left",
+    "suspended",
+    "read only",
+    "read-only",
+    "table does not exist",
+    "out of memory",
+    "permission",
+)
+
+
+class Delivery:
+    """A connection that is made when it is needed. `check` is called before a row is given up: it raises SinkRetry if the
+    table is not as it must be. `set_aside` is the file of rows that were given up, a JSON object a line."""
+
+    def __init__(self, target: Target, set_aside: Path, check: Callable[[], None]) -> None:
+        self.transport = ""
+        self.refused = 0
+        """Rows set aside."""
+        self._target = target
+        self._set_aside = set_aside
+        self._check = check
+        self._sender: Sender | None = None
+        self._given_up: set[int] = set()
+
+    def open(self, transport: str) -> None:
+        """Speak `http` or `tcp` from now on. Raises OSError."""
+        self.transport = transport
+        with contextlib.suppress(FileNotFoundError):
+            self._given_up = {msgspec.json.decode(line, type=_Line).digest for line in self._set_aside.read_bytes().splitlines()}
+
+    def send(self, table: str, rows: Sequence[Row]) -> tuple[int, set[int]]:
+        """Deliver rows into a table; returns how many requests that took and the digests of rows that were set aside. Raises
+        SinkRetry, OSError (the file of refused rows)."""
+        requests = 0
+        refused: set[int] = set()
+        for start in range(0, len(rows), REQUEST_ROWS):
+            requests += self._send(table, rows[start : start + REQUEST_ROWS], refused)
+        return requests, refused
+
+    def close(self) -> None:
+        """Drop the connection; what was not flushed is gone."""
+        if self._sender is not None:
+            with contextlib.suppress(QuestDBError):
+                self._sender.close(flush=False)
+            self._sender = None
+
+    def _send(self, table: str, rows: Sequence[Row], refused: set[int]) -> int:
+        sender = self._connected()
+        buffer = sender.new_buffer()
+        for row in rows:
+            try:
+                buffer.row(table, symbols=row.symbols, columns=row.columns, at=TimestampNanos(row.ts))
+            except (QuestDBError, ValueError, OverflowError) as error:
+                self._give_up(table, row, f"the client: {error}", refused)
+        if not len(buffer):
+            return 0
+        try:
+            sender.flush(buffer, clear=False, transactional=self.transport == "http")
+        except QuestDBError as error:
+            self.close()
+            text = self._explained(error)
+            # What stands between often refuses a large request without a word.
+            if len(rows) > 1 and (text.endswith(":") or any(word in text for word in _TOO_LARGE)):
+                return self._halves(table, rows, refused)
+            if "error in line" not in text or any(word in text for word in _NOT_THE_ROW):
+                raise SinkRetry(f"{table}: {text}") from None
+            self._check()
+            if len(rows) > 1:
+                return self._halves(table, rows, refused)
+            self._give_up(table, rows[0], text, refused)
+        return 1
+
+    def _halves(self, table: str, rows: Sequence[Row], refused: set[int]) -> int:
+        middle = len(rows) // 2
+        return 1 + self._send(table, rows[:middle], refused) + self._send(table, rows[middle:], refused)
+
+    def _connected(self) -> Sender:
+        if self._sender is None:
+            sender: Any = Sender.from_conf(self._target.conf(self.transport))
+            try:
+                sender.establish()
+            except QuestDBError as error:
+                raise SinkRetry(self._explained(error)) from None
+            self._sender = sender
+        return self._sender
+
+    def _explained(self, error: QuestDBError) -> str:
+        """What the error says, in one line and without secrets."""
+        text = " ".join(str(error).replace("\\n", " ").split())
+        for secret in filter(None, (self._target.password, self._target.token)):
+            text = text.replace(secret, "***")
+        if error.code == QuestDBErrorCode.AuthError:
+            raise LoginRefused(f"QuestDB refuses the login: {text}") from None
+        return text
+
+    def _give_up(self, table: str, row: Row, reason: str, refused: set[int]) -> None:
+        refused.add(row.digest)
+        if row.digest in self._given_up:
+            return
+        columns = {name: _plain(value) for name, value in row.columns.items()}
+        line = {"table": table, "reason": reason, "ts": row.ts, **row.symbols, **columns}
+        make_directory(self._set_aside.parent)
+        new = not self._set_aside.exists()
+        with self._set_aside.open("ab") as file:
+            file.write(msgspec.json.encode(line) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if new:
+            sync_directory(self._set_aside.parent)
+        self._given_up.add(row.digest)
+        self.refused += 1
+
+
+class _Line(msgspec.Struct):
+    digest: int
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return value.value if isinstance(value, TimestampNanos) else value

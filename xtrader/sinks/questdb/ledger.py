@@ -1,0 +1,86 @@
+"""What was delivered, by table and minute, to be compared with what the server shows.
+
+The rule: an acknowledgement is not the proof; a minute is proven when every row that was sent for it can be counted there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from xtrader.errors import SinkRetry
+from xtrader.sinks.base import Ints
+from xtrader.sinks.questdb.rows import Row
+from xtrader.sinks.questdb.server import Server
+
+MINUTE: Final = 60 * 10**9
+OPEN_MINUTES: Final = 2
+"""The newest minutes of a table are kept after a proof: more rows may come for them."""
+
+
+class Ledger:
+    """Digests of delivered rows, by table and minute of `ts`. Memory: 8 bytes a row since the last proof."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        """Rows held."""
+        self._parts: dict[str, list[Ints]] = {}
+
+    def add(self, table: str, rows: Sequence[Row]) -> None:
+        """Rows that the server has acknowledged."""
+        if rows:
+            self._parts.setdefault(table, []).append(np.array([(row.ts, row.digest) for row in rows], np.int64))
+            self.rows += len(rows)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._parts.clear()
+        self.rows = 0
+
+    def prove(self, server: Server, prefix: str) -> None:
+        """Compare; what is proven and closed is forgotten. Raises SinkRetry that names the first minute that lacks rows."""
+        for table, parts in self._parts.items():
+            held = np.unique(np.concatenate(parts), axis=0)
+            _prove(server, prefix + table, held)
+            newest = int(held[-1, 0]) // MINUTE * MINUTE - (OPEN_MINUTES - 1) * MINUTE
+            self._parts[table] = [held[held[:, 0] >= newest]]
+        self.rows = sum(len(part) for parts in self._parts.values() for part in parts)
+
+
+def _prove(server: Server, table: str, held: Ints) -> None:
+    minutes, starts = np.unique(held[:, 0] // MINUTE, return_index=True)
+    ends = [*starts[1:].tolist(), len(held)]
+    shown = _shown(server, table, int(minutes[0]), int(minutes[-1]) + 1)
+    for minute, start, end in zip(minutes.tolist(), starts.tolist(), ends, strict=True):
+        digests = held[start:end, 1]
+        if shown.get(minute) == (end - start, int(digests.sum())):
+            continue
+        lacking = len(np.setdiff1d(digests, _digests(server, table, minute)))
+        if lacking:
+            raise SinkRetry(f"table {table} lacks {lacking} of the {end - start} rows sent for {_text(minute * MINUTE)}")
+
+
+def _shown(server: Server, table: str, first: int, last: int) -> dict[int, tuple[int, int]]:
+    """Minute -> how many rows it has and the sum of their digests, which wraps as numpy's does."""
+    minute = "timestamp_floor('m', ts)"
+    query = f"SELECT {minute} m, count(), sum(digest) FROM '{table}' WHERE {_range(first, last)} GROUP BY m"
+    return {_minute(text): (int(count), int(total)) for text, count, total in server.rows(query)}
+
+
+def _digests(server: Server, table: str, minute: int) -> Ints:
+    rows = server.rows(f"SELECT digest FROM '{table}' WHERE {_range(minute, minute + 1)}")
+    return np.array([row[0] for row in rows], np.int64)
+
+
+def _range(first: int, last: int) -> str:
+    return f"ts >= '{_text(first * MINUTE)}' AND ts < '{_text(last * MINUTE)}'"
+
+
+def _minute(text: str) -> int:
+    return int(np.datetime64(text.removesuffix("Z"), "ns").astype(np.int64)) // MINUTE
+
+
+def _text(ns: int) -> str:
+    return f"{np.datetime64(ns, 'ns')}Z"

@@ -1,0 +1,232 @@
+"""The QuestDB sink: batches of the journal as rows, delivered within a second, proven a minute later.
+
+The rule: the cursor moves only over what was proven to be visible; whatever is in doubt is sent again, after the tables were
+checked, and becomes the same rows.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+from xtrader.errors import ConfigError, SinkRetry
+from xtrader.model.book import Book
+from xtrader.sinks.base import Batch, Coverages, Instruments, Session, Trades, Updates
+from xtrader.sinks.questdb import rows, state
+from xtrader.sinks.questdb.conf import Target
+from xtrader.sinks.questdb.delivery import Delivery
+from xtrader.sinks.questdb.ledger import Ledger
+from xtrader.sinks.questdb.rows import Row
+from xtrader.sinks.questdb.server import Server, tcp_answers
+from xtrader.sinks.questdb.tables import Conflict, Finding, compare
+from xtrader.sinks.questdb.watch import lagging, require_running
+
+COMMIT_SECONDS: Final = 0.5
+COMMIT_BYTES: Final = 8 << 20
+"""How often the lane should commit, in the journal's time and bytes."""
+PROOF_SECONDS: Final = 60.0
+PROOF_ROWS: Final = 1_000_000
+WATCH_SECONDS: Final = 5.0
+WAIT_SECONDS: Final = 2.0
+"""How long a proof waits for what was acknowledged to become visible, before it is put off to the next commit."""
+LAST_WAIT_SECONDS: Final = 10.0
+
+
+class QuestdbSink:
+    """Delivers the rows of one collector. `memory` is the file that it keeps over restarts, `set_aside` the one of rows that
+    the server refused."""
+
+    name = "questdb"
+
+    def __init__(
+        self,
+        target: Target,
+        memory: Path,
+        set_aside: Path,
+        *,
+        proof_seconds: float = PROOF_SECONDS,
+        watch_seconds: float = WATCH_SECONDS,
+    ) -> None:
+        self.rows = 0
+        self.trouble = ""
+        self.refused = 0
+        self._target = target
+        self._memory = memory
+        self._proof_seconds = proof_seconds
+        self._watch_seconds = watch_seconds
+        self._server = Server(target)
+        self._delivery = Delivery(target, set_aside, self._require_tables)
+        self._state = state.State()
+        self._collector = ""
+        self._committed_rows = 0
+        self._pending: dict[str, list[Row]] = {}
+        self._books: dict[str, Book] = {}
+        self._ledger = Ledger()
+        self._watched = 0.0
+        self._proven = 0.0
+        self._before: tuple[int, state.Packed] | None = None
+        self._sent: list[tuple[float, int, state.Packed]] = []
+
+    def open(self, first: int) -> int:
+        """See Sink. Makes and mends the tables; those that lack rows are filled again from the oldest journal there is."""
+        self._state = state.load(self._memory)
+        if self._state.offset < first:
+            self._state.offset, self._state.books = first, {}
+        self._delivery.open(self._transport())
+        if self._delivery.transport == "http" or self._server.answers():
+            # What tables() says of a table is what was applied: a change that waits in the log, as after a restart, shows later.
+            if not self._visible(patient=True):
+                raise SinkRetry(self.trouble)
+            self._mend()
+        self._books = state.unpacked(self._state.again_books if self._state.again else self._state.books)
+        self._watched = self._proven = time.monotonic()
+        return self._state.again_from if self._state.again else self._state.offset
+
+    def write(self, batch: Batch) -> None:
+        """See Sink. Holds the rows until the commit."""
+        match batch:
+            case Session():
+                self._collector = batch.collector
+            case Trades():
+                self._take("trades", list(rows.trade_rows(batch, self._collector)))
+            case Updates():
+                self._take("book_updates", list(rows.update_rows(batch, self._collector, self._books)))
+            case Coverages():
+                self._take("coverage", list(rows.coverage_rows(batch, self._collector)))
+            case Instruments():
+                self._take("instruments", list(rows.instrument_rows(batch, self._collector)))
+
+    def commit(self, first: int, last: int) -> int:
+        """See Sink: one request a table. Below the offset that was proven before, only tables that lack rows get any."""
+        filling = bool(self._state.again) and last <= self._state.offset
+        requests = 0
+        for table, pending in self._pending.items():
+            if not filling or table in self._state.again:
+                made, refused = self._delivery.send(self._target.prefix + table, pending)
+                requests += made
+                self._ledger.add(table, [row for row in pending if row.digest not in refused] if refused else pending)
+        self.refused = self._delivery.refused
+        self._pending = {}
+        self._committed_rows = self.rows
+        if filling and last == self._state.offset:
+            self._books = state.unpacked(self._state.books) | self._books
+        return requests
+
+    def settle(self, last: int, final: bool) -> int:
+        """See Sink. Over HTTP: what was seen at two proofs, a minute apart, because a server that loses its power forgets the
+        last half minute of what it showed; over TCP: what was sent longer than the replay window ago."""
+        now = time.monotonic()
+        if self._delivery.transport == "tcp":
+            self._settle_by_time(last, now)
+            return self._state.offset
+        if now - self._watched >= self._watch_seconds:
+            self._require_tables()
+            require_running(self._server, self._target.prefix)
+            self._watched = now
+        many = self._ledger.rows >= PROOF_ROWS
+        if (final or many or now - self._proven >= self._proof_seconds) and self._visible(final or many):
+            self._ledger.prove(self._server, self._target.prefix)
+            self._proven = time.monotonic()
+            if final:
+                self._settled(last, state.packed(self._books))
+            elif self._before is not None:
+                self._settled(*self._before)
+            self._before = last, state.packed(self._books)
+        return self._state.offset
+
+    def abandon(self) -> None:
+        """See Sink."""
+        self._pending = {}
+        self.rows = self._committed_rows
+        self._ledger.clear()
+        self._before = None
+        self._sent = []
+        self.trouble = ""
+        self._delivery.close()
+
+    def close(self) -> None:
+        """See Sink."""
+        self.abandon()
+
+    def _take(self, table: str, found: list[Row]) -> None:
+        self._pending.setdefault(table, []).extend(found)
+        self.rows += len(found)
+
+    def _transport(self) -> str:
+        """http or tcp. Once HTTP was seen it is not given up for TCP because of an outage. Raises SinkRetry."""
+        if self._target.transport != "auto":
+            return self._target.transport
+        if not self._state.http_seen and not self._server.answers():
+            if not tcp_answers(self._target):
+                raise SinkRetry(f"QuestDB answers neither over HTTP nor over TCP at {self._target.host}")
+            if not self._target.tables_exist:
+                raise SinkRetry("QuestDB answers over TCP only, where tables cannot be checked: see QUESTDB_TABLES_EXIST")
+            return "tcp"
+        self._state.http_seen = True
+        return "http"
+
+    def _mend(self) -> None:
+        """Make the tables ours. Which ones lack rows is durable before the first statement."""
+        findings = self._compare()
+        renewed = {finding.table for finding in findings if finding.renewed}
+        if renewed:
+            self._state.again = sorted(renewed | set(self._state.again))
+            self._state.again_from, self._state.again_books = 0, {}
+            state.save(self._memory, self._state)
+        for finding in findings:
+            self._server.rows(finding.statement)
+
+    def _compare(self) -> list[Finding]:
+        try:
+            return compare(self._server, self._target.prefix)
+        except Conflict as error:
+            raise SinkRetry(str(error)) from None
+
+    def _require_tables(self) -> None:
+        """Raises SinkRetry if a table is not as it must be."""
+        if self._delivery.transport == "http" and (findings := self._compare()):
+            changed = ", ".join(sorted({finding.table for finding in findings}))
+            raise SinkRetry(f"others changed the tables {changed}: they are mended before anything is sent again")
+
+    def _visible(self, patient: bool) -> bool:
+        """Give the server a moment to show what it has acknowledged; False, and trouble, if that takes longer."""
+        before = now = require_running(self._server, self._target.prefix)
+        deadline = time.monotonic() + (LAST_WAIT_SECONDS if patient else WAIT_SECONDS)
+        while (late := lagging(before, now)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+            now = require_running(self._server, self._target.prefix)
+        self.trouble = late
+        return not late
+
+    def _settled(self, last: int, books: state.Packed) -> None:
+        """Everything below `last` is proven."""
+        found = self._state
+        if found.again and last < found.offset:
+            found.again_from, found.again_books = last, books
+        else:
+            found.again, found.again_books = [], {}
+            found.offset, found.books = max(last, found.offset), books
+        state.save(self._memory, found)
+
+    def _settle_by_time(self, last: int, now: float) -> None:
+        """Everything that was sent longer than the window ago; marks are a second apart."""
+        if not self._sent or now - self._sent[-1][0] >= 1.0:
+            self._sent.append((now, last, state.packed(self._books)))
+        old = [mark for mark in self._sent if now - mark[0] >= self._target.replay_window]
+        if old:
+            self._sent = self._sent[len(old) :]
+            self._settled(*old[-1][1:])
+
+
+def require_usable(target: Target) -> None:
+    """Refuse, before anything is recorded, tables that cannot be made ours. A server that does not answer is waited for later.
+    Raises ConfigError that names the table and the column."""
+    if target.transport == "tcp" and target.tables_exist:
+        return
+    try:
+        compare(Server(target), target.prefix)
+    except ConfigError:
+        raise
+    except SinkRetry:
+        return

@@ -1,0 +1,60 @@
+"""What the sink remembers over restarts, in one file beside the journal.
+
+The rule: it is replaced in one step, and names the journal offset that it belongs to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+from xtrader.durable import make_directory, replace_file
+from xtrader.model.book import Book
+
+_Levels: TypeAlias = list[tuple[float, float]]
+Packed: TypeAlias = dict[str, tuple[_Levels, _Levels]]
+"""Bids and asks by instrument."""
+
+
+class State(msgspec.Struct):
+    """`offset` is the journal offset up to which everything was proven, `books` are those after it. While tables are filled
+    again from older journal, `again` are their names, `again_from` is how far that has come, and `again_books` the books there."""
+
+    offset: int = 0
+    http_seen: bool = False
+    books: Packed = msgspec.field(default_factory=dict)
+    again: list[str] = msgspec.field(default_factory=list)
+    again_from: int = 0
+    again_books: Packed = msgspec.field(default_factory=dict)
+
+
+def load(path: Path) -> State:
+    """The state, a new one where there is none or none that can be read. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
+        return msgspec.msgpack.decode(path.read_bytes(), type=State)
+    return State()
+
+
+def save(path: Path, state: State) -> None:
+    """Durable on return. Raises OSError."""
+    make_directory(path.parent)
+    replace_file(path, msgspec.msgpack.encode(state))
+
+
+def packed(books: Mapping[str, Book]) -> Packed:
+    """Books as plain lists."""
+    return {key: (list(book.bids.sizes.items()), list(book.asks.sizes.items())) for key, book in books.items()}
+
+
+def unpacked(books: Packed) -> dict[str, Book]:
+    """Books from plain lists."""
+    found = {}
+    for key, (bids, asks) in books.items():
+        book = found[key] = Book()
+        book.bids.replace(bids)
+        book.asks.replace(asks)
+    return found

@@ -1,0 +1,141 @@
+"""The tables: their columns and keys, the statements that make them, and how an existing one is compared with ours.
+
+The rule: a key is made of the venue's own data, so what two collectors saw is one row, and no two events share a key.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from xtrader.errors import ConfigError
+from xtrader.sinks.questdb.server import Server
+
+SERVERS_OWN: Final = "timestamp"
+"""What the server calls the designated timestamp of a table that it makes by itself."""
+KEYS: Final = ("ts", "exchange", "instrument", "digest")
+_HEAD: Final = {"ts": "TIMESTAMP_NS", "exchange": "SYMBOL", "instrument": "SYMBOL"}
+_TAIL: Final = {"collector": "SYMBOL", "digest": "LONG"}
+COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
+    "trades": {
+        **_HEAD,
+        "ts_event": "TIMESTAMP_NS",
+        "ts_recv": "TIMESTAMP_NS",
+        "trade_id": "VARCHAR",
+        "side": "SYMBOL",
+        "price": "DOUBLE",
+        "size": "DOUBLE",
+        **_TAIL,
+    },
+    "book_updates": {
+        **_HEAD,
+        "ts_event": "TIMESTAMP_NS",
+        "ts_recv": "TIMESTAMP_NS",
+        "sequence": "LONG",
+        "prev_sequence": "LONG",
+        "is_snapshot": "BOOLEAN",
+        "bid_price": "DOUBLE",
+        "bid_size": "DOUBLE",
+        "ask_price": "DOUBLE",
+        "ask_size": "DOUBLE",
+        "bids": "DOUBLE[][]",
+        "asks": "DOUBLE[][]",
+        **_TAIL,
+    },
+    "coverage": {
+        **_HEAD,
+        "covers": "SYMBOL",
+        "state": "SYMBOL",
+        "cause": "SYMBOL",
+        "ts_from": "TIMESTAMP_NS",
+        "ts_to": "TIMESTAMP_NS",
+        "detail": "VARCHAR",
+        **_TAIL,
+    },
+    "instruments": {
+        **_HEAD,
+        "ts_recv": "TIMESTAMP_NS",
+        "alias": "VARCHAR",
+        "kind": "SYMBOL",
+        "base": "VARCHAR",
+        "quote": "VARCHAR",
+        "settle": "VARCHAR",
+        "tick_size": "DOUBLE",
+        "lot_size": "DOUBLE",
+        "min_size": "DOUBLE",
+        "contract_size": "DOUBLE",
+        "contract_unit": "VARCHAR",
+        "is_inverse": "BOOLEAN",
+        "expiry": "TIMESTAMP_NS",
+        "strike": "DOUBLE",
+        "option_type": "VARCHAR",
+        "status": "VARCHAR",
+        "source": "SYMBOL",
+        **_TAIL,
+    },
+}
+PARTITIONS: Final = {"trades": "DAY", "book_updates": "HOUR", "coverage": "MONTH", "instruments": "MONTH"}
+
+
+class Conflict(ConfigError):
+    """A table that is there and cannot be made ours without losing something."""
+
+
+class Finding(NamedTuple):
+    """What must be done to a table; `renewed` if rows that it was given before are not all in it."""
+
+    table: str
+    statement: str
+    renewed: bool
+
+
+def create(table: str, prefix: str = "") -> str:
+    """The statement that makes a table."""
+    columns = ",\n".join(f"    {name} {kind}" for name, kind in COLUMNS[table].items())
+    return (
+        f"CREATE TABLE IF NOT EXISTS '{prefix}{table}' (\n{columns}\n) TIMESTAMP(ts) PARTITION BY {PARTITIONS[table]} WAL\n"
+        f"DEDUP UPSERT KEYS({', '.join(KEYS)})"
+    )
+
+
+def compare(server: Server, prefix: str) -> list[Finding]:
+    """What is missing in the server's tables, empty if they are ours. Raises Conflict, SinkRetry."""
+    names = ", ".join(f"'{prefix}{table}'" for table in COLUMNS)
+    query = f"SELECT table_name, designatedTimestamp, walEnabled, dedup FROM tables() WHERE table_name IN ({names})"
+    facts = {name: rest for name, *rest in server.rows(query)}
+    found: list[Finding] = []
+    for table, wanted in COLUMNS.items():
+        name = prefix + table
+        if name not in facts:
+            found.append(Finding(table, create(table, prefix), renewed=True))
+            continue
+        designated, wal, dedup = facts[name]
+        if designated == SERVERS_OWN:
+            # A table that was dropped while rows were on their way, and made anew by the server from what the rows looked like.
+            found.append(Finding(table, f"RENAME TABLE '{name}' TO '{name}_stray_{time.time_ns()}'", renewed=True))
+            found.append(Finding(table, create(table, prefix), renewed=True))
+            continue
+        if designated != "ts":
+            raise Conflict(f"table {name}: the designated timestamp is {designated or 'missing'}, it must be the column ts")
+        if not wal:
+            raise Conflict(f"table {name} is not a WAL table")
+        query = f"SELECT \"column\", type, upsertKey FROM table_columns('{name}')"
+        columns = {column: (kind, bool(key)) for column, kind, key in server.rows(query)}
+        found += _columns(table, name, wanted, columns)
+        if not dedup or {column for column, (_, key) in columns.items() if key} != set(KEYS):
+            statement = f"ALTER TABLE '{name}' DEDUP ENABLE UPSERT KEYS({', '.join(KEYS)})"
+            found.append(Finding(table, statement, renewed=False))
+    return found
+
+
+def _columns(table: str, name: str, wanted: Mapping[str, str], columns: Mapping[str, tuple[str, bool]]) -> list[Finding]:
+    found = []
+    for column, kind in wanted.items():
+        if column not in columns:
+            if column in KEYS:
+                raise Conflict(f"table {name} lacks the column {column}, which is part of its key")
+            found.append(Finding(table, f"ALTER TABLE '{name}' ADD COLUMN {column} {kind}", renewed=True))
+        elif columns[column][0] != kind:
+            raise Conflict(f"table {name}: the column {column} is {columns[column][0]}, it must be {kind}")
+    return found

@@ -1,0 +1,39 @@
+"""Whether what the server has acknowledged is becoming visible: suspended and lagging tables.
+
+The rule: a table that the server suspended for a fault of its own is resumed; one that a person suspended is left alone and told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from xtrader.errors import SinkRetry
+from xtrader.sinks.questdb.server import Server
+from xtrader.sinks.questdb.tables import COLUMNS
+
+
+def require_running(server: Server, prefix: str) -> dict[str, tuple[int, int]]:
+    """Table name -> number of its last acknowledged transaction and of its last visible one. Raises SinkRetry that names the
+    suspended tables: nothing must be sent to them, it would be acknowledged and not be there."""
+    names = {prefix + table for table in COLUMNS}
+    suspended = []
+    found = {}
+    query = "SELECT name, suspended, sequencerTxn, writerTxn, errorTag, errorMessage FROM wal_tables()"
+    for name, is_suspended, given, visible, tag, message in server.rows(query):
+        if name not in names:
+            continue
+        found[name] = (int(given), int(visible))
+        if is_suspended:
+            why = f"{tag}: {message}" if tag else f"ALTER TABLE '{name}' RESUME WAL ends it"
+            suspended.append(f"table {name} is suspended ({why})")
+            if tag:
+                server.rows(f"ALTER TABLE '{name}' RESUME WAL")
+    if suspended:
+        raise SinkRetry("; ".join(suspended))
+    return found
+
+
+def lagging(before: Mapping[str, tuple[int, int]], now: Mapping[str, tuple[int, int]]) -> str:
+    """Which tables do not show yet all that was acknowledged at `before`; empty if none."""
+    late = {name: given - now[name][1] for name, (given, _) in before.items() if name in now and now[name][1] < given}
+    return "; ".join(f"table {name} lags by {count} transactions" for name, count in late.items())

@@ -1,0 +1,109 @@
+"""Single settings: from the text that the user gave to a value, or to one sentence that says what is wrong with it.
+
+The rule: a sentence names where the text came from.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from xtrader.errors import ConfigError
+from xtrader.quantities import LEVELS, seconds, size, truth
+from xtrader.quantities import log_level as level_of
+
+COLLECTOR: Final = re.compile(r"[a-z0-9-]{1,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A text and where it came from, as errors name it."""
+
+    text: str
+    origin: str
+
+
+def journal_keep(given: Value | None) -> float:
+    value = seconds(given.text) if given else 86_400.0
+    if value is None:
+        raise ConfigError(f"QUESTDB_JOURNAL_KEEP '{given.text if given else ''}' is not a time, such as 24h")
+    return value
+
+
+def verbose(given: Value | None) -> bool:
+    if given is None:
+        return False
+    value = truth(given.text)
+    if value is None:
+        raise ConfigError(f"{given.origin} '{given.text}' is neither true nor false")
+    return value
+
+
+def shutdown_after(given: Value | None) -> float | None:
+    if given is None:
+        return None
+    value = seconds(given.text)
+    if value is None or value <= 0:
+        raise ConfigError(f"{given.origin} '{given.text}' is not a number of seconds above 0")
+    return value
+
+
+def fsync_interval(given: Value | None) -> float:
+    if given is None:
+        return 0.1
+    value = seconds(given.text)
+    if value is None or not 0.001 <= value <= 60:
+        raise ConfigError(f"{given.origin} '{given.text}' is not an interval from 1ms to 60s, such as 100ms")
+    return value
+
+
+def rotate_seconds(given: Value | None) -> int:
+    if given is None:
+        return 900
+    value = seconds(given.text)
+    if not value or value != int(value) or 86_400 % value:
+        raise ConfigError(f"{given.origin} '{given.text}' is not a whole number of seconds that divides a day, such as 900")
+    return int(value)
+
+
+def byte_size(given: Value | None, *, default: int, least: int) -> int:
+    if given is None:
+        return default
+    value = size(given.text)
+    if value is None or value < least:
+        raise ConfigError(f"{given.origin} '{given.text}' is not a size of at least {least} bytes, such as 512MiB")
+    return value
+
+
+def connections(given: Value | None) -> int:
+    if given and given.text.strip() not in ("1", "2"):
+        raise ConfigError(f"{given.origin} '{given.text}' is neither 1 nor 2")
+    return int(given.text) if given else 1
+
+
+def collector(given: Value | None) -> str | None:
+    if given and not COLLECTOR.fullmatch(given.text):
+        raise ConfigError(f"{given.origin} '{given.text}' is not 1 to 32 of the characters a-z, 0-9 and -")
+    return given.text if given else None
+
+
+def workers(given: Value | None) -> int:
+    if given is None:
+        return 1
+    if not given.text.isdecimal() or not 1 <= int(given.text) <= 64:
+        raise ConfigError(f"{given.origin} '{given.text}' is not a number of processes from 1 to 64")
+    return int(given.text)
+
+
+def log_level(given: Value | None, warnings: list[str]) -> str:
+    if given is None:
+        return "info"
+    level = level_of(given.text)
+    if level is not None:
+        return level
+    sentence = f"{given.origin} '{given.text}' is not one of {', '.join(LEVELS)}"
+    if given.origin.startswith("RUST_LOG"):
+        warnings.append(f"{sentence}; info is used")
+        return "info"
+    raise ConfigError(sentence)
