@@ -14,6 +14,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from xtrader.clock import SystemClock
+from xtrader.emulator.client import text_frame
 from xtrader.emulator.server import Emulator
 from xtrader.feed.feed import Feed
 from xtrader.feed.keep import LONGEST_WAIT, backoff
@@ -165,3 +166,24 @@ def test_a_venue_that_hangs_up_politely_again_and_again_is_not_called_in_a_hot_l
 def test_pauses_grow_to_their_cap_and_are_never_nothing() -> None:
     assert all(0.25 <= backoff(1) <= 0.5 for _ in range(100))
     assert all(LONGEST_WAIT / 2 <= backoff(attempt) <= LONGEST_WAIT for attempt in range(8, 2000, 50))
+
+
+def test_a_venue_that_makes_us_speak_without_end_and_never_reads_is_left() -> None:
+    """Deribit answers every test_request at once; a socket that takes nothing must not fill the memory."""
+    request = '{"jsonrpc":"2.0","method":"heartbeat","params":{"type":"test_request"}}'
+
+    async def demand(connection: ServerConnection) -> None:
+        connection.transport.pause_reading()
+        while True:
+            connection.transport.write(text_frame(request.encode()) * 1000)
+            await asyncio.sleep(0.005)
+
+    async def main() -> None:
+        async with serve(demand, "127.0.0.1", 0, ping_interval=None, close_timeout=0.1) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            made = market("DERIBIT", {"XTRADER_DERIBIT_WS_URL": url, "XTRADER_DERIBIT_REST_URL": "http://127.0.0.1:1"})
+            async with feeding({"DERIBIT": made}, of("DERIBIT", "BTC-PERPETUAL")) as (_, records):
+                await until(lambda: any(isinstance(r, Coverage) and "could not be sent" in r.detail for r in records), within=60)
+            server.close(close_connections=True)
+
+    asyncio.run(main())

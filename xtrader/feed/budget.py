@@ -27,6 +27,10 @@ class Budget:
         self.blocked_until = 0
         self.waiting = 0
 
+    def narrow(self, weight: int, seconds: float) -> None:
+        """Stay inside the limit of `weight` in `seconds` as well."""
+        self.limit = min(self.limit, int(weight * USABLE * self.seconds / seconds))
+
     def left(self) -> int:
         """Weight that may be spent now."""
         now = self._clock.monotonic()

@@ -24,6 +24,9 @@ from xtrader.venues.base import Fetch, Link, Market, MarketSession, Output, Read
 
 log = structlog.get_logger("xtrader.feed")
 
+UNSENT_MAX = 10_000
+"""Messages that wait to be sent; a connection that takes none of so many is dead."""
+
 Emit: TypeAlias = Callable[[Trade | BookUpdate | Coverage], None]
 
 
@@ -112,6 +115,9 @@ class Conversation:
         for output in outputs:
             match output:
                 case Send():
+                    if len(self._sends) + len(self._urgent) >= UNSENT_MAX:
+                        self._fail(Unresponsive(self.link.exchange, f"{UNSENT_MAX} messages could not be sent"))
+                        return
                     (self._urgent if output.urgent else self._sends).append(output)
                     self._to_send.set()
                 case Fetch():

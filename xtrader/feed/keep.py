@@ -177,7 +177,13 @@ class Keeper:
         self._seat = free
         self._resume.update(old.session.resume())
         old_task.cancel()
-        await asyncio.gather(old_task, return_exceptions=True)
+        try:
+            await asyncio.gather(old_task, return_exceptions=True)
+        except asyncio.CancelledError:
+            # Nobody knows the new connection yet.
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
         log.info("replaced", link=self.link.name)
         return fresh, task
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -24,6 +25,8 @@ TIMEOUT = 10.0
 """Seconds for one request."""
 AT_ONCE = 8
 """Requests under way per address."""
+LONGEST_BAN = 3 * 86_400.0
+"""Seconds; the longest that a venue is known to send anybody away for. A header that says more is not believed."""
 MAX_BODY = 64 * 1024 * 1024
 
 
@@ -62,12 +65,13 @@ class Rest:
         await self._http.close()
 
     def budget(self, market: Market) -> Budget:
-        """The budget of the address that `market` asks; markets at one address share it."""
+        """The budget of the address that `market` asks; markets at one address share it, and the smallest of their limits."""
         address = urlsplit(market.rest_url).netloc
         if address not in self._budgets:
             limits = market.limits
             self._budgets[address] = Budget(limits.rest_weight, limits.rest_seconds, self._clock, self._share)
             self._gates[address] = asyncio.Semaphore(AT_ONCE)
+        self._budgets[address].narrow(market.limits.rest_weight, market.limits.rest_seconds)
         return self._budgets[address]
 
     async def get(self, market: Market, fetch: Fetch) -> tuple[int, bytes]:
@@ -142,9 +146,8 @@ class Rest:
 
 def _retry_after(text: str, default: float) -> float:
     """Seconds from a Retry-After header: a number of seconds, or (as some send) an epoch time in milliseconds."""
-    if not text.isdigit():
+    if not re.fullmatch(r"[0-9]{1,15}", text):
         return default
     value = int(text)
-    if value > 10_000_000_000:
-        return max(value / 1000 - time.time(), 1.0)
-    return float(max(value, 1))
+    seconds = value / 1000 - time.time() if value > 10_000_000_000 else value
+    return min(max(float(seconds), 1.0), LONGEST_BAN)

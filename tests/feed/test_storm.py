@@ -1,0 +1,78 @@
+"""A common cut of many instruments is no storm: what is asked of the venue afterwards stays inside its limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+
+import pytest
+
+from tests.feed.test_keep import feeding, until
+from xtrader.clock import SystemClock
+from xtrader.emulator.binance_rest import WEIGHT_LIMITS
+from xtrader.emulator.server import Emulator
+from xtrader.emulator.venue import Answer
+from xtrader.feed.rest import Rest
+from xtrader.model.subscription import Subscription
+from xtrader.venues import market
+
+INSTRUMENTS = 200
+
+
+@pytest.mark.parametrize(("exchange", "connections"), [("BINANCE_FUTURES", 2), ("BINANCE_SPOT", 1)])
+def test_two_hundred_instruments_are_in_sync_again_within_the_venues_limits(exchange: str, connections: int) -> None:
+    statuses: Counter[int] = Counter()
+    used = 0
+
+    async def main() -> None:
+        async with Emulator([exchange], instruments=INSTRUMENTS, rate=100) as emulator:
+            made = emulator.venues[exchange]
+            answer = made.answer
+
+            def counted(path: str, query: Mapping[str, str]) -> Answer:
+                nonlocal used
+                given = answer(path, query)
+                statuses[given.status] += 1
+                used = max(used, int(dict(given.headers)["X-MBX-USED-WEIGHT-1M"]))
+                return given
+
+            made.answer = counted  # type: ignore[method-assign]
+            wanted = [Subscription(stream, exchange, symbol) for symbol in made.boards for stream in ("L2", "TRADES")]
+            asked = market(exchange, emulator.variables)
+            links = connections * len(asked.links(wanted))
+            async with feeding({exchange: asked}, wanted, connections) as (feed, _):
+
+                def whole() -> bool:
+                    standings = feed.standings()
+                    return len(standings) == len(wanted) and all(one.connections == connections for one in standings)
+
+                await until(whole, within=200)
+                for client in list(made.clients):
+                    client.socket.transport.abort()
+                await until(lambda: not feed.ready(), within=30)
+                await until(whole, within=200)
+            assert made.counts["connect"] == 2 * links
+            assert made.counts["connect"] <= asked.limits.connects
+            assert not made.counts["too many messages"]
+
+    asyncio.run(main())
+    assert set(statuses) == {200}
+    assert statuses[200] < 2.5 * INSTRUMENTS * connections
+    assert used <= WEIGHT_LIMITS[exchange]
+
+
+def test_markets_at_one_address_share_a_budget_and_the_smaller_limit() -> None:
+    at = {
+        f"XTRADER_{exchange}_REST_URL": "https://one.example" for exchange in ("BINANCE_FUTURES", "BINANCE_COINM", "BINANCE_SPOT")
+    }
+
+    async def main() -> None:
+        async with Rest(SystemClock()) as rest:
+            spot, futures, inverse = (market(exchange, at) for exchange in ("BINANCE_SPOT", "BINANCE_FUTURES", "BINANCE_COINM"))
+            assert rest.budget(spot) is rest.budget(futures) is rest.budget(inverse)
+            assert rest.budget(spot).limit <= 0.8 * 2400
+            apart = market("BINANCE_COINM", {})
+            assert rest.budget(apart) is not rest.budget(futures)
+
+    asyncio.run(main())
