@@ -30,6 +30,7 @@ RECORDINGS: dict[str, tuple[str, str, Callable[[Path], dict[str, Events]]]] = {
 }
 
 
+@pytest.mark.timeout(300 + 2 * TIMES)
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_a_book_at_any_time_is_the_true_one(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     pattern, exchange, true = RECORDINGS[name]
