@@ -17,7 +17,7 @@ from xtrader.cli.main import main
 from xtrader.errors import NotCovered
 from xtrader.store.dataset import Dataset
 
-TIMES = int(os.environ.get("XTRADER_TEST_BOOK_TIMES", "60"))
+TIMES = int(os.environ.get("XTRADER_TEST_BOOK_TIMES", "30"))
 """Random times for each recording."""
 SEED = int(os.environ.get("XTRADER_TEST_SEED", "0")) or random.randrange(1, 2**32)
 
@@ -30,6 +30,7 @@ RECORDINGS: dict[str, tuple[str, str, Callable[[Path], dict[str, Events]]]] = {
 }
 
 
+@pytest.mark.timeout(300 + 2 * TIMES)
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_a_book_at_any_time_is_the_true_one(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     pattern, exchange, true = RECORDINGS[name]

@@ -131,6 +131,20 @@ def test_a_journal_without_files_is_a_recording(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_the_journals_of_several_recording_processes_are_one_recording(tmp_path: Path) -> None:
+    journals = [
+        open_journal(tmp_path / "data" / ".journal" / f"worker-{number}", f"c1-w{number}", Then(), {}, segment_bytes=1 << 14)
+        for number in range(2)
+    ]
+    for number, journal in enumerate(journals):
+        append(journal, [trade(one, KEYS[number]) for one in range(number, 100, 2)])
+        append(journal, [Coverage(KEYS[number], "TRADES", "live", "start", START, None)])
+        journal.close()
+    data = xtrader.open(tmp_path / "data")
+    assert [one.trade_id for one in data.replay() if isinstance(one, Trade)] == [str(number) for number in range(100)]
+    assert set(data.coverage().to_arrow()["collector"].to_pylist()) == {"c1-w0", "c1-w1"}
+
+
 def test_files_above_the_cursor_are_left_to_the_journal(tmp_path: Path) -> None:
     """The sink lists its parts before the cursor moves, and after a crash it makes and lists them again."""
     journal = journal_with(tmp_path, 1000)

@@ -18,6 +18,7 @@ from xtrader.errors import ConfigError
 from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Line
 
 JOURNAL = ".journal"
+WORKERS = "worker-*"
 
 
 class Part(NamedTuple):
@@ -103,6 +104,10 @@ class Place:
             )
             for collector, own in parts.items()
         }
+
+    def journals(self) -> list[Path]:
+        """The directories that may hold a live end: one, and one for each process where several record."""
+        return [] if self.journal is None else [self.journal, *sorted(self.journal.glob(WORKERS))]
 
     def exists(self) -> bool:
         """True if something was recorded here."""

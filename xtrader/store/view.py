@@ -6,11 +6,11 @@ The rule: one view answers one question, so that everything in an answer is of t
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from xtrader.store.place import Listed, Part, Place
-from xtrader.store.tail import Rest, Tail, pin
+from xtrader.store.tail import Rest, pin
 
 RARE = ("COVERAGE", "INSTRUMENTS")
 """The streams that say what there is: few rows, of every instrument."""
@@ -59,40 +59,41 @@ class View:
         """The chosen instruments that have anything of a stream, sorted."""
         return sorted(key for one, key in self._sources if one == stream and key in self.chosen)
 
-    def _add(self, opened: _Opened, streams: Collection[str], rest: Rest) -> None:
+    def _add(self, opened: _Opened, streams: Collection[str], rests: Mapping[str, Rest]) -> None:
+        place = opened.place
         for collector in opened.collectors:
             parts, ts_last, _ = opened.listed.get(collector, Listed({}, 0, 0))
-            own = collector == opened.writer
-            until = max(ts_last, opened.rare.alive) if own else ts_last
-            for stream, key in {*parts, *(rest.tables if own else ())}:
+            start = opened.starts.get(collector)
+            tables = rests[collector].tables if collector in rests else {}
+            until = max(ts_last, opened.rare[collector].alive) if collector in rests else ts_last
+            for stream, key in {*parts, *tables}:
                 if stream in streams:
                     where = (stream, key)
-                    found = [part for part in parts.get(where, ()) if not own or part.last_offset <= opened.start]
-                    tables = rest.tables.get(where, []) if own else []
-                    source = Source(opened.place.filesystem, collector, stream, key, found, tables, until, opened.place.kept)
+                    found = [part for part in parts.get(where, ()) if start is None or part.last_offset <= start]
+                    source = Source(place.filesystem, collector, stream, key, found, tables.get(where, []), until, place.kept)
                     self._sources.setdefault(where, []).append(source)
 
 
 class _Opened:
-    """A place with its journal held, then its lists read. Journal offsets below `start` are in the lists."""
+    """A place with its journals held, then its lists read. Below its offset in `starts`, all of a collector is in the lists."""
 
     def __init__(self, place: Place, stack: contextlib.ExitStack) -> None:
         self.place = place
-        self._tail: Tail | None = None if place.journal is None else pin(place.journal)
-        self.writer = ""
-        if self._tail is not None:
-            stack.enter_context(self._tail)
-            self.writer = self._tail.collector
+        tails = [stack.enter_context(tail) for journal in place.journals() if (tail := pin(journal)) is not None]
+        self._tails = {tail.collector: tail for tail in tails if tail.collector}
         self.listed = place.listed()
-        self.collectors = sorted({*self.listed, *filter(None, [self.writer])})
-        self.start = 0
-        if self._tail is not None:
-            own = self.listed.get(self.writer)
-            self.start = max(self._tail.start, own.merged_to if own else 0)
+        self.collectors = sorted({*self.listed, *self._tails})
+        self.starts = {
+            collector: max(tail.start, self.listed[collector].merged_to if collector in self.listed else 0)
+            for collector, tail in self._tails.items()
+        }
         self.rare = self.read(RARE, None)
 
-    def read(self, streams: Collection[str], keys: Collection[str] | None) -> Rest:
-        return Rest({}, 0) if self._tail is None else self._tail.read(self.start, streams, keys)
+    def read(self, streams: Collection[str], keys: Collection[str] | None) -> dict[str, Rest]:
+        """The live ends by collector."""
+        return {collector: tail.read(self.starts[collector], streams, keys) for collector, tail in self._tails.items()}
 
     def keys(self) -> set[str]:
-        return {key for listed in self.listed.values() for _, key in listed.parts} | {key for _, key in self.rare.tables}
+        """The instruments of any stream."""
+        found = {key for listed in self.listed.values() for _, key in listed.parts}
+        return found | {key for rest in self.rare.values() for _, key in rest.tables}
