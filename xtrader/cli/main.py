@@ -20,6 +20,7 @@ from xtrader.cli.demo import demo
 from xtrader.cli.lane import lane
 from xtrader.cli.plan import plan
 from xtrader.cli.renormalise import renormalise
+from xtrader.cli.repair import repair
 from xtrader.cli.report import report
 from xtrader.cli.verify import verify
 from xtrader.cli.worker import worker
@@ -57,7 +58,7 @@ def cli(context: click.Context, /, **flags: object) -> None:
         raise click.UsageError(f"{option} goes after the command '{context.invoked_subcommand}', or without any command")
 
 
-for command in (demo, plan, renormalise, verify, coverage, report, compact, lane, worker):
+for command in (demo, plan, renormalise, verify, coverage, report, compact, repair, lane, worker):
     cli.add_command(command)
 
 
