@@ -7,8 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from xtrader.sinks.manifest import Line, seal, unseal
+from xtrader.store.verify_parts import describe
 
 Damage = Callable[[Path, random.Random], Path]
 
@@ -63,6 +67,19 @@ def rewrite(path: Path, table: Any) -> None:
     """Valid Parquet of the same kind."""
     schema = pq.read_schema(path)
     pq.write_table(table.cast(schema), path, compression="zstd", write_page_checksum=True)
+
+
+def relist(directory: Path, *changed: Path) -> None:
+    """A list that says of these parts what they hold now, sealed as if it had been written so."""
+    (path,) = (directory / "_manifest").glob("*.jsonl")
+    names = {one.relative_to(directory).as_posix() for one in changed}
+    texts, before = [], 0
+    for text in path.read_bytes().splitlines():
+        line = msgspec.json.decode(unseal(text)[0], type=Line)
+        line = describe(directory, line.path, line.coverage) if line.path in names else line
+        sealed, before = seal(line, before)
+        texts.append(sealed)
+    path.write_bytes(b"".join(texts))
 
 
 def edited_list(root: Path, chance: random.Random) -> Path:

@@ -29,7 +29,7 @@ BACK = DOWN + 10 * SECOND
 FACTS = {"OKX_SWAP": {"environment": "demo"}, "BINANCE_SPOT": {"environment": "demo"}}
 
 
-def record(directory: Path, collector: str = "c1", seconds: float = 30.0, end: int = END) -> None:
+def record(directory: Path, collector: str = "c1", seconds: float = 60.0, end: int = END) -> None:
     """Write it; a part of each stream every so many seconds."""
     write_recording(records(end), ParquetSink(directory, collector), collector, FACTS, Rotation(seconds))
 

@@ -5,6 +5,7 @@ XTRADER_CORRUPTIONS sets how many random corruptions are tried, XTRADER_SEED the
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import shutil
@@ -16,12 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.captures import captures
+from tests.running import log_of, recorder, until
 from tests.store import made
-from tests.store.damage import DAMAGES, parts, rewrite
+from tests.store.damage import DAMAGES, parts, relist, rewrite
+from tests.test_recorder import everything
 from xtrader.cli.main import main
-from xtrader.sinks.manifest import Line, seal, unseal
+from xtrader.emulator.server import Emulator
 from xtrader.store.verify import Report, verify
-from xtrader.store.verify_parts import describe
 from xtrader.venues import rules
 
 CORRUPTIONS = int(os.environ.get("XTRADER_CORRUPTIONS", "60"))
@@ -45,19 +47,6 @@ def blamed(report: Report) -> set[str]:
 
 def copy(whole: Path, directory: Path) -> Path:
     return Path(shutil.copytree(whole, directory / "data"))
-
-
-def relist(directory: Path, *changed: Path) -> None:
-    """A list that says of these parts what they hold now, sealed as if it had been written so."""
-    (path,) = (directory / "_manifest").glob("*.jsonl")
-    names = {one.relative_to(directory).as_posix() for one in changed}
-    texts, before = [], 0
-    for text in path.read_bytes().splitlines():
-        line = msgspec.json.decode(unseal(text)[0], type=Line)
-        line = describe(directory, line.path, line.coverage) if line.path in names else line
-        sealed, before = seal(line, before)
-        texts.append(sealed)
-    path.write_bytes(b"".join(texts))
 
 
 def test_a_recording_with_declared_gaps_has_these_holes_and_nothing_else(whole: Path) -> None:
@@ -84,6 +73,38 @@ def test_the_recordings_of_others_are_clean_once_renormalised(tmp_path: Path) ->
         assert main(["renormalise", str(source), "--output-directory", str(directory)]) == 0
         report = check(directory)
         assert (report.exit_code, list(report.findings)) == (0, [])
+
+
+@pytest.mark.slow
+def test_an_emulated_recording_with_a_lost_connection_and_a_kill_has_declared_holes_and_no_damage(tmp_path: Path) -> None:
+    venues = {"BINANCE_FUTURES": "BTCUSDT", "OKX_SWAP": "BTC-USDT-SWAP", "DERIBIT": "BTC-PERPETUAL"}
+    beside: list[Report] = []
+
+    async def record() -> None:
+        async with Emulator(list(venues), instruments=1, rate=900) as emulator:
+            variables = emulator.variables | {"XTRADER_ROTATE_SECONDS": "1"}
+            async with recorder(tmp_path, everything(venues), variables) as process:
+                await until(lambda: log_of(tmp_path).count("recording") and len(parts(tmp_path / "data")) > 20)
+                for venue in emulator.venues.values():
+                    for client in venue.clients:
+                        client.close(1001, "going away")
+                await until(lambda: log_of(tmp_path).count("disconnected") >= len(venues))
+                await asyncio.sleep(2)
+                process.kill()
+                await process.wait()
+            async with recorder(tmp_path, everything(venues), variables, "--shutdown-after", "4") as process:
+                await asyncio.sleep(2)
+                beside.append(await asyncio.to_thread(check, tmp_path / "data"))
+                assert await asyncio.wait_for(process.wait(), 60) == 0
+
+    asyncio.run(record())
+    report = check(tmp_path / "data")
+    for found in (*beside, report):
+        assert [finding for finding in found.findings if finding.level == "damage"] == []
+    assert report.exit_code == 1
+    holes = [finding.what for finding in report.findings if finding.level == "hole"]
+    assert sum("going away" in what for what in holes) == 2 * len(venues)
+    assert sum("not running" in what for what in holes) == 2 * len(venues)
 
 
 @pytest.mark.parametrize("number", range(CORRUPTIONS))

@@ -21,6 +21,7 @@ from xtrader.cli.lane import lane
 from xtrader.cli.plan import plan
 from xtrader.cli.questdb import questdb
 from xtrader.cli.renormalise import renormalise
+from xtrader.cli.repair import repair
 from xtrader.cli.report import report
 from xtrader.cli.verify import verify
 from xtrader.cli.worker import worker
@@ -58,7 +59,7 @@ def cli(context: click.Context, /, **flags: object) -> None:
         raise click.UsageError(f"{option} goes after the command '{context.invoked_subcommand}', or without any command")
 
 
-for command in (demo, plan, renormalise, questdb, verify, coverage, report, compact, lane, worker):
+for command in (demo, plan, renormalise, questdb, verify, coverage, report, compact, repair, lane, worker):
     cli.add_command(command)
 
 

@@ -264,7 +264,13 @@ class _Check:
         """Whatever is said to be live began with a snapshot."""
         last = max((one.line.last_ts_recv or 0 for one in self._unit.parts), default=0)
         for one in coverage.intervals:
-            if one.state == "live" and one.cause != "clock_step" and one.ts_from < last and one.ts_from not in chain.synced:
+            is_lost = coverage.explains(one.ts_from, one.ts_from, "storage")
+            if (
+                one.state == "live"
+                and one.cause != "clock_step"
+                and one.ts_from < last
+                and not (one.ts_from in chain.synced or is_lost)
+            ):
                 what = f"L2:{self._unit.key} is said to be live from {stamp(one.ts_from)}, and no snapshot was recorded then"
                 self._findings.append(Finding("damage", one.file, what))
 

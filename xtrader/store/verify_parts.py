@@ -21,7 +21,7 @@ from xtrader.sinks.manifest import Line, Told
 from xtrader.sinks.parts import settings_of
 from xtrader.sinks.schemas import SCHEMAS
 
-NAME: Final = re.compile(r"part-(?P<collector>[a-z0-9-]+?)-(?P<first>\d{20})-(?P<last>\d{20})(?P<salvaged>-salvaged)?\.parquet")
+NAME: Final = re.compile(r"part-(?P<collector>[a-z0-9-]+?)-(?P<first>\d{20})-(?P<last>\d{20})(?P<salvaged>-salvaged\d*)?\.parquet")
 DAY: Final = 86_400 * SECOND
 FOREVER: Final = 2**63 - 1
 SALVAGED: Final = "-salvaged"

@@ -1,0 +1,131 @@
+"""The rows of a broken part that can still be believed, and the part that takes its place.
+
+The rule: a row group counts if all its pages match their checksums and its messages are whole; coverage rows that are gone are
+taken from what the lists say of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow.parquet as pq
+
+from xtrader.durable import make_directory, sync_directory, sync_file
+from xtrader.model.market import Coverage
+from xtrader.sinks.manifest import Line, Told
+from xtrader.sinks.parts import Part
+from xtrader.sinks.schemas import SCHEMAS, coverage_table
+from xtrader.store.chain import BookChain, TradeChain
+from xtrader.store.verify import ALL_LIVE, UNKNOWN
+from xtrader.store.verify_parts import SALVAGED, UNREADABLE, date_differs, describe, metadata_of, place_of
+
+LEVEL: Final = 3
+TEMPORARY: Final = ".repair.tmp"
+_DERIVED: Final = ("compression", "schema_version", "software")
+
+
+def rescue(root: Path, line: Line, others: Sequence[Line]) -> list[Any]:
+    """What can be believed of a part that is not what was listed, or is not there, as tables of whole messages in order. `others`
+    are all parts in force."""
+    place = place_of(line.path)
+    date = "" if place is None else place.date
+    tables = [table for table in _groups(root / line.path, line.stream) if _is_sound(table, line, date)]
+    if line.stream == "COVERAGE" and sum(table.num_rows for table in tables) < line.rows:
+        told = _told(line, others)
+        tables = [told] if told.num_rows and not date_differs(told, date) else tables
+    return tables
+
+
+def gap_table(rows: Sequence[tuple[str, int, int, str]]) -> Any:
+    """Coverage rows of lost parts: (covers, ts_from, ts_to, path) of each."""
+    gaps = [Coverage("", covers, "gap", "storage", start, end, f"damaged: {path}") for covers, start, end, path in rows]
+    return coverage_table([gap.ts_from for gap in gaps], gaps)
+
+
+def rewritten(root: Path, line: Line, collector: str, tables: Sequence[Any], replaces: Sequence[str]) -> Line:
+    """Publish tables as the part that takes the place of `line`, and return what is to be listed."""
+    place = place_of(line.path)
+    if place is None:
+        raise ValueError(f"{line.path} is not the path of a part")
+    facts = {"collector": collector, "instrument_key": line.instrument, **line.settings, **_facts(root / line.path)}
+    facts = {name: value for name, value in facts.items() if name not in _DERIVED}
+    name = f"part-{collector}-{line.first_offset:020d}"
+    schema = SCHEMAS[line.stream]
+    directory = (root / line.path).parent
+    make_directory(directory)
+    part = _Salvaged(root, line.stream, line.instrument, place.date, name, schema, facts, LEVEL, TEMPORARY)
+    while (root / part.path(line.last_offset)).exists() or str(part.path(line.last_offset)) in replaces:
+        part.number += 1
+    for table in tables:
+        part.write(table.cast(schema))
+    part.finish()
+    sync_file(part.temporary)
+    made = part.publish(line.first_offset, line.last_offset, line.coverage, replaces)
+    sync_directory(directory)
+    return describe(root, made.path, made.coverage, made.replaces)
+
+
+class _Salvaged(Part):
+    """A part whose name says that it was made by a repair; `number` counts those of one place."""
+
+    number = 1
+
+    def path(self, last: int) -> Path:
+        path = super().path(last)
+        return path.with_name(f"{path.stem}{SALVAGED}{self.number if self.number > 1 else ''}.parquet")
+
+
+def _groups(path: Path, stream: str) -> Iterator[Any]:
+    """The row groups that can be read; none of a file without its footer."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            if not file.schema_arrow.equals(SCHEMAS[stream], check_metadata=False):
+                return
+            for group in range(file.num_row_groups):
+                try:
+                    yield file.read_row_group(group)
+                except UNREADABLE:
+                    continue
+    except UNREADABLE:
+        return
+
+
+def _is_sound(table: Any, line: Line, date: str) -> bool:
+    """Whether the rows are whole messages of that day."""
+    wrong: list[str] = []
+    if not table.num_rows:
+        return False
+    if line.stream == "L2":
+        BookChain(line.instrument, UNKNOWN, ALL_LIVE, wrong.append).check(table)
+    elif line.stream == "TRADES":
+        TradeChain(UNKNOWN, ALL_LIVE, wrong.append).check(table)
+    return not wrong and not date_differs(table, date)
+
+
+def _told(line: Line, others: Sequence[Line]) -> Any:
+    """The coverage rows that the lines of other parts of the same stretch of the journal tell; without their details."""
+    found: list[tuple[str, Told]] = [
+        (other.stream, row)
+        for other in others
+        if other.instrument == line.instrument
+        and other.stream in ("L2", "TRADES")
+        and (other.first_offset, other.last_offset) == (line.first_offset, line.last_offset)
+        for row in other.coverage
+    ]
+    rows = [
+        Coverage(line.instrument, covers, state, cause, start, end) for covers, (state, cause, start, end) in dict.fromkeys(found)
+    ]
+    first, last = line.first_ts_recv or 0, line.last_ts_recv or 0
+    written = [min(max(row.ts_from if row.ts_to is None else row.ts_to, first), last) for row in rows]
+    return coverage_table(written, rows)
+
+
+def _facts(path: Path) -> dict[str, str]:
+    """What a part's own metadata says of its instrument and venue, if it can still be read."""
+    try:
+        facts = metadata_of(path)
+    except UNREADABLE:
+        return {}
+    return {name: value for name, value in facts.items() if not name.startswith(("first_", "last_"))}
