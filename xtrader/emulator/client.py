@@ -55,7 +55,7 @@ class Client:
         self.outbox: list[bytes] = []
         self.closing: asyncio.Task[None] | None = None
         self.state = "open"
-        """open | frozen (nothing is read or written for the time being) | dead (nothing ever again, but the socket stays)"""
+        """open | frozen (nothing is read or written for the time being) | dead (nothing is written ever again, the socket stays)"""
         self._limit = limit
         self._loop = asyncio.get_running_loop()
         self.last_sent = self.last_received = self._loop.time()
@@ -81,11 +81,11 @@ class Client:
         self.last_sent = self._loop.time()
 
     def freeze(self, state: str) -> None:
-        """Become "frozen" or "dead": neither read nor write, not even a pong."""
+        """Become "frozen" (neither read nor write) or "dead" (what is read is forgotten, nothing is written): not even a pong."""
         self.flush()
         self.state = state
         self.socket.mute = "all"
-        if self.socket.state is State.OPEN:
+        if state == "frozen" and self.socket.state is State.OPEN:
             self.socket.transport.pause_reading()
 
     def thaw(self) -> None:

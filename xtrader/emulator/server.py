@@ -215,7 +215,9 @@ class Emulator:
                 refusal = await made.strikes.admit(socket.transport)
                 return None if refusal is None else _response(refusal)
             made.counts[f"GET {url.path}"] += 1
-            return _response(await made.strikes.answer(url.path, dict(parse_qsl(url.query))))
+            answer = await made.strikes.answer(url.path, dict(parse_qsl(url.query)))
+            made.counts[f"HTTP {answer.status}"] += 1
+            return _response(answer)
 
         return process
 
