@@ -230,6 +230,7 @@ class Strikes:
             number=message.number,
             ids=tuple(message.ids),
             removed=removed,
+            seconds=fault.seconds,
             path=path,
         )
         self.faults.applied.append(event)

@@ -38,7 +38,7 @@ class TradeEvent(msgspec.Struct, frozen=True, tag="trade", tag_field="kind"):
 
 class FaultEvent(msgspec.Struct, frozen=True, tag="fault", tag_field="kind"):
     """A fault that was carried out. Of the message that it met: the book's numbers or the trades' ids; `removed` says that
-    whoever was subscribed did not get it. Of a request `path` is what was asked for."""
+    whoever was subscribed did not get it. Of a request `path` is what was asked for; `seconds` is the fault's own."""
 
     fault: str
     exchange: str
@@ -50,6 +50,7 @@ class FaultEvent(msgspec.Struct, frozen=True, tag="fault", tag_field="kind"):
     number: int | None = None
     ids: tuple[str, ...] = ()
     removed: bool = False
+    seconds: float = 0.0
     path: str = ""
 
 
