@@ -13,12 +13,12 @@ from xtrader.model.market import Coverage
 MIXES = int(os.environ.get("XTRADER_MIXES", "40"))
 SEEDS = [int(os.environ["XTRADER_MIX"])] if "XTRADER_MIX" in os.environ else list(range(1, MIXES + 1))
 FAULTS = 12
-HORIZON = 60
+HORIZON = 40
 """Messages of a subscription within which the faults strike."""
 
 
 def mix(seed: int) -> Outcome:
-    return record(Plan(seed=seed, draw=lambda emulator: emulator.draw(f"mix/{seed}", FAULTS, HORIZON), patience=60))
+    return record(Plan(seed=seed, draw=lambda emulator: emulator.draw(f"mix/{seed}", FAULTS, HORIZON), patience=25))
 
 
 @pytest.mark.parametrize("seed", SEEDS)

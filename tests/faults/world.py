@@ -27,7 +27,7 @@ RATE = 10.0
 """Messages a second for each instrument."""
 WARM = 2.0
 """Seconds of undisturbed recording before the faults."""
-CALM = 4.0
+CALM = 3.0
 """Seconds for which everything must be well before the run ends."""
 LONGEST = 900.0
 """Seconds after which a feed that has not recovered never will."""
@@ -115,7 +115,7 @@ async def _record(plan: Plan) -> Outcome:
         rate=RATE * plan.instruments * len(plan.venues),
         timers=plan.timers,
         wall=lambda: clock.true() / 1e9,
-        tick=0.02,
+        tick=0.05,
     )
     for made in emulator.venues.values():
         made.stage.truth = notes
