@@ -4,13 +4,16 @@ PYTHON ?= python3
 STAMP := .venv/.installed
 RUN := .venv/bin/
 
-.PHONY: demo test lint types bench fuzz clean
+.PHONY: demo test soak lint types bench fuzz clean
 
 demo: $(STAMP)
 	$(RUN)xtrader demo
 
 test: $(STAMP)
 	$(RUN)pytest -n auto
+
+soak: $(STAMP)
+	XTRADER_MIXES=$${XTRADER_MIXES:-500} $(RUN)pytest -n auto tests/faults
 
 lint: $(STAMP)
 	$(RUN)ruff check .

@@ -131,7 +131,7 @@ def test_an_unchanged_book_is_confirmed_and_a_reset_of_numbers_keeps_the_chain()
             snapshot, confirmed = await books(socket, 2)
             assert (confirmed["bids"], confirmed["asks"]) == ([], [])
             assert confirmed["seqId"] == confirmed["prevSeqId"] == snapshot["seqId"]
-            venue.restart_numbering(SWAP)
+            venue.restart_numbering(venue.boards[SWAP])
             (reset,) = await books(socket, 1)
             assert reset["prevSeqId"] == snapshot["seqId"] > reset["seqId"]
 

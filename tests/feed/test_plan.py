@@ -1,3 +1,4 @@
+from xtrader.feed.pace import MARGIN
 from xtrader.feed.plan import SnapshotPlan, budgeted, paced
 from xtrader.venues.base import Fetch
 
@@ -11,7 +12,7 @@ def test_what_fits_under_every_limit_takes_no_time() -> None:
 
 
 def test_the_tightest_limit_sets_the_time() -> None:
-    assert round(paced([1] * 7, [(3, 1.0)]), 3) == 2.0
+    assert round(paced([1] * 7, [(3, 1.0)]), 3) == 2.0 + 2 * MARGIN
     assert round(paced([20] * 25, [(480, 3600.0), (60, 1.0)]), 0) == 3600
 
 

@@ -1,4 +1,4 @@
-"""The command `xtrader`: bare it records; `demo`, `plan` and `renormalise` are its further words.
+"""The command `xtrader`: bare it records; `demo`, `emulate`, `plan` and `renormalise` are its further words.
 
 Rule: what the user did wrong is one sentence on standard error and exit code 2, never a traceback.
 """
@@ -17,6 +17,7 @@ from xtrader import __version__, logs
 from xtrader.cli.compact import compact
 from xtrader.cli.coverage import coverage
 from xtrader.cli.demo import demo
+from xtrader.cli.emulate import emulate
 from xtrader.cli.lane import lane
 from xtrader.cli.plan import plan
 from xtrader.cli.questdb import questdb
@@ -59,7 +60,7 @@ def cli(context: click.Context, /, **flags: object) -> None:
         raise click.UsageError(f"{option} goes after the command '{context.invoked_subcommand}', or without any command")
 
 
-for command in (demo, plan, renormalise, questdb, verify, coverage, report, compact, repair, lane, worker):
+for command in (demo, emulate, plan, renormalise, questdb, verify, coverage, report, compact, repair, lane, worker):
     cli.add_command(command)
 
 

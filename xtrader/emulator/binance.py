@@ -15,7 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from xtrader.emulator.binance_rest import BinanceBoard, Rest
-from xtrader.emulator.client import Client, text_frame
+from xtrader.emulator.client import Client
+from xtrader.emulator.faults import Message
 from xtrader.emulator.listing import Coin, Listing, Scale, coins
 from xtrader.emulator.market import Batch, prints
 from xtrader.emulator.truth import BookEvent, TradeEvent
@@ -24,6 +25,8 @@ from xtrader.emulator.venue import Allowance, Answer, Stage, Venue
 EXCHANGES = ("BINANCE_SPOT", "BINANCE_FUTURES", "BINANCE_COINM")
 MOST_STREAMS = 1024
 METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
+VOIDS = 0.012
+"""Share of the ids of a futures `@trade` stream that no print has."""
 DEPTHS = ("depth@100ms", "depth", "depth@500ms", "depth@0ms")
 
 
@@ -70,6 +73,8 @@ class _Held:
 class Binance(Venue[BinanceBoard]):
     """One of the three Binance markets."""
 
+    connects = (300, 300.0)
+
     def __init__(self, exchange: str, listings: Sequence[Listing], stage: Stage) -> None:
         super().__init__(exchange, [BinanceBoard(exchange, listing, stage) for listing in listings], stage)
         self.uneven = False
@@ -85,6 +90,7 @@ class Binance(Venue[BinanceBoard]):
         self._wrapped: dict[str, set[Client]] = {}
         self._ids = Random(f"{stage.seed}/{exchange}/ids")
         self._routes: dict[str, str] = {}
+        self._symbols = {board.stream: board.symbol for board in self.boards.values()}
         for board in self.boards.values():
             board.sequence = self._ids.randrange(10**10, 10**11) if self._spot else self._ids.randrange(10**12, 10**13)
             self._number(board)
@@ -143,8 +149,9 @@ class Binance(Venue[BinanceBoard]):
                 self._hold(client, board, (first, last, previous), (bids, asks))
             return
         data = self._depth(board, ts, (first, last, previous), (bids, asks))
+        message = Message("L2", board.symbol, previous, last)
         for name in names:
-            self._send(name, data)
+            self._send(message, name, data)
 
     def _depth(self, board: BinanceBoard, ts: int, ids: tuple[int, int, int], sides: Sequence[list[tuple[int, int]]]) -> str:
         first, last, previous = ids
@@ -181,6 +188,11 @@ class Binance(Venue[BinanceBoard]):
         aggregates_wanted = aggregates in self._wrapped or aggregates in self._plain
         for fill in batch.fills:
             at = ts - fill.age
+            if not self._spot:
+                if self._ids.random() < VOIDS:
+                    board.voids += 1
+                    self._publish_void(board, fills, fill.number + board.voids - 1, ts, at)
+                fill = fill._replace(number=fill.number + board.voids)
             board.fills.append((fill, at))
             price, size, maker = board.prices[fill.price], board.sizes[fill.lots], "false" if fill.is_buy else "true"
             if truth is not None and self._spot:
@@ -188,10 +200,12 @@ class Binance(Venue[BinanceBoard]):
                 truth.add(TradeEvent(self.exchange, symbol, str(fill.number), side, price, size, at))
             if fills_wanted and self._spot:
                 head = f'{{"e":"trade","E":{ts},"s":"{symbol}","t":{fill.number},'
-                self._send(fills, f'{head}"p":"{price}","q":"{size}","T":{at},"m":{maker},"M":true}}')
+                data = f'{head}"p":"{price}","q":"{size}","T":{at},"m":{maker},"M":true}}'
+                self._send(Message("TRADES", symbol, ids=(str(fill.number),)), fills, data)
             elif fills_wanted:
                 head = f'{{"e":"trade","E":{ts},"T":{at},"s":"{symbol}","t":{fill.number},'
-                self._send(fills, f'{head}"p":"{price}","q":"{size}","X":"MARKET","m":{maker}}}')
+                data = f'{head}"p":"{price}","q":"{size}","X":"MARKET","m":{maker}}}'
+                self._send(Message("TRADES", symbol, ids=(str(fill.number),)), fills, data)
         for row in prints(batch.fills):
             at = ts - row.age
             number = board.aggregate = board.aggregate + 1
@@ -204,7 +218,12 @@ class Binance(Venue[BinanceBoard]):
                 head = f'{{"e":"aggTrade","E":{ts},"s":"{symbol}","a":{number},"p":"{price}","q":"{size}",'
                 tail = f'"f":{row.first},"l":{row.last},"T":{at},"m":{maker},'
                 tail = f'{tail}"M":true}}' if self._spot else f'"nq":"{size}",{tail}"st":{board.contract_type}}}'
-                self._send(aggregates, head + tail)
+                self._send(Message("TRADES", symbol, ids=(str(number),)), aggregates, head + tail)
+
+    def _publish_void(self, board: BinanceBoard, stream: str, number: int, ts: int, at: int) -> None:
+        """An id that no print of the market has; `@aggTrade` never shows it."""
+        head = f'{{"e":"trade","E":{ts},"T":{at},"s":"{board.symbol}","t":{number},'
+        self._send(Message("TRADES", board.symbol, ids=(str(number),)), stream, f'{head}"p":"0","q":"0","X":"NA","m":false}}')
 
     def _number(self, board: BinanceBoard) -> None:
         """Fix the update ids of the coming event: contiguous on spot; on futures one numbering runs through all symbols."""
@@ -213,17 +232,22 @@ class Binance(Venue[BinanceBoard]):
         else:
             board.first_id, board.id_step = board.sequence + self._ids.randrange(1, 400), self._ids.randrange(1, 40)
 
-    def _send(self, stream: str, data: str) -> None:
-        plain = self._plain.get(stream)
+    def restart_numbering(self, board: BinanceBoard) -> None:
+        board.sequence = self._ids.randrange(10**6, 10**9)
+        self._number(board)
+
+    def notice(self, client: Client) -> str:
+        event = f'{{"e":"serverShutdown","E":{self.stage.ms()}}}'
+        return f'{{"stream":"!serverShutdown","data":{event}}}' if self._sessions[client].combined else event
+
+    def _send(self, message: Message, stream: str, data: str) -> None:
+        groups = []
+        plain, wrapped = self._plain.get(stream), self._wrapped.get(stream)
         if plain:
-            frame = text_frame(data.encode())
-            for client in plain:
-                client.outbox.append(frame)
-        wrapped = self._wrapped.get(stream)
+            groups.append((plain, data))
         if wrapped:
-            frame = text_frame(f'{{"stream":"{stream}","data":{data}}}'.encode())
-            for client in wrapped:
-                client.outbox.append(frame)
+            groups.append((wrapped, f'{{"stream":"{stream}","data":{data}}}'))
+        self.deliver(message, groups)
 
     def _place(self, path: str) -> tuple[str, bool, list[str]] | None:
         """Route, combined or not, and the streams in the path; None if there is nothing. Unrouted USD-M URLs are `public`."""
@@ -297,6 +321,9 @@ class Binance(Venue[BinanceBoard]):
         listing = self._wrapped if session.combined else self._plain
         for name in streams:
             route = self._routes.get(name)
+            symbol, _, kind = name.partition("@")
+            if route is not None and self.strikes.mutes("L2" if kind.startswith("depth") else "TRADES", self._symbols[symbol]):
+                continue
             if route is not None and session.route in (route, "all"):
                 listing.setdefault(name, set()).add(client)
 

@@ -17,6 +17,8 @@ WEIGHT_LIMITS = {"BINANCE_SPOT": 6000, "BINANCE_FUTURES": 2400, "BINANCE_COINM":
 SPOT_DEPTHS = ((100, 5), (500, 25), (1000, 50), (5000, 250))
 FUTURES_DEPTHS = ((50, 2), (100, 5), (500, 10), (1000, 20))
 FUTURES_LIMITS = (5, 10, 20, 50, 100, 500, 1000)
+BANNED_AT = 1.5
+"""A client that asks on after 429 is banned (418) for the rest of the minute once it has used so many times the limit."""
 RESTING = 600
 """Orders a side that usually rest in a book."""
 
@@ -41,6 +43,8 @@ class BinanceBoard(Board):
         self.first_id = 0
         self.id_step = 1
         self.aggregate = 3_000_000
+        self.voids = 0
+        """Ids that went to no print so far."""
         self.fills: deque[tuple[Fill, int]] = deque(maxlen=1000)
         self.aggregates: deque[tuple[int, Print, int]] = deque(maxlen=1000)
 
@@ -88,6 +92,9 @@ class Rest:
         limit = WEIGHT_LIMITS[self._exchange]
         if self._used[minute] <= limit:
             return Answer(answer.body, answer.status, headers)
+        if self._used[minute] > BANNED_AT * limit:
+            words = "Way too many requests; IP banned until then. Please use the websocket for live updates to avoid bans."
+            return Answer(_error(-1003, words), 418, (*headers, ("Retry-After", "120")))
         words = f"Too many requests; current limit of IP is {limit} requests per minute."
         return Answer(_error(-1003, words), 429, (*headers, ("Retry-After", str(60 - rest // 1000))))
 
@@ -172,10 +179,10 @@ def _count(query: Mapping[str, str], usual: int, most: int) -> int:
 
 
 def _filters(board: BinanceBoard) -> list[dict[str, Any]]:
-    step = board.sizes[1]
+    step, tick = board.sizes[1], board.listing.tick.text(1)
     size = {"stepSize": step, "maxQty": board.sizes[10**7], "minQty": step}
     return [
-        {"minPrice": board.prices[1], "maxPrice": board.prices[10**8], "filterType": "PRICE_FILTER", "tickSize": board.prices[1]},
+        {"minPrice": tick, "maxPrice": board.prices[10**8], "filterType": "PRICE_FILTER", "tickSize": tick},
         {"filterType": "LOT_SIZE", **size},
         {"filterType": "MARKET_LOT_SIZE", **size},
     ]

@@ -23,9 +23,19 @@ def text_frame(payload: bytes) -> bytes:
 
 
 class Socket(ServerConnection):
-    """A server connection that tells `watch` of every text, ping and pong frame that comes in."""
+    """A server connection that tells `watch` of every text, ping and pong frame that comes in. A `mute` one keeps what websockets
+    itself would send to itself: "pongs", "all", or nothing ("")."""
 
     watch: Callable[[], None] | None = None
+    mute = ""
+
+    def send_data(self) -> None:
+        if not self.mute:
+            super().send_data()
+            return
+        for data in self.protocol.data_to_send():
+            if data and self.mute == "pongs" and data[0] & 0x0F != Opcode.PONG:
+                self.transport.write(data)
 
     def process_event(self, event: Event) -> None:
         if isinstance(event, Frame) and self.watch is not None and event.opcode in (Opcode.TEXT, Opcode.PING, Opcode.PONG):
@@ -44,6 +54,8 @@ class Client:
         self.path = request.path
         self.outbox: list[bytes] = []
         self.closing: asyncio.Task[None] | None = None
+        self.state = "open"
+        """open | frozen (nothing is read or written for the time being) | dead (nothing is written ever again, the socket stays)"""
         self._limit = limit
         self._loop = asyncio.get_running_loop()
         self.last_sent = self.last_received = self._loop.time()
@@ -54,7 +66,11 @@ class Client:
 
     def flush(self) -> None:
         """Write what is queued, without waiting."""
+        if self.state == "frozen":
+            return
         frames, self.outbox = self.outbox, []
+        if self.state == "dead":
+            return
         socket = self.socket
         if self.closing is not None or socket.state is not State.OPEN:
             return
@@ -63,6 +79,28 @@ class Client:
             return
         socket.transport.write(b"".join(frames))
         self.last_sent = self._loop.time()
+
+    def freeze(self, state: str) -> None:
+        """Become "frozen" (neither read nor write) or "dead" (what is read is forgotten, nothing is written): not even a pong."""
+        self.flush()
+        self.state = state
+        self.socket.mute = "all"
+        if state == "frozen" and self.socket.state is State.OPEN:
+            self.socket.transport.pause_reading()
+
+    def thaw(self) -> None:
+        """Go on after a freeze; what was queued goes out now."""
+        if self.state == "frozen":
+            self.state = "open"
+            self.socket.mute = ""
+            if self.socket.state is State.OPEN:
+                self.socket.transport.resume_reading()
+            self.flush()
+
+    def cut(self) -> None:
+        """Write what is queued, then end the connection without a word."""
+        self.flush()
+        self.socket.transport.abort()
 
     def close(self, code: int, reason: str) -> None:
         """Send what is queued, then the closing handshake, in the background; the connection's handler waits for it."""

@@ -17,8 +17,9 @@ from typing import Any
 
 import msgspec
 
-from xtrader.emulator.client import Client, text_frame
+from xtrader.emulator.client import Client
 from xtrader.emulator.deribit_rest import DeribitBoard, Failed, Methods, fair_price, listings
+from xtrader.emulator.faults import Message
 from xtrader.emulator.listing import Listing
 from xtrader.emulator.market import Batch, Fill
 from xtrader.emulator.truth import BookEvent, TradeEvent
@@ -54,6 +55,10 @@ class _Session:
 
 class Deribit(Venue[DeribitBoard]):
     """Deribit, with its one set of credentials."""
+
+    cannot = frozenset({"slow_snapshot", "stale_snapshot", "notice"})
+    """Its books start on the socket, and it announces nothing."""
+    sockets = 32
 
     def __init__(self, exchange: str, listings: Sequence[Listing], stage: Stage) -> None:
         super().__init__(exchange, [DeribitBoard(exchange, listing, stage) for listing in listings], stage)
@@ -106,7 +111,7 @@ class Deribit(Venue[DeribitBoard]):
 
     def idle(self, now: float) -> None:
         for client, session in self._sessions.items():
-            if session.heartbeat and now >= session.beat_at:
+            if session.heartbeat and now >= session.beat_at and client.state == "open":
                 self._beat(client, session, now)
 
     def publish(self, board: DeribitBoard, batch: Batch) -> None:
@@ -127,18 +132,22 @@ class Deribit(Venue[DeribitBoard]):
             f'"bids":[{_levels(board, bids)}],"asks":[{_levels(board, asks)}],"prev_change_id":{previous}}}'
         )
         for interval in INTERVALS:
-            self._push(f"book.{board.symbol}.{interval}", data)
+            self._push(Message("L2", board.symbol, previous, board.sequence), f"book.{board.symbol}.{interval}", data)
 
     def _publish_trades(self, board: DeribitBoard, fills: Sequence[Fill]) -> None:
         """Raw: a message per taker order; 100ms: one for all of the batch."""
-        rows = []
+        rows: list[str] = []
+        every: list[str] = []
         for _, group in groupby(fills, key=lambda fill: fill.order):
             own = [self._trade(board, fill) for fill in group]
-            self._push(f"trades.{board.symbol}.raw", f"[{','.join(own)}]")
-            rows += own
-        self._push(f"trades.{board.symbol}.100ms", f"[{','.join(rows)}]")
+            ids = [name for name, _ in own]
+            self._push(Message("TRADES", board.symbol, ids=ids), f"trades.{board.symbol}.raw", f"[{','.join(t for _, t in own)}]")
+            every += ids
+            rows += [text for _, text in own]
+        self._push(Message("TRADES", board.symbol, ids=every), f"trades.{board.symbol}.100ms", f"[{','.join(rows)}]")
 
-    def _trade(self, board: DeribitBoard, fill: Fill) -> str:
+    def _trade(self, board: DeribitBoard, fill: Fill) -> tuple[str, str]:
+        """trade_id and JSON of one match."""
         listing = board.listing
         ts = self.stage.ms() - fill.age
         currency = listing.settle
@@ -161,14 +170,15 @@ class Deribit(Venue[DeribitBoard]):
         board.trades.append((fill.number, text))
         if self.stage.truth is not None:
             self.stage.truth.add(TradeEvent(self.exchange, board.symbol, name, side, price, size, ts))
-        return text
+        return name, text
 
-    def _push(self, channel: str, data: str) -> None:
+    def restart_numbering(self, board: DeribitBoard) -> None:
+        board.sequence = self._ids.randrange(10**6, 10**9)
+
+    def _push(self, message: Message, channel: str, data: str) -> None:
         clients = self._subscribers.get(channel)
         if clients:
-            frame = text_frame(_notification(channel, data).encode())
-            for client in clients:
-                client.outbox.append(frame)
+            self.deliver(message, [(clients, _notification(channel, data))])
 
     def _remember(self, board: DeribitBoard) -> None:
         book = board.market.book
@@ -177,7 +187,7 @@ class Deribit(Venue[DeribitBoard]):
     def _snapshots(self, client: Client, channels: Sequence[str]) -> None:
         for channel in channels:
             kind, name, _ = channel.split(".")
-            if kind == "book":
+            if kind == "book" and client in self._subscribers.get(channel, ()):
                 board = self.boards[name]
                 bids, asks = self.levels(board, self.window)
                 sides = [_levels(board, [("new", price, lots) for price, lots in side]) for side in (bids, asks)]
@@ -226,9 +236,10 @@ class Deribit(Venue[DeribitBoard]):
             kind, _, rest = channel.partition(".")
             name, _, interval = rest.rpartition(".")
             if kind in ("book", "trades") and name in self.boards and interval in INTERVALS:
-                self._subscribers.setdefault(channel, set()).add(client)
-                session.channels.add(channel)
                 known.append(channel)
+                if not self.strikes.mutes("L2" if kind == "book" else "TRADES", name):
+                    self._subscribers.setdefault(channel, set()).add(client)
+                    session.channels.add(channel)
         return known
 
     def _unsubscribe(self, client: Client, session: _Session, channels: Sequence[str]) -> list[str]:

@@ -18,6 +18,11 @@ class Scale(NamedTuple):
     decimals: int
     places: int | None = None
 
+    def finer(self, units: int) -> Scale:
+        """One decimal more; a step is `units` of the new last decimal for each of the old one's."""
+        places = None if self.places is None else max(self.places, self.decimals + 1)
+        return Scale(self.units * units, self.decimals + 1, places)
+
     def text(self, steps: int) -> str:
         """`steps` steps as a plain decimal number."""
         units, decimals, places = self
@@ -34,6 +39,7 @@ class Texts(dict[int, str]):
 
     def __init__(self, scale: Scale) -> None:
         super().__init__()
+        self.scale = scale
         self._text = scale.text
 
     def __missing__(self, steps: int) -> str:

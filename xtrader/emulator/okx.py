@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from xtrader.emulator.client import Client, text_frame
+from xtrader.emulator.client import Client
+from xtrader.emulator.faults import Message
 from xtrader.emulator.listing import EXPIRY, Coin, Listing, Scale, coins
 from xtrader.emulator.market import Batch, Print, prints
 from xtrader.emulator.matching import Side
@@ -113,6 +114,9 @@ class Okx(Venue[OkxBoard]):
     """One OKX instrument type."""
 
     window = WINDOW
+    cannot = frozenset({"slow_snapshot", "stale_snapshot"})
+    """Its books start on the socket."""
+    connects = (3, 1.0)
 
     def __init__(self, exchange: str, listings: Sequence[Listing], stage: Stage) -> None:
         super().__init__(exchange, [OkxBoard(exchange, listing, stage) for listing in listings], stage)
@@ -165,7 +169,7 @@ class Okx(Venue[OkxBoard]):
     def idle(self, now: float) -> None:
         timers = self.stage.timers
         for client in self.clients:
-            if now - max(client.last_sent, client.last_received) > timers.okx_silence:
+            if client.state == "open" and now - max(client.last_sent, client.last_received) > timers.okx_silence:
                 client.close(4004, "No data received in 30s")
         for board in self.boards.values():
             if board.pushed == 0.0:
@@ -183,10 +187,13 @@ class Okx(Venue[OkxBoard]):
         if bids or asks:
             self._push(board, bids, asks, board.next_number())
 
-    def restart_numbering(self, symbol: str) -> None:
-        """What maintenance does: the next message of this book has a lower seqId than its prevSeqId."""
-        board = self.boards[symbol]
+    def restart_numbering(self, board: OkxBoard) -> None:
+        """The next message of this book has a lower seqId than its prevSeqId."""
         self._push(board, [], [], board.numbers.randrange(1, 1000))
+
+    def notice(self, client: Client) -> str:
+        words = "The connection will soon be closed for a service upgrade. Please reconnect."
+        return f'{{"event":"notice","code":"64008","msg":"{words}","connId":"{self._names[client]}"}}'
 
     def _publish_trade(self, board: OkxBoard, row: Print) -> None:
         ts = self.stage.ms() - row.age
@@ -203,9 +210,7 @@ class Okx(Venue[OkxBoard]):
             self.stage.truth.add(TradeEvent(self.exchange, board.symbol, str(row.last), side, price, size, ts))
         clients = self._subscribers.get(("trades", board.symbol))
         if clients:
-            frame = text_frame(_trade_push(board.symbol, data).encode())
-            for client in clients:
-                client.outbox.append(frame)
+            self.deliver(Message("TRADES", board.symbol, ids=(str(row.last),)), [(clients, _trade_push(board.symbol, data))])
 
     def _push(self, board: OkxBoard, bids: list[tuple[int, int]], asks: list[tuple[int, int]], number: int) -> None:
         """Send one update of the book."""
@@ -217,9 +222,9 @@ class Okx(Venue[OkxBoard]):
             self.stage.truth.add(event)
         clients = self._subscribers.get(("books", board.symbol))
         if clients:
-            frame = text_frame(self._book(board, "update", bids, asks, previous).encode())
-            for client in clients:
-                client.outbox.append(frame)
+            self.deliver(
+                Message("L2", board.symbol, previous, number), [(clients, self._book(board, "update", bids, asks, previous))]
+            )
 
     def _book(
         self, board: OkxBoard, action: str, bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]], previous: int
@@ -246,8 +251,10 @@ class Okx(Venue[OkxBoard]):
             self._subscribers.get((channel, name), set()).discard(client)
             self._event(client, number, event="unsubscribe", arg=arg)
         else:
-            self._subscribers.setdefault((channel, name), set()).add(client)
             self._event(client, number, event="subscribe", arg=arg)
+            if self.strikes.mutes("L2" if channel == "books" else "TRADES", name):
+                return
+            self._subscribers.setdefault((channel, name), set()).add(client)
             if channel == "books":
                 client.send(self._book(board, "snapshot", *self.levels(board, WINDOW), -1))
             elif board.trades:
@@ -339,6 +346,6 @@ def _row(kind: str, board: OkxBoard) -> dict[str, str]:
         "settleCcy": listing.settle,
         "state": "live",
         "stk": str(listing.strike) if listing.strike else "",
-        "tickSz": board.prices[1],
+        "tickSz": listing.tick.text(1),
         "uly": uly,
     }

@@ -9,22 +9,26 @@ import asyncio
 import contextlib
 import importlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from email.utils import formatdate
 from heapq import heapify, heapreplace
 from http import HTTPStatus
 from pathlib import Path
+from ssl import SSLContext
 from time import time
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from xtrader.emulator.client import Client, Socket
+from xtrader.emulator.faults import Fault, Target, draw
+from xtrader.emulator.strikes import CONTROL
 from xtrader.emulator.truth import Truth
 from xtrader.emulator.venue import Answer, Board, Stage, Timers, Venue
 from xtrader.errors import ConfigError
@@ -59,7 +63,8 @@ class Emulator:
     `rate` is book and trade messages a second over all instruments of all exchanges, half of each (fewer on Deribit, which
     joins the trades of a batch); 0 stands still. A book message comes of about `operations` orders. `port` is the first exchange's
     port, the next ones follow; 0 takes any. A client with more than `send_buffer` unread bytes is cut. The truth is kept in memory
-    (`keep_truth`), or written to `truth_directory`, or neither.
+    (`keep_truth`), or written to `truth_directory`, or neither. `faults` happen by themselves; more can be added while it runs, at
+    CONTROL on a venue's port. `wall` is where the venues' clocks start (seconds UTC), `tick` the seconds between two looks.
     """
 
     def __init__(
@@ -75,6 +80,10 @@ class Emulator:
         keep_truth: bool = False,
         truth_directory: Path | None = None,
         send_buffer: int = 4 * 2**20,
+        faults: Sequence[Fault] = (),
+        tls: SSLContext | None = None,
+        wall: Callable[[], float] = time,
+        tick: float = TICK,
     ) -> None:
         pace = rate / max(1, len(exchanges) * instruments)
         interval = max(SHORTEST, 2 / pace) if pace else 0.0
@@ -87,20 +96,38 @@ class Emulator:
             operations=operations,
             truth=self.truth,
         )
-        self.venues: dict[str, Venue[Any]] = {exchange: venue(exchange, instruments, self.stage) for exchange in exchanges}
+        self.venues: dict[str, Venue[Any]] = {
+            exchange: venue(exchange, instruments, msgspec.structs.replace(self.stage)) for exchange in exchanges
+        }
+        for fault in faults:
+            self.add(fault)
         self.variables: dict[str, str] = {}
         """Environment variables that point xtrader at the venues."""
         self._port = port
         self._send_buffer = send_buffer
         self._servers: list[Server] = []
         self._pump: asyncio.Task[None] | None = None
+        self._tls = tls
+        self._wall = wall
+        self._tick = tick
+
+    def add(self, fault: Fault) -> None:
+        """Let a fault happen. Raises ConfigError for one that its venue cannot have."""
+        if fault.exchange not in self.venues:
+            raise ConfigError(f"fault '{fault}': {fault.exchange} is not emulated here")
+        self.venues[fault.exchange].strikes.add(fault)
+
+    def draw(self, seed: int | str, count: int, horizon: int) -> list[Fault]:
+        """`count` faults by chance that these venues can have, each at one of the first `horizon` messages of a subscription."""
+        return draw(seed, [Target(name, tuple(made.boards), made.cannot) for name, made in self.venues.items()], count, horizon)
 
     async def __aenter__(self) -> Emulator:
         try:
             for number, (exchange, made) in enumerate(self.venues.items()):
                 port = await self._listen(made, self._port + number if self._port else 0)
-                self.variables[f"XTRADER_{exchange}_WS_URL"] = f"ws://127.0.0.1:{port}"
-                self.variables[f"XTRADER_{exchange}_REST_URL"] = f"http://127.0.0.1:{port}"
+                secure = "s" if self._tls is not None else ""
+                self.variables[f"XTRADER_{exchange}_WS_URL"] = f"ws{secure}://127.0.0.1:{port}"
+                self.variables[f"XTRADER_{exchange}_REST_URL"] = f"http{secure}://127.0.0.1:{port}"
         except OSError:
             await self._close()
             raise
@@ -135,6 +162,7 @@ class Emulator:
             close_timeout=1,
             max_size=made.most,
             logger=_log,
+            ssl=self._tls,
         )
         self._servers.append(server)
         bound: int = next(iter(server.sockets)).getsockname()[1]
@@ -171,13 +199,25 @@ class Emulator:
 
         return handle
 
-    def _process(self, made: Venue[Any]) -> Callable[[ServerConnection, Request], Response | None]:
-        def process(socket: ServerConnection, request: Request) -> Response | None:
+    def _process(self, made: Venue[Any]) -> Callable[[ServerConnection, Request], Awaitable[Response | None]]:
+        async def process(socket: ServerConnection, request: Request) -> Response | None:
             url = urlsplit(request.path)
+            if url.path == CONTROL:
+                status, body = made.strikes.control(url.query)
+                return _response(Answer(body, status))
             if "Upgrade" in request.headers:
-                return None if made.accepts(url.path) else _response(Answer(b'{"msg":"Not Found"}', 404))
+                made.counts["attempt"] += 1
+                if not made.accepts(url.path):
+                    return _response(Answer(b'{"msg":"Not Found"}', 404))
+                if not made.admits(asyncio.get_running_loop().time()):
+                    made.counts["too many connects"] += 1
+                    return _response(made.error(429))
+                refusal = await made.strikes.admit(socket.transport)
+                return None if refusal is None else _response(refusal)
             made.counts[f"GET {url.path}"] += 1
-            return _response(made.answer(url.path, dict(parse_qsl(url.query))))
+            answer = await made.strikes.answer(url.path, dict(parse_qsl(url.query)))
+            made.counts[f"HTTP {answer.status}"] += 1
+            return _response(answer)
 
         return process
 
@@ -186,24 +226,29 @@ class Emulator:
         loop = asyncio.get_running_loop()
         stage = self.stage
         origin = loop.time()
-        stage.epoch = time() * 1000
+        stages = [made.stage for made in self.venues.values()]
+        for one in stages:
+            one.epoch = self._wall() * 1000
         for made in self.venues.values():
             made.begin()
         due = self._schedule()
         idle_at = 0.0
         while True:
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(self._tick)
             now = loop.time()
             if due and now - origin - due[0][0] > LATE:
                 skipped = now - origin - due[0][0]
                 origin += skipped
-                stage.epoch += 1000 * skipped
+                for one in stages:
+                    one.epoch += 1000 * skipped
             while due and due[0][0] <= now - origin:
                 at, number, made, board = due[0]
-                stage.now = at
-                made.publish(board, board.market.step())
+                made.stage.now = at
+                if board.symbol in made.boards:
+                    made.publish(board, board.market.step())
                 heapreplace(due, (at + stage.interval, number, made, board))
-            stage.now = now - origin
+            for one in (stage, *stages):
+                one.now = now - origin
             if now >= idle_at:
                 idle_at = now + IDLE
                 for made in self.venues.values():

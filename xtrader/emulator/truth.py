@@ -36,7 +36,25 @@ class TradeEvent(msgspec.Struct, frozen=True, tag="trade", tag_field="kind"):
     """Venue time, milliseconds UTC."""
 
 
-Event = BookEvent | TradeEvent
+class FaultEvent(msgspec.Struct, frozen=True, tag="fault", tag_field="kind"):
+    """A fault that was carried out. Of the message that it met: the book's numbers or the trades' ids; `removed` says that
+    whoever was subscribed did not get it. Of a request `path` is what was asked for; `seconds` is the fault's own."""
+
+    fault: str
+    exchange: str
+    ts: int
+    """Venue time, milliseconds UTC."""
+    stream: str = ""
+    symbol: str = ""
+    previous: int | None = None
+    number: int | None = None
+    ids: tuple[str, ...] = ()
+    removed: bool = False
+    seconds: float = 0.0
+    path: str = ""
+
+
+Event = BookEvent | TradeEvent | FaultEvent
 _decoder = msgspec.json.Decoder(Event)
 
 
@@ -47,6 +65,8 @@ class Truth:
         self._keep = keep
         self._books: dict[tuple[str, str], list[BookEvent]] = {}
         self._trades: dict[tuple[str, str], list[TradeEvent]] = {}
+        self.faults: list[FaultEvent] = []
+        """The faults that were carried out, in order."""
         self._encoder = msgspec.json.Encoder()
         self._file = None
         if directory is not None:
@@ -67,6 +87,8 @@ class Truth:
         if self._keep:
             if isinstance(event, BookEvent):
                 self._books.setdefault((event.exchange, event.symbol), []).append(event)
+            elif isinstance(event, FaultEvent):
+                self.faults.append(event)
             else:
                 self._trades.setdefault((event.exchange, event.symbol), []).append(event)
         if self._file is not None:

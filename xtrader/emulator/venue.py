@@ -9,9 +9,11 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from xtrader.emulator.client import Client
+from xtrader.emulator.client import Client, text_frame
+from xtrader.emulator.faults import Message
 from xtrader.emulator.listing import Listing, Texts
 from xtrader.emulator.market import Batch, Flow, Market
+from xtrader.emulator.strikes import Groups, Strikes
 from xtrader.emulator.truth import BookEvent, Truth
 
 
@@ -44,7 +46,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Stage(msgspec.Struct):
-    """What the venues of one emulator share. `epoch` is the venue time in milliseconds UTC at which simulated time was 0."""
+    """What a venue is run with. `epoch` is its time in milliseconds UTC at which simulated time was 0."""
 
     seed: int
     timers: Timers
@@ -87,6 +89,12 @@ class Board:
         self.market = Market(f"{stage.seed}/{exchange}/{listing.symbol}", flow)
         self.sequence = 0
 
+    def refine(self) -> None:
+        """The venue makes the tick ten times finer: prices are written with one more decimal."""
+        tick = self.listing.tick
+        self.listing = self.listing._replace(tick=tick.finer(1))
+        self.prices = Texts(self.prices.scale.finer(10))
+
     def texts(self, levels: Iterable[tuple[int, int]]) -> list[tuple[str, str]]:
         """Levels in ticks and lots -> price and size texts."""
         prices, sizes = self.prices, self.sizes
@@ -110,6 +118,12 @@ class Venue(ABC, Generic[BoardT]):
     """The longest message that the venue reads, bytes."""
     window = 2**31
     """How many levels a side the venue's books show."""
+    cannot: frozenset[str] = frozenset()
+    """Faults that this venue cannot have."""
+    connects: tuple[int, float] | None = None
+    """(count, seconds): more connection attempts are refused with 429; None if the venue states no such limit."""
+    sockets: int | None = None
+    """How many connections may be open at once."""
 
     def __init__(self, exchange: str, boards: Iterable[BoardT], stage: Stage) -> None:
         self.exchange = exchange
@@ -118,6 +132,24 @@ class Venue(ABC, Generic[BoardT]):
         self.clients: set[Client] = set()
         self.counts: Counter[str] = Counter()
         """What clients did, by name: "connect", a request's method, "GET /path"."""
+        self.strikes = Strikes(self)
+        self._attempts = Allowance(*self.connects) if self.connects is not None else None
+
+    def admits(self, now: float) -> bool:
+        """Whether one more connection is within the venue's limits."""
+        if self.sockets is not None and len(self.clients) >= self.sockets:
+            return False
+        return self._attempts is None or self._attempts.take(now)
+
+    def deliver(self, message: Message, groups: Groups) -> None:
+        """Send one message of a subscription: each group of clients gets it in its own envelope."""
+        if self.strikes.is_needed and any(clients for clients, _ in groups):
+            self.strikes.deliver(message, groups)
+            return
+        for clients, text in groups:
+            frame = text_frame(text.encode())
+            for client in clients:
+                client.outbox.append(frame)
 
     def begin(self) -> None:
         """Tell the truth how every book looks before the first batch."""
@@ -157,6 +189,18 @@ class Venue(ABC, Generic[BoardT]):
     @abstractmethod
     def publish(self, board: BoardT, batch: Batch) -> None:
         """Tell the subscribers what a batch did."""
+
+    @abstractmethod
+    def restart_numbering(self, board: BoardT) -> None:
+        """Go on numbering a book's messages from a lower number, as venues do after maintenance."""
+
+    def notice(self, client: Client) -> str:
+        """The message that announces the end of a client's connection, empty where a venue has none (and `cannot` says so)."""
+        return ""
+
+    def error(self, status: int) -> Answer:
+        """A REST error in the venue's form."""
+        return Answer(msgspec.json.encode({"code": status, "msg": f"HTTP {status}"}), status)
 
     @abstractmethod
     def idle(self, now: float) -> None:

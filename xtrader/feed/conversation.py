@@ -16,7 +16,7 @@ from xtrader.clock import Clock
 from xtrader.errors import ProtocolError, Unresponsive, VenueError, XTraderError
 from xtrader.feed import link as wire
 from xtrader.feed.pace import Pace
-from xtrader.feed.rest import Rest
+from xtrader.feed.rest import Answer, Rest
 from xtrader.feed.watch import Watch
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
@@ -76,7 +76,7 @@ class Conversation:
 
     async def run(self) -> None:
         """Connect, talk, and raise what ended it: LinkFailed, ProtocolError, CredentialsRejected, …"""
-        connection = await wire.connect(self.link.url, self._on_message)
+        connection = await wire.connect(self.link.url, self._on_message, now=self._clock.now)
         self.opened_at = self.last_frame = self._clock.now()
         watch = Watch(self.opened_at)
         try:
@@ -149,11 +149,15 @@ class Conversation:
             await self._to_send.wait()
 
     async def _fetch(self, fetch: Fetch) -> None:
-        answer = await self._rest.get_until_answered(self.market, fetch)
-        now = self._clock.now()
-        if self._raw is not None:
-            self._raw.answered(answer.url, answer.status, answer.body, answer.headers, now)
-        self._take(self.session.answer(fetch, answer.status, answer.body, now))
+        """Ask until an answer comes that the session can read: a broken one concerns this request, not the connection."""
+
+        def take(answer: Answer) -> None:
+            now = self._clock.now()
+            if self._raw is not None:
+                self._raw.answered(answer.url, answer.status, answer.body, answer.headers, now)
+            self._take(self.session.answer(fetch, answer.status, answer.body, now))
+
+        await self._rest.get_until_answered(self.market, fetch, take)
 
     async def _tick(self, watch: Watch) -> None:
         while True:

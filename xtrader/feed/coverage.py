@@ -19,11 +19,14 @@ class CoverageTracker:
     def rows(self, row: Coverage) -> list[Coverage]:
         """The rows to write for `row`: the close of the interval that it ends, then the row itself.
 
-        Times never run backwards within a subscription: an interval is closed no earlier than it began.
+        Times never run backwards within a subscription: an interval is closed no earlier than it began, and
+        a loss begins no earlier than what it ends.
         """
         place = (row.instrument, row.stream)
         current = self._open.pop(place, None)
         rows = []
+        if current is not None and row.state == "gap" and row.ts_to is None:
+            row = msgspec.structs.replace(row, ts_from=max(row.ts_from, current.ts_from))
         if current is not None:
             if row.ts_to is None and current.state == row.state and current.cause == row.cause and current.detail == row.detail:
                 self._open[place] = current

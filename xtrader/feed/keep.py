@@ -18,10 +18,11 @@ from xtrader.feed.handover import proven
 from xtrader.feed.pace import Pace
 from xtrader.feed.redundant import Redundant
 from xtrader.feed.rest import Rest
+from xtrader.feed.watch import LONGEST
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Link, Market
+from xtrader.venues.base import Activity, Link, Market
 
 log = structlog.get_logger("xtrader.feed")
 
@@ -33,6 +34,9 @@ REPLACE_AT = 0.95
 """Share of a link's lifetime after which it is replaced, less a little chance so that links do not go together."""
 REPLACE_AGAIN = 60.0
 """Seconds before a replacement that could not be proven is tried again."""
+
+UNASKED = LONGEST + 30
+"""Seconds for which a stream can be silent at the most without being found quiet or dead."""
 
 
 class Keeper:
@@ -209,11 +213,17 @@ class Keeper:
             case _:
                 cause = "disconnect"
         self._cause = cause
-        self._gap(cause, str(error), conversation.last_frame or self._clock.now())
+        self._gap(cause, str(error), conversation.last_frame or self._clock.now(), conversation.session.activity)
 
-    def _gap(self, cause: str, detail: str, since: int) -> None:
+    def _gap(self, cause: str, detail: str, since: int, activity: Mapping[Subscription, Activity] | None = None) -> None:
+        """Open a gap for every subscription: at `since`, or with `activity` where each was last known to deliver. A stream may
+        have fallen silent before its connection ended, but not for longer than it takes to be asked after."""
         for subscription in self.link.subscriptions:
-            self._say(self._seat, Coverage(subscription.key, subscription.stream, "gap", cause, since, None, detail))
+            begin = since
+            if activity is not None:
+                seen = activity[subscription]
+                begin = max(min(seen.ts_last or seen.ts_acked or since, since), since - UNASKED * SECOND)
+            self._say(self._seat, Coverage(subscription.key, subscription.stream, "gap", cause, begin, None, detail))
 
 
 def backoff(attempt: int) -> float:

@@ -38,9 +38,10 @@ class LinkFailed(VenueError):
 class Connection(ClientConnection):
     """A client connection whose messages go to `on_message` instead of `recv()`."""
 
-    def __init__(self, on_message: OnMessage, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, on_message: OnMessage, now: Callable[[], int], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.on_message = on_message
+        self.now = now
         self.ts_recv = 0
         self._fragments: list[bytes] = []
 
@@ -69,6 +70,7 @@ class _Reader(asyncio.BufferedProtocol):
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.protocol = connection.protocol
+        self._now = connection.now
         self.buffer = bytearray(_BUFFER)
         self.view = memoryview(self.buffer)
         self.end = 0
@@ -84,7 +86,7 @@ class _Reader(asyncio.BufferedProtocol):
         return self.view[self.end :]
 
     def buffer_updated(self, nbytes: int) -> None:
-        ts_recv = time.time_ns()
+        ts_recv = self._now()
         end = self.end + nbytes
         self.connection.ts_recv = ts_recv
         position = 0
@@ -174,14 +176,15 @@ async def connect(
     open_timeout: float = 10.0,
     ping_interval: float | None = 20.0,
     ping_timeout: float | None = 20.0,
+    now: Callable[[], int] = time.time_ns,
 ) -> Connection:
-    """Open `url` (certificates verified, proxies by the usual variables). Raises LinkFailed.
+    """Open `url` (certificates verified, proxies by the usual variables). `now` gives the wall time in ns. Raises LinkFailed.
 
     permessage-deflate costs 4-5 us a frame, so it is not asked for unless told.
     """
 
     def create(*args: Any, **kwargs: Any) -> Connection:
-        return Connection(on_message, *args, **kwargs)
+        return Connection(on_message, now, *args, **kwargs)
 
     options: dict[str, Any] = {"ssl": ssl} if ssl is not None else {}
     try:

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 from xtrader.clock import SECOND, Clock
 
+MARGIN = 0.1
+"""Seconds by which the way to the venue may bring what was sent apart closer together."""
+
 
 class Pace:
     """Waits until one more fits under every (count, seconds) limit. Callers are served in the order in which they came."""
@@ -33,10 +36,11 @@ class Pace:
     def delay(self, weight: int) -> float:
         """Seconds until `weight` more would fit; 0 if it fits now."""
         now = self._clock.monotonic()
-        while self._done and now - self._done[0][0] > self._longest * SECOND:
+        while self._done and now - self._done[0][0] > (self._longest + MARGIN) * SECOND:
             self._done.popleft()
         longest = 0.0
-        for count, seconds in self._limits:
+        for count, stated in self._limits:
+            seconds = stated + MARGIN
             room = max(count - weight, 0)
             used = 0
             for at, done in reversed(self._done):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -97,8 +97,11 @@ class Rest:
         finally:
             budget.waiting -= 1
 
-    async def get_until_answered(self, market: Market, fetch: Fetch) -> Answer:
-        """Like `ask`, tried again for ever with growing, jittered pauses."""
+    async def get_until_answered(
+        self, market: Market, fetch: Fetch, take: Callable[[Answer], None] = lambda answer: None
+    ) -> Answer:
+        """Like `ask`, tried again for ever with growing, jittered pauses. `take` gets each answer; one that it cannot read (it
+        raises ProtocolError) is no answer."""
 
         def tell(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
@@ -111,7 +114,9 @@ class Rest:
             reraise=True,
         ):
             with attempt:
-                return await self.ask(market, fetch)
+                answer = await self.ask(market, fetch)
+                take(answer)
+                return answer
         raise AssertionError("retries end only with an answer")
 
     def _weigh(self, budget: Budget, fetch: Fetch) -> tuple[list[tuple[str, str]], int]:

@@ -1,0 +1,269 @@
+"""The oracle: judges a run by what was really sent. It shares no code with xtrader's reading, and knows no venue's rules.
+
+A finding is one sentence. No finding means: everything that was sent is stored once, as it was, or lies inside an interval that the
+rows declare as not recorded; and every interval so declared has a reason that really happened at that subscription.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from tests.faults.world import Outcome
+from xtrader.emulator.truth import BookEvent, FaultEvent, TradeEvent
+from xtrader.model.market import BookUpdate, Coverage, Trade
+from xtrader.model.subscription import Subscription
+
+Books = tuple[dict[float, float], dict[float, float]]
+
+OWN = frozenset(
+    {"lost", "duplicate", "reorder", "silent", "never_delivers", "crossed", "undeleted", "seq_reset", "huge", "fragmented"}
+    | {"unknown_field", "unknown_event", "unknown_enum", "tick_change", "burst", "venue_clock"}
+)
+"""Faults of one subscription."""
+HARMLESS = frozenset({"duplicate", "huge", "fragmented", "unknown_field", "unknown_event", "unknown_enum", "tick_change", "burst"})
+HARMLESS |= {"venue_clock"}
+"""Faults that cost nothing and are to leave no gap row."""
+LINK = frozenset({"malformed", "bad_utf8", "truncated", "compressed", "close_1006", "close_1001", "no_pong", "half_open"})
+LINK |= {"notice"}
+"""Faults of one connection."""
+ALTERED = frozenset({"crossed", "undeleted"})
+LATER = 120 * 10**9
+"""Within so many ns of a fault its consequences show."""
+
+
+class Interval(NamedTuple):
+    state: str
+    cause: str
+    start: int
+    end: int
+    detail: str
+
+
+def judge(outcome: Outcome) -> list[str]:
+    """Everything that is wrong with a run; empty if nothing is."""
+    findings = []
+    if not outcome.recovered:
+        findings.append(f"not well after {outcome.seconds:.0f} s")
+    findings += limits(outcome)
+    for subscription in outcome.subscriptions:
+        intervals = timeline(outcome, subscription)
+        check = trades if subscription.stream == "TRADES" else books
+        for found in (*check(outcome, subscription, intervals), *reasons(outcome, subscription, intervals)):
+            findings.append(f"{subscription}: {found}")
+    return findings
+
+
+def limits(outcome: Outcome) -> Iterator[str]:
+    """No venue's limits were overrun, and nobody asked again and again."""
+    happened = [fault.fault for _, fault in outcome.faults]
+    for exchange, counts in outcome.counts.items():
+        for what in ("too many connects", "too many messages"):
+            if counts[what]:
+                yield f"{exchange}: {counts[what]} {what}"
+        told = sum(fault.fault in ("rest_429", "rest_418") for _, fault in outcome.faults if fault.exchange == exchange)
+        if counts["HTTP 429"] + counts["HTTP 418"] > told:
+            yield f"{exchange}: {counts['HTTP 429']} times 429, {counts['HTTP 418']} times 418, {told} of them planned"
+        own = sum(fault.exchange == exchange for _, fault in outcome.faults)
+        if counts["attempt"] > 4 + 4 * min(own, 40) + outcome.seconds / 10:
+            yield f"{exchange}: {counts['attempt']} connection attempts for {own} faults"
+    if outcome.calls > 2 * len(outcome.subscriptions) + 8 * len(happened) + outcome.seconds:
+        yield f"{outcome.calls} REST calls for {len(happened)} faults in {outcome.seconds:.0f} s"
+
+
+def timeline(outcome: Outcome, subscription: Subscription) -> list[Interval]:
+    """The coverage rows of a subscription as intervals in order; the last one ends with the run."""
+    found: list[Interval] = []
+    opened: Coverage | None = None
+    for row in outcome.records:
+        if type(row) is not Coverage or (row.instrument, row.stream) != (subscription.key, subscription.stream):
+            continue
+        if row.ts_to is None:
+            assert opened is None, f"{subscription}: {row} while {opened} is open"
+            opened = row
+            continue
+        if opened is not None and (row.ts_from, row.state, row.cause) == (opened.ts_from, opened.state, opened.cause):
+            opened = None
+        assert opened is None, f"{subscription}: {row} while {opened} is open"
+        found.append(Interval(row.state, row.cause, row.ts_from, row.ts_to, row.detail))
+    if opened is not None:
+        found.append(Interval(opened.state, opened.cause, opened.ts_from, outcome.ended, opened.detail))
+    return found
+
+
+def declared(intervals: list[Interval], sent: int, arrived: int) -> bool:
+    """Whether the rows say that what was on its way in this time is not recorded."""
+    return any(one.state != "live" and one.start <= arrived and sent <= one.end for one in intervals)
+
+
+def arrival(outcome: Outcome, exchange: str, at: int) -> int:
+    """When what was published at this time would have come: a venue that stands still sends it afterwards."""
+    for frozen, fault in outcome.faults:
+        end = frozen + round(fault.seconds * 1e9)
+        if fault.fault == "freeze" and fault.exchange == exchange and frozen <= at <= end:
+            return end
+    return at
+
+
+def altered(outcome: Outcome, subscription: Subscription, kinds: frozenset[str]) -> Iterator[FaultEvent]:
+    for _, fault in outcome.faults:
+        if (fault.exchange, fault.symbol) == (subscription.exchange, subscription.instrument) and fault.fault in kinds:
+            yield fault
+
+
+def trades(outcome: Outcome, subscription: Subscription, intervals: list[Interval]) -> Iterator[str]:
+    """Conservation, integrity, no invention, no duplicates and order of an instrument's trades."""
+    sent = {
+        event.id: (at, number, event)
+        for number, (at, event) in enumerate(outcome.events)
+        if type(event) is TradeEvent and (event.exchange, event.symbol) == (subscription.exchange, subscription.instrument)
+    }
+    unknown = {name for fault in altered(outcome, subscription, frozenset({"unknown_enum"})) for name in fault.ids}
+    stored = [row for row in outcome.records if type(row) is Trade and row.instrument == subscription.key]
+    names = [row.trade_id for row in stored]
+    if len(set(names)) != len(names):
+        yield f"stored twice: {sorted({name for name in names if names.count(name) > 1})[:5]}"
+    for row in stored:
+        if row.trade_id not in sent:
+            yield f"invented: {row}"
+            continue
+        true = sent[row.trade_id][2]
+        side = "unknown" if true.id in unknown else true.side
+        expected = (side, float(true.price), float(true.size), true.ts * 1_000_000)
+        if (row.side, row.price, row.size, row.ts_event) != expected:
+            yield f"altered: {row} was {true}"
+    places = [sent[name][1] for name in names if name in sent]
+    if places != sorted(places):
+        yield "out of order"
+    kept = set(names)
+    missing = {name: at for name, (at, _, _) in sent.items() if name not in kept}
+    exchange = subscription.exchange
+    silent = [name for name, at in missing.items() if not declared(intervals, at, arrival(outcome, exchange, at))]
+    if silent:
+        yield f"missing without a row: {silent[:5]} ({len(silent)})"
+    for one in intervals:
+        if one.state == "gap" and one.detail.startswith("missing ids "):
+            first, _, last = one.detail.removeprefix("missing ids ").partition(" (")[0].partition(" to ")
+            named = {name for name in sent if name.isdecimal() and int(first) <= int(name) <= int(last)}
+            if one.cause == "venue_gap" and subscription.exchange != "DERIBIT" and (not named or not named <= missing.keys()):
+                yield f"a row names what is stored, or nothing: {one.detail}"
+
+
+def books(outcome: Outcome, subscription: Subscription, intervals: list[Interval]) -> Iterator[str]:
+    """Conservation and integrity of an instrument's book messages, and equality of the book after each of them."""
+    sent = [
+        (at, event)
+        for at, event in outcome.events
+        if type(event) is BookEvent and (event.exchange, event.symbol) == (subscription.exchange, subscription.instrument)
+    ]
+    numbers = {event.sequence: number for number, (_, event) in enumerate(sent)}
+    changed = {fault.number for fault in altered(outcome, subscription, ALTERED)}
+    ours: Books = ({}, {})
+    true: Books = ({}, {})
+    reached = -1
+    last: int | None = None
+    is_whole = False
+    covered: set[int] = set()
+    for row in outcome.records:
+        if type(row) is not BookUpdate or row.instrument != subscription.key:
+            continue
+        place = numbers.get(row.sequence) if row.sequence is not None else None
+        if not row.is_snapshot:
+            if place is None:
+                yield f"invented: {row}"
+                continue
+            event = sent[place][1]
+            if place in covered and row.sequence != row.prev_sequence:
+                yield f"stored twice: {row.sequence}"
+            covered.add(place)
+            if row.sequence not in changed and not same(row, event):
+                yield f"altered: {row} was {event}"
+            if last is not None and row.prev_sequence is not None and row.prev_sequence > last and event.previous != last:
+                yield f"{row.prev_sequence} does not follow {last}"
+        if row.is_snapshot:
+            is_whole = True
+        elif row.sequence in changed:
+            is_whole = False
+        apply(ours, row)
+        last = row.sequence
+        if place is None or not is_whole:
+            continue
+        if place < reached:
+            true, reached = ({}, {}), -1
+        for _, event in sent[reached + 1 : place + 1]:
+            for side, levels in zip(true, (event.bids, event.asks), strict=True):
+                change(side, ((float(price), float(size)) for price, size in levels))
+        reached = place
+        if true != ours:
+            yield f"the book after {row.sequence} is not the true one"
+            return
+    silent = [
+        event.sequence
+        for place, (at, event) in enumerate(sent)
+        if place not in covered and not declared(intervals, at, arrival(outcome, subscription.exchange, at))
+    ]
+    if silent:
+        yield f"missing without a row: {silent[:5]} ({len(silent)})"
+
+
+def same(row: BookUpdate, event: BookEvent) -> bool:
+    texts = [[(float(price), float(size)) for price, size in levels] for levels in (event.bids, event.asks)]
+    return (sorted(row.bids), sorted(row.asks), row.prev_sequence) == (sorted(texts[0]), sorted(texts[1]), event.previous)
+
+
+def apply(book: Books, row: BookUpdate) -> None:
+    for side, levels in zip(book, (row.bids, row.asks), strict=True):
+        if row.is_snapshot:
+            side.clear()
+        change(side, levels)
+
+
+def change(side: dict[float, float], levels: object) -> None:
+    for price, size in levels:  # type: ignore[attr-defined]
+        if size:
+            side[price] = size
+        else:
+            side.pop(price, None)
+
+
+def reasons(outcome: Outcome, subscription: Subscription, intervals: list[Interval]) -> Iterator[str]:
+    """Precision: what is declared as not recorded begins and ends where recording did, and has a fault to account for it."""
+    faults = [(at, fault) for at, fault in outcome.faults if concerns(outcome, fault, subscription)]
+    taken = [
+        row.ts_recv
+        for row in outcome.records
+        if type(row) is (Trade if subscription.stream == "TRADES" else BookUpdate) and row.instrument == subscription.key
+    ]
+    for before, after in pairwise(intervals):
+        if before.end != after.start and not (after.state == "gap" and after.start <= before.end):
+            yield f"nothing is said of {before.end} to {after.start}"
+    for one in intervals:
+        if one.state == "live" or one.start < outcome.began:
+            continue
+        if not any(one.start - LATER <= at <= max(one.end, one.start + 10**9) for at, _ in faults):
+            yield f"no reason for {one}"
+        if one.state == "gap" and any(one.start < at < one.end for at in taken):
+            yield f"recorded inside {one}"
+
+
+def concerns(outcome: Outcome, fault: FaultEvent, subscription: Subscription) -> bool:
+    """Whether a fault may touch what is recorded of a subscription."""
+    if fault.exchange != subscription.exchange or fault.fault in HARMLESS:
+        return False
+    if fault.fault in OWN:
+        return (fault.stream, fault.symbol) == (subscription.stream, subscription.instrument)
+    if fault.fault == "delisted":
+        return fault.symbol == subscription.instrument
+    if fault.fault in LINK:
+        hit = Subscription(fault.stream, fault.exchange, fault.symbol)
+        return any(hit in link and subscription in link for link in outcome.links)
+    if fault.symbol and fault.fault.startswith(("rest_", "slow_", "stale_")):
+        return (subscription.stream, subscription.instrument) == ("L2", fault.symbol)
+    return True
+
+
+def teeth(faults: Sequence[FaultEvent]) -> Counter[str]:
+    """How often each kind of fault really happened."""
+    return Counter(fault.fault for fault in faults)

@@ -1,0 +1,68 @@
+"""Each fault at each venue: what is not stored is declared, what is declared has a reason, and nobody else is disturbed."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.faults.cases import STORIES, faults
+from tests.faults.oracle import HARMLESS, judge, teeth
+from tests.faults.world import VENUES, Plan, record
+from xtrader.emulator.server import Emulator
+from xtrader.emulator.venue import Timers
+from xtrader.model.market import Coverage
+
+CANNOT = {name: made.cannot for name, made in Emulator(VENUES, instruments=1).venues.items()}
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_what_is_lost_is_declared_and_nothing_else(story: str) -> None:
+    planned = {exchange: faults(story, exchange, CANNOT[exchange]) for exchange in VENUES}
+    outcome = record(Plan([fault for of in planned.values() for fault in of]))
+    assert judge(outcome) == []
+    assert outcome.pending == []
+    for exchange, of in planned.items():
+        happened = teeth([fault for _, fault in outcome.faults if fault.exchange == exchange])
+        for fault in of:
+            assert happened[fault.kind] >= fault.times, f"{fault} happened {happened[fault.kind]} times"
+    if story in (*HARMLESS, "notice"):
+        told = [row for row in outcome.records if type(row) is Coverage and row.state == "gap"]
+        assert told == []
+
+
+@pytest.mark.parametrize("exchange", ["BINANCE_SPOT", "BINANCE_FUTURES"])
+def test_a_connection_at_the_end_of_its_life_is_replaced_without_a_gap(exchange: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["xtrader.venues.binance.market"], "LIFETIME", 60.0)
+    outcome = record(Plan(venues=[exchange], timers=Timers(lifetime=60.0), at_least=200))
+    assert judge(outcome) == []
+    assert outcome.counts[exchange]["connect"] >= 4
+    assert [row for row in outcome.records if type(row) is Coverage and row.state == "gap"] == []
+
+
+def test_a_connection_cut_after_its_life_without_a_word_leaves_gaps_that_say_so() -> None:
+    outcome = record(Plan(venues=["BINANCE_SPOT"], timers=Timers(lifetime=30.0), at_least=100))
+    gaps = [row for row in outcome.records if type(row) is Coverage and row.state == "gap" and row.cause == "disconnect"]
+    assert outcome.recovered
+    assert len({row.ts_from for row in gaps if row.detail.startswith("127.0.0.1: closed")}) >= 3
+    assert [found for found in judge(outcome) if "no reason" not in found] == []
+
+
+@pytest.mark.parametrize("seconds", [3600.0, -3600.0, 0.7, -0.7])
+def test_a_step_of_the_local_clock_is_declared_and_loses_nothing(seconds: float) -> None:
+    outcome = record(Plan(steps=[seconds]))
+    rows = [row for row in outcome.records if type(row) is Coverage]
+    assert outcome.recovered
+    assert outcome.reconnects == 0
+    stepped = [row for row in rows if row.cause == "clock_step" and row.ts_to is None]
+    assert {(row.instrument, row.stream) for row in stepped} == {(s.key, s.stream) for s in outcome.subscriptions}
+    assert [row for row in rows if row.state == "gap"] == []
+
+
+def test_a_name_that_does_not_resolve_is_tried_again_without_haste_and_disturbs_nobody() -> None:
+    url = {"XTRADER_OKX_SWAP_WS_URL": "ws://nowhere.invalid:1"}
+    outcome = record(Plan(options=url, at_least=100, unreachable="OKX_SWAP"))
+    assert 5 <= outcome.reconnects <= 16
+    assert [found for found in judge(outcome) if "OKX_SWAP" not in found and "not well" not in found] == []
+    told = [row for row in outcome.records if type(row) is Coverage and row.instrument.startswith("OKX") and row.ts_to is None]
+    assert {(row.state, row.cause) for row in told} == {("gap", "disconnect")}
