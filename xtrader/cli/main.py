@@ -16,6 +16,7 @@ import structlog
 from xtrader import __version__, logs
 from xtrader.cli.compact import compact
 from xtrader.cli.coverage import coverage
+from xtrader.cli.book import book
 from xtrader.cli.demo import demo
 from xtrader.cli.lane import lane
 from xtrader.cli.plan import plan
@@ -57,7 +58,7 @@ def cli(context: click.Context, /, **flags: object) -> None:
         raise click.UsageError(f"{option} goes after the command '{context.invoked_subcommand}', or without any command")
 
 
-for command in (demo, plan, renormalise, verify, coverage, report, compact, lane, worker):
+for command in (demo, plan, renormalise, verify, coverage, report, compact, book, lane, worker):
     cli.add_command(command)
 
 
