@@ -12,7 +12,6 @@ from xtrader.look.watch import STALLED, Watch, instruments_of
 from xtrader.model.analytics import sides
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage
-from xtrader.pipeline.cursors import write_cursor
 from xtrader.pipeline.frames import segments
 
 
@@ -21,6 +20,11 @@ def built(updates: list[BookUpdate]) -> Book:
     for update in updates:
         book.apply(update)
     return book
+
+
+def nothing(key: str, ts: int) -> Book | None:
+    """A recording without files."""
+    return None
 
 
 def seen(watch: Watch, clock: HandClock) -> Picture:
@@ -34,7 +38,7 @@ def test_the_book_is_the_one_that_every_message_makes_whenever_one_looks(tmp_pat
     with scribe(tmp_path, segment_bytes=4096) as writer:
         writer.cover("live", "start")
         writer.write(every[0])
-        watch = Watch(tmp_path, KEY)
+        watch = Watch(tmp_path, KEY, nothing)
         done = 1
         while done < len(every):
             some = every[done : done + random.randrange(1, 9)]
@@ -45,38 +49,39 @@ def test_the_book_is_the_one_that_every_message_makes_whenever_one_looks(tmp_pat
             assert (picture.sequence, picture.ts_recv) == (done, NOW + done)
             assert picture.standing.live
         assert len(segments(tmp_path)) > 3
-        assert seen(Watch(tmp_path, KEY), writer.clock).book == picture.book
 
 
 def test_a_snapshot_replaces_the_book(tmp_path: Path) -> None:
     with scribe(tmp_path) as writer:
         writer.cover("live", "start")
         writer.write(snapshot(1), *deltas(5), snapshot(9, shift=50.0))
-        assert seen(Watch(tmp_path, KEY), writer.clock).book == sides(built([snapshot(9, shift=50.0)]))
+        assert seen(Watch(tmp_path, KEY, nothing), writer.clock).book == sides(built([snapshot(9, shift=50.0)]))
 
 
-def test_what_was_deleted_from_the_journal_comes_from_the_finished_files(tmp_path: Path) -> None:
-    """The offset at which the files end lies inside a segment, so some changes are taken twice: it comes out the same."""
-    early, late = [snapshot(), *deltas(200)], deltas(50, first=202)
+def test_a_book_whose_snapshot_is_no_longer_in_the_newest_file_comes_from_the_recording(tmp_path: Path) -> None:
+    """The recording answers for a moment inside the newest file, so some changes are taken twice: it comes out the same."""
+    every = [snapshot(), *deltas(200)]
     asked: list[tuple[str, int]] = []
 
-    def seed(key: str, offset: int) -> Book:
-        asked.append((key, offset))
-        return built(early)
+    def seed(key: str, ts: int) -> Book:
+        asked.append((key, ts))
+        return built(every)
 
     with scribe(tmp_path, segment_bytes=8192) as writer:
         writer.cover("live", "start")
-        for update in early:
+        for update in every:
             writer.write(update)
-        write_cursor(tmp_path, "parquet", writer.journal.end)
-        writer.journal.release(writer.journal.end)
-        cursor = writer.journal.end
-        for update in late:
+        assert len(segments(tmp_path)) > 3
+        last = writer.clock.time
+        assert seen(Watch(tmp_path, KEY, nothing), writer.clock).standing.state == "syncing"
+        watch = Watch(tmp_path, KEY, seed)
+        assert asked == [(KEY, last)]
+        assert seen(watch, writer.clock).book == sides(built(every))
+        more = deltas(50, first=202)
+        for update in more:
             writer.write(update)
-        assert seen(Watch(tmp_path, KEY), writer.clock).book is None
-        picture = seen(Watch(tmp_path, KEY, seed), writer.clock)
-    assert asked == [(KEY, cursor)]
-    assert picture.book == sides(built(early + late))
+        picture = seen(watch, writer.clock)
+    assert picture.book == sides(built(every + more))
     assert picture.standing.live
 
 
@@ -84,7 +89,7 @@ def test_who_was_asleep_while_the_journal_was_deleted_begins_anew(tmp_path: Path
     with scribe(tmp_path, segment_bytes=4096) as writer:
         writer.cover("live", "start")
         writer.write(snapshot())
-        watch = Watch(tmp_path, KEY)
+        watch = Watch(tmp_path, KEY, nothing)
         watch.poll()
         every = deltas(300)
         for update in every:
@@ -97,7 +102,7 @@ def test_who_was_asleep_while_the_journal_was_deleted_begins_anew(tmp_path: Path
 
 def test_the_standing_is_what_coverage_says(tmp_path: Path) -> None:
     with scribe(tmp_path) as writer:
-        watch = Watch(tmp_path, KEY)
+        watch = Watch(tmp_path, KEY, nothing)
         assert seen(watch, writer.clock).standing.state == "absent"
         row = writer.cover("syncing", "start")
         assert seen(watch, writer.clock).standing.state == "syncing"
@@ -118,7 +123,7 @@ def test_a_book_stops_being_live_when_the_recorder_stops_writing(tmp_path: Path)
     with scribe(tmp_path) as writer:
         writer.cover("live", "start")
         writer.write(snapshot())
-        watch = Watch(tmp_path, KEY)
+        watch = Watch(tmp_path, KEY, nothing)
         assert seen(watch, writer.clock).standing.live
         last = writer.clock.time
         writer.clock.time += STALLED + 1
@@ -138,7 +143,7 @@ def test_a_coverage_row_is_never_seen_without_the_snapshot_that_came_with_it(tmp
         writer.write(Coverage(KEY, "L2", "live", "disconnect", writer.clock.time, None), snapshot(5, shift=1.0))
         text = path.read_bytes()
         path.write_bytes(text[:before])
-        watch = Watch(tmp_path, KEY)
+        watch = Watch(tmp_path, KEY, nothing)
         for length in range(before, len(text), 24):
             path.write_bytes(text[:length])
             picture = seen(watch, writer.clock)
@@ -159,7 +164,7 @@ def test_after_damage_no_book_is_shown_as_live_until_a_snapshot(tmp_path: Path) 
         with segment.path.open("r+b") as file:
             file.seek(first - segment.base + 40)
             file.write(b"\xff\xff\xff\xff")
-        watch = Watch(tmp_path, KEY)
+        watch = Watch(tmp_path, KEY, nothing)
         picture = seen(watch, writer.clock)
         assert (picture.standing.state, picture.standing.cause, picture.book) == ("gap", "storage", None)
         writer.write(snapshot(9))
@@ -168,10 +173,11 @@ def test_after_damage_no_book_is_shown_as_live_until_a_snapshot(tmp_path: Path) 
 
 def test_trades_are_those_of_the_instrument_newest_first(tmp_path: Path) -> None:
     with scribe(tmp_path) as writer:
+        watch = Watch(tmp_path, KEY, nothing)
         writer.write(INSTRUMENT, trade(1), trade(2, OTHER), trade(3))
-        watch = Watch(tmp_path, KEY)
         assert [one.trade_id for one in seen(watch, writer.clock).trades] == ["3", "1"]
         assert watch.new_trades == [trade(1), trade(3)]
+        assert Watch(tmp_path, KEY, nothing).new_trades == []
         writer.write(trade(4))
         watch.poll()
         assert watch.new_trades == [trade(4)]
@@ -183,11 +189,33 @@ def test_the_instruments_that_can_be_switched_to_are_those_subscribed(tmp_path: 
         writer.cover("live", "start", key=OTHER)
         writer.cover("live", "start", key=KEY)
         writer.cover("live", "start", key="OKX_SWAP@X", stream="TRADES")
-        watch = Watch(tmp_path, KEY)
+        watch = Watch(tmp_path, KEY, nothing)
         watch.poll()
         assert watch.subscribed() == [KEY, OTHER]
 
 
 def test_a_directory_without_a_journal_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no journal of a recorder in '.*nowhere'"):
-        Watch(tmp_path / "nowhere", KEY)
+        Watch(tmp_path / "nowhere", KEY, nothing)
+
+
+def test_streams_of_one_instrument_may_come_from_different_workers(tmp_path: Path) -> None:
+    clock = HandClock()
+    with (
+        scribe(tmp_path / "worker-1", clock) as books,
+        scribe(tmp_path / "worker-2", clock) as prints,
+        scribe(tmp_path / "worker-3", clock) as former,
+    ):
+        former.cover("gap", "shutdown")
+        books.cover("live", "start")
+        prints.cover("gap", "disconnect", stream="TRADES")
+        watch = Watch(tmp_path, KEY, nothing)
+        books.write(INSTRUMENT, snapshot())
+        prints.write(trade(1))
+        picture = seen(watch, clock)
+        assert picture.standing.live
+        assert picture.book == sides(built([snapshot()]))
+        assert watch.new_trades == [trade(1)]
+        assert watch.standing("TRADES", clock.now()).cause == "disconnect"
+        assert watch.alive("TRADES") == clock.now()
+        assert instruments_of(tmp_path) == [INSTRUMENT]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from xtrader.look.watch import Watch
+    from xtrader.model.book import Book
+    from xtrader.store.dataset import Dataset
 
 FORMATS = ("pretty", "compact", "json")
 WIDTH = 140
@@ -76,21 +78,45 @@ def find_watched(journal: Path, text: str) -> str:
 
 def watch(where: Where, key: str) -> Watch:
     """A watch on a running recorder. Raises ConfigError."""
+    from xtrader.errors import NotCovered
     from xtrader.look.watch import Watch
 
-    return Watch(where.journal, key)
+    def seed(wanted: str, ts: int) -> Book | None:
+        try:
+            return opened(where).book_at(wanted, ts)
+        except NotCovered:
+            return None
+
+    return Watch(where.journal, key, seed)
 
 
-def echo(lines: Iterable[RenderableType]) -> None:
-    """Print for people, at once."""
+def opened(where: Where) -> Dataset:
+    """The recording as a data set. Raises ConfigError."""
+    import xtrader
+
+    return xtrader.open(where.directory, journal=where.journal)
+
+
+def moment(text: str | None) -> int | None:
+    """A time as users type it, int nanoseconds UTC. Raises ConfigError."""
+    from xtrader.store.times import nanoseconds
+
+    return None if text is None else nanoseconds(text)
+
+
+def printer() -> Callable[[RenderableType], None]:
+    """Prints for people, at once; in colours where standard output is a terminal."""
     import sys
 
     from rich.console import Console
 
-    console = Console(highlight=False) if sys.stdout.isatty() else Console(width=WIDTH, highlight=False)
-    for line in lines:
-        console.print(line)
-    sys.stdout.flush()
+    console = Console(highlight=False, soft_wrap=True) if sys.stdout.isatty() else Console(width=WIDTH, highlight=False)
+
+    def show(what: RenderableType) -> None:
+        console.print(what)
+        sys.stdout.flush()
+
+    return show
 
 
 def need(extra: str, module: str, what: str) -> None:

@@ -24,6 +24,7 @@ from xtrader.cli.renormalise import renormalise
 from xtrader.cli.report import report
 from xtrader.cli.verify import verify
 from xtrader.cli.worker import worker
+from xtrader.cli.trades import trades
 from xtrader.config import check_directories, load_process
 from xtrader.errors import XTraderError
 from xtrader.model.subscription import parse_subscriptions
@@ -58,7 +59,7 @@ def cli(context: click.Context, /, **flags: object) -> None:
         raise click.UsageError(f"{option} goes after the command '{context.invoked_subcommand}', or without any command")
 
 
-for command in (demo, plan, renormalise, verify, coverage, report, compact, book, lane, worker):
+for command in (demo, plan, renormalise, verify, coverage, report, compact, book, trades, lane, worker):
     cli.add_command(command)
 
 

@@ -18,14 +18,12 @@ class FellBehind(Exception):
     """The recorder has deleted frames that were not read yet; begin anew."""
 
 
-def head_of(journal: Path, offset: int) -> int | None:
-    """Where to begin in order to know all that holds at `offset`: the beginning of the segment around it (of the oldest one, if
-    `offset` lies below), None if there is no journal. Raises OSError."""
+def newest(journal: Path) -> int | None:
+    """Where the newest file begins, which says in its head all that held before; None if there is no journal. Raises OSError."""
     try:
-        bases = [segment.base for segment in segments(journal)]
+        return max((segment.base for segment in segments(journal)), default=None)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return max((base for base in bases if base <= offset), default=bases[0] if bases else None)
 
 
 class Follower:
