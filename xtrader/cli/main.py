@@ -20,6 +20,7 @@ from xtrader.cli.book import book
 from xtrader.cli.demo import demo
 from xtrader.cli.lane import lane
 from xtrader.cli.plan import plan
+from xtrader.cli.plot import plot
 from xtrader.cli.renormalise import renormalise
 from xtrader.cli.report import report
 from xtrader.cli.verify import verify
@@ -59,7 +60,7 @@ def cli(context: click.Context, /, **flags: object) -> None:
         raise click.UsageError(f"{option} goes after the command '{context.invoked_subcommand}', or without any command")
 
 
-for command in (demo, plan, renormalise, verify, coverage, report, compact, book, trades, lane, worker):
+for command in (demo, plan, renormalise, verify, coverage, report, compact, book, trades, plot, lane, worker):
     cli.add_command(command)
 
 

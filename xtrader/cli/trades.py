@@ -83,14 +83,14 @@ def _print(found: Iterable[Trade], shape: str) -> None:
     from xtrader.look import text
 
     print_ = printer()
-    if shape == "pretty":
-        click.echo(HEADINGS)
-    digits = 0
+    digits = -1
     for trade in found:
         if shape == "json":
             click.echo(text.trade_json(trade))
         elif shape == "compact":
             click.echo(text.trade_line(trade))
         else:
+            if digits < 0:
+                click.echo(HEADINGS)
             digits = max(digits, text.decimals([trade.price]))
             print_(text.trade_text(trade, digits))
