@@ -176,7 +176,9 @@ def _middle(picture: Picture, width: int) -> Text:
         quote = f" {picture.instrument.quote}" if picture.instrument is not None else ""
         digits = price_decimals(picture.instrument, [picture.book.bids[0], picture.book.asks[0]])
         words = f"{'crossed ' if told.spread < 0 else ''}spread {told.spread:.{digits}f}{quote} = {told.spread_bps:.3g} bps"
-    return Text(f" {words} ".center(width, "─"), "bold" if picture.standing.live else STALE, no_wrap=True)
+    line = Text(f" {words} ".center(width, "─"), "bold" if picture.standing.live else STALE, no_wrap=True)
+    line.truncate(width)
+    return line
 
 
 def _prices(picture: Picture, told: Figures, mode: str) -> Text:

@@ -40,7 +40,9 @@ def book_json(picture: Picture, levels: int) -> str:
         "asks": None if book is None else list(book.asks[:levels]),
     }
     if book is not None:
-        told = msgspec.to_builtins(figures(book, picture.instrument))
+        told: dict[str, float | None] = msgspec.to_builtins(figures(book, picture.instrument))
+        if told["spread"] is not None:
+            told["spread"] = round(told["spread"], price_decimals(picture.instrument, [book.bids[0], book.asks[0]]))
         # The digits after the twelfth are those of binary fractions, not of the market.
         found |= {name: None if value is None else float(f"{value:.12g}") for name, value in told.items()}
     return msgspec.json.encode(found).decode()
