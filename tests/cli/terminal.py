@@ -59,7 +59,8 @@ async def terminal(directory: Path, width: int, height: int, command: Sequence[s
     """Runs `command` with the environment of the tests; its exit code is shown as `exit CODE` after its end."""
     require_tmux()
     one = Terminal(directory / f"tmux-{width}x{height}")
-    shell = f"{shlex.join(command)}; echo exit $?; sleep 600"
+    # Programs believe these variables before they ask the terminal.
+    shell = f"unset COLUMNS LINES; {shlex.join(command)}; echo exit $?; sleep 600"
     settings = ["-e", f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}", "-e", "COLORTERM=truecolor"]
     await asyncio.to_thread(
         one.tmux,

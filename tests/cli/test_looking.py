@@ -5,19 +5,23 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+import structlog
 
 from tests.cli.process import xtrader
 from tests.cli.terminal import Terminal, require_tmux, terminal
 from tests.running import log_of, recorder, stop, until
+from xtrader.cli.main import main
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import Truth
-from xtrader.look.text import decimals
+from xtrader.look.text import decimals, stamp
 
+XTRADER = (sys.executable, "-m", "xtrader")
 KEY = "OKX_SWAP@BTC-USDT-SWAP"
 SYMBOL = "BTC-USDT-SWAP"
 OTHER = "OKX_SWAP@ETH-USDT-SWAP"
@@ -36,6 +40,28 @@ def true_books(truth: Truth) -> Iterator[tuple[int, Side, Side]]:
                 if not float(size):
                     del side[float(price)]
         yield event.sequence, sorted(sides[0].items(), reverse=True), sorted(sides[1].items())
+
+
+class Ran(NamedTuple):
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Ran]]:
+    """Runs the command line inside this process: a process of its own for each would cost too much."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> Ran:
+        capsys.readouterr()
+        code = main(arguments)
+        return Ran(code, *capsys.readouterr())
+
+    yield call
+    structlog.reset_defaults()
 
 
 async def run(directory: Path, *arguments: str, within: float = 60) -> subprocess.CompletedProcess[str]:
@@ -59,13 +85,14 @@ async def when_live(directory: Path) -> None:
             await asyncio.sleep(0.2)
 
 
-def test_book_and_trades_are_what_the_venue_published_while_recording_and_afterwards(tmp_path: Path) -> None:
-    async def main() -> Truth:
+def test_book_and_trades_are_what_the_venue_published_while_recording_and_afterwards(
+    tmp_path: Path, command: Callable[..., Ran]
+) -> None:
+    async def session() -> Truth:
         async with recording(tmp_path) as (truth, process):
             await when_live(tmp_path)
-            command = [sys.executable, "-m", "xtrader"]
             following = [
-                await asyncio.create_subprocess_exec(*command, what, KEY, "data", "-f", "--format", "json", cwd=tmp_path, stdout=-1)
+                await asyncio.create_subprocess_exec(*XTRADER, what, KEY, "data", "-f", "--format", "json", cwd=tmp_path, stdout=-1)
                 for what in ("book", "trades")
             ]
             for follower in following:
@@ -79,7 +106,7 @@ def test_book_and_trades_are_what_the_venue_published_while_recording_and_afterw
 
     followed: list[list[dict[str, object]]] = []
     now: list[subprocess.CompletedProcess[str]] = []
-    truth = asyncio.run(main())
+    truth = asyncio.run(session())
     true = {sequence: (bids, asks) for sequence, bids, asks in true_books(truth)}
 
     def check(book: dict[str, object], levels: int) -> None:
@@ -99,22 +126,23 @@ def test_book_and_trades_are_what_the_venue_published_while_recording_and_afterw
     assert [one["trade_id"] for one in prints] == numbers[first : first + len(prints)]
 
     # The same book out of the files, at the time at which it was seen.
-    then = xtrader(tmp_path, "book", KEY, "data", "--at", str_time(books[-1]["ts_recv"]), "--format", "json")  # type: ignore[arg-type]
-    assert json.loads(then.stdout)["state"] == "recorded"
-    check(json.loads(then.stdout), 10)
-    all_trades = xtrader(tmp_path, "trades", KEY, "data", "--from", "2020-01-01", "--format", "json").stdout.splitlines()
-    last = xtrader(tmp_path, "trades", KEY, "data", "--last", "7", "--format", "json").stdout.splitlines()
-    assert all_trades[-7:] == last
+    then = command("book", KEY, "data", "--at", stamp(books[-1]["ts_recv"], 9), "--format", "json")  # type: ignore[arg-type]
+    assert json.loads(then.out)["state"] == "recorded"
+    check(json.loads(then.out), 10)
+    all_trades = command("trades", KEY, "data", "--from", "2020-01-01", "--format", "json").out.splitlines()
+    assert command("trades", KEY, "data", "--last", "7", "--format", "json").out.splitlines() == all_trades[-7:]
     ids = [json.loads(line)["trade_id"] for line in all_trades]
     assert ids == numbers[numbers.index(ids[0]) :][: len(ids)]
-    stopped = xtrader(tmp_path, "book", KEY, "data", "--format", "compact")
-    assert "LIVE" not in stopped.stdout
-    assert "STOPPED (shutdown)" in stopped.stdout
+    stopped = command("book", KEY, "data", "--format", "compact")
+    assert "LIVE" not in stopped.out
+    assert "STOPPED (shutdown)" in stopped.out
     for name in ("x.png", "x.html"):
-        drawn = xtrader(tmp_path, "plot", KEY, "data", "--output", name)
-        assert drawn.returncode == 0, drawn.stderr
+        assert command("plot", KEY, "data", "--output", name).code == 0
         assert (tmp_path / name).stat().st_size > 5000
+    check_refusals(command)
 
+
+def check_refusals(command: Callable[..., Ran]) -> None:
     for arguments, said in (
         (("book", "OKX_SWAP@BTCUSD", "data", "--at", "2026-01-01"), "did you mean"),
         (("book", "OKX_SWAP@BTCUSD", "data"), "did you mean"),
@@ -128,19 +156,11 @@ def test_book_and_trades_are_what_the_venue_published_while_recording_and_afterw
         (("plot", KEY, "data", "--output", "x.pdf"), "ends in neither .png nor .html"),
         (("plot", KEY, "data", "--output", "x.png", "--to", "2020-01-01"), "there is one from"),
     ):
-        ran = xtrader(tmp_path, *arguments)
-        assert (ran.returncode, ran.stderr.count("\n")) == (2, 1), ran.stderr
-        assert said in ran.stderr
-    early = xtrader(tmp_path, "book", KEY, "data", "--at", "2020-01-01")
-    assert early.returncode == 1
-    assert early.stderr.count("\n") == 1
-
-
-def str_time(ns: int) -> str:
-    """As users write times."""
-    from xtrader.look.text import stamp
-
-    return stamp(ns, 9)
+        ran = command(*arguments)
+        assert (ran.code, ran.err.count("\n")) == (2, 1), ran.err
+        assert said in ran.err
+    early = command("book", KEY, "data", "--at", "2020-01-01")
+    assert (early.code, early.err.count("\n")) == (1, 1)
 
 
 def shown_levels(lines: list[str], width: int) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
@@ -169,12 +189,10 @@ def test_the_ladder_in_a_terminal_shows_the_true_book_obeys_its_keys_and_never_c
 ) -> None:
     require_tmux()
 
-    async def main() -> None:
+    async def session() -> None:
         async with recording(tmp_path) as (truth, process):
             await when_live(tmp_path)
-            async with terminal(
-                tmp_path, width, height, [sys.executable, "-m", "xtrader", "book", KEY, "data", "--live"]
-            ) as screen:
+            async with terminal(tmp_path, width, height, [*XTRADER, "book", KEY, "data", "--live"]) as screen:
                 await screen.until(lambda text: " LIVE " in text and "spread" in text)
                 await check_keys(screen, truth)
                 process.kill()
@@ -206,7 +224,7 @@ def test_the_ladder_in_a_terminal_shows_the_true_book_obeys_its_keys_and_never_c
         screen.press("s")
         await screen.until(lambda text: KEY in text and " LIVE " in text)
 
-    asyncio.run(main())
+    asyncio.run(session())
 
 
 def test_a_missing_optional_package_is_named_with_the_way_to_install_it() -> None:
@@ -218,7 +236,7 @@ def test_a_missing_optional_package_is_named_with_the_way_to_install_it() -> Non
 
 
 def test_following_ends_quietly_when_nobody_reads_any_more(tmp_path: Path) -> None:
-    async def main() -> None:
+    async def session() -> None:
         async with recording(tmp_path):
             await when_live(tmp_path)
             shell = f"{sys.executable} -m xtrader book {KEY} data -f --format compact | head -n 2; exit ${{PIPESTATUS[0]}}"
@@ -227,7 +245,7 @@ def test_following_ends_quietly_when_nobody_reads_any_more(tmp_path: Path) -> No
             assert out.count(b"\n") == 2
             assert (reader.returncode, err) == (1, b"")
             followed = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "xtrader", "trades", KEY, "data", "-f"), cwd=tmp_path, stdout=-1, stderr=-1
+                *XTRADER, "trades", KEY, "data", "-f", cwd=tmp_path, stdout=-1, stderr=-1
             )
             assert followed.stdout is not None
             await asyncio.wait_for(followed.stdout.readline(), 60)
@@ -236,4 +254,4 @@ def test_following_ends_quietly_when_nobody_reads_any_more(tmp_path: Path) -> No
             assert followed.returncode == 130
             assert b"Traceback" not in err
 
-    asyncio.run(main())
+    asyncio.run(session())
