@@ -14,18 +14,18 @@ import click
 import structlog
 
 from xtrader import __version__, logs
+from xtrader.cli.book import book
 from xtrader.cli.compact import compact
 from xtrader.cli.coverage import coverage
-from xtrader.cli.book import book
 from xtrader.cli.demo import demo
 from xtrader.cli.lane import lane
 from xtrader.cli.plan import plan
 from xtrader.cli.plot import plot
 from xtrader.cli.renormalise import renormalise
 from xtrader.cli.report import report
+from xtrader.cli.trades import trades
 from xtrader.cli.verify import verify
 from xtrader.cli.worker import worker
-from xtrader.cli.trades import trades
 from xtrader.config import check_directories, load_process
 from xtrader.errors import XTraderError
 from xtrader.model.subscription import parse_subscriptions

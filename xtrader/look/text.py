@@ -21,6 +21,8 @@ BID, ASK = "green", "red"
 COLOURS = {"live": "bold green", "syncing": "bold yellow", "recorded": "bold cyan"}
 """Of states; every other state is red."""
 MOST_DECIMALS = 10
+STORED = ("instrument", "trade_id", "side", "price", "size", "ts_event", "ts_recv")
+"""The fields of a trade that a recording has."""
 
 
 def book_json(picture: Picture, levels: int) -> str:
@@ -111,7 +113,7 @@ def figure_lines(told: Figures, instrument: Instrument | None, best: Sequence[Le
 
 def trade_json(trade: Trade) -> str:
     """One JSON object; times are int nanoseconds UTC."""
-    return msgspec.json.encode({name: getattr(trade, name) for name in trade.__struct_fields__ if name != "sequence"}).decode()
+    return msgspec.json.encode({name: getattr(trade, name) for name in STORED}).decode()
 
 
 def trade_line(trade: Trade) -> str:
