@@ -43,6 +43,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
         ("duckdb", "fsspec", "matplotlib", "msgspec", "numpy", "pandas", "polars", "pyarrow"),
     ),
+    "look": ((*BASE, "clock", "pipeline", "sinks.base", "store"), ("matplotlib", "msgspec", "numpy", "pyarrow", "rich", "textual")),
     "emulator": ((*BASE, "recordings"), ("msgspec", "uvloop", "websockets")),
     "dotenv": (("errors",), ("dotenv",)),
     "values": (("errors", "quantities"), ()),

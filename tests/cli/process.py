@@ -11,5 +11,7 @@ def xtrader(
     directory: Path, *arguments: str, environ: Mapping[str, str] | None = None, timeout: float = 60
 ) -> subprocess.CompletedProcess[str]:
     variables = {"PATH": os.environ["PATH"], "HOME": str(directory), "XDG_CACHE_HOME": str(directory / "cache"), **(environ or {})}
+    # The package beside these tests, wherever another one may be installed.
+    variables["PYTHONPATH"] = str(Path(__file__).parents[2])
     command = [sys.executable, "-m", "xtrader", *arguments]
     return subprocess.run(command, cwd=directory, env=variables, capture_output=True, text=True, timeout=timeout, check=False)

@@ -14,16 +14,19 @@ import click
 import structlog
 
 from xtrader import __version__, logs
+from xtrader.cli.book import book
 from xtrader.cli.compact import compact
 from xtrader.cli.coverage import coverage
 from xtrader.cli.demo import demo
 from xtrader.cli.emulate import emulate
 from xtrader.cli.lane import lane
 from xtrader.cli.plan import plan
+from xtrader.cli.plot import plot
 from xtrader.cli.questdb import questdb
 from xtrader.cli.renormalise import renormalise
 from xtrader.cli.repair import repair
 from xtrader.cli.report import report
+from xtrader.cli.trades import trades
 from xtrader.cli.verify import verify
 from xtrader.cli.worker import worker
 from xtrader.config import check_directories, load_process
@@ -60,7 +63,24 @@ def cli(context: click.Context, /, **flags: object) -> None:
         raise click.UsageError(f"{option} goes after the command '{context.invoked_subcommand}', or without any command")
 
 
-for command in (demo, emulate, plan, renormalise, questdb, verify, coverage, report, compact, repair, lane, worker):
+COMMANDS = (
+    demo,
+    emulate,
+    plan,
+    renormalise,
+    book,
+    trades,
+    plot,
+    verify,
+    coverage,
+    report,
+    compact,
+    repair,
+    questdb,
+    lane,
+    worker,
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 

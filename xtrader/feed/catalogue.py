@@ -150,7 +150,9 @@ class Catalogue:
                 return instrument
             if not reason or self._clock.now() - listing.ts < BELIEVED:
                 age = f" (by its catalogue of {self._age(listing)} ago)" if reason else ""
-                raise ConfigError(f"unknown instrument '{text}' on {market.exchange} in '{token}'{age}; {_near(listing, text)}")
+                raise ConfigError(
+                    f"unknown instrument '{text}' on {market.exchange} in '{token}'{age}; {near(listing.instruments, text)}"
+                )
         guessed = market.guess(text)
         if guessed is None:
             raise ConfigError(
@@ -194,13 +196,14 @@ def pick(instruments: Sequence[Instrument], text: str, token: str) -> Instrument
     return meant[0] if meant else None
 
 
-def _near(listing: Listing, text: str) -> str:
+def near(instruments: Iterable[Instrument], text: str) -> str:
+    """The end of a sentence about a name that nothing has: which names are like it."""
     names: dict[str, Instrument] = {}
-    for row in listing.instruments:
+    for row in instruments:
         names.setdefault(row.symbol.upper(), row)
         names.setdefault(row.alias.upper(), row)
-    near = difflib.get_close_matches(text.upper(), names, n=6, cutoff=0.6)
-    rows = list({names[name].key: names[name] for name in near}.values())[:3]
+    alike = difflib.get_close_matches(text.upper(), names, n=6, cutoff=0.6)
+    rows = list({names[name].key: names[name] for name in alike}.values())[:3]
     if not rows:
         return "nothing there has a similar name"
     shown = [row.symbol if row.alias == row.symbol else f"{row.alias} ({row.symbol})" for row in rows]

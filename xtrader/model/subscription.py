@@ -47,6 +47,17 @@ def parse_subscriptions(text: str, exchanges: Collection[str]) -> tuple[Subscrip
     return tuple(found.values())
 
 
+def parse_name(text: str, exchanges: Collection[str]) -> tuple[str, str]:
+    """(exchange, instrument as it was typed) of `EXCHANGE@INSTRUMENT`. Raises ConfigError with one sentence."""
+    exchange, at, instrument = (part.strip() for part in text.partition("@"))
+    if not at or not exchange or not instrument:
+        example = f"{min(exchanges, default='EXCHANGE')}@BTCUSDT"
+        raise ConfigError(f"'{text}' is no instrument: it must be EXCHANGE@INSTRUMENT, such as {example}")
+    if exchange.upper() not in exchanges:
+        raise ConfigError(f"unknown exchange '{exchange}' in '{text}'; {_near(exchange.upper(), exchanges)}")
+    return exchange.upper(), instrument
+
+
 def _parse(token: str, exchanges: Collection[str]) -> Subscription:
     stream, colon, rest = (part.strip() for part in token.partition(":"))
     exchange, at, instrument = (part.strip() for part in rest.partition("@"))

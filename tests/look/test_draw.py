@@ -1,0 +1,113 @@
+"""What is drawn: every line as wide as asked, the numbers those of the book, colours only for what is live."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.text import Text
+
+from tests.look.journals import INSTRUMENT, KEY, NOW, snapshot, trade
+from xtrader.look import draw
+from xtrader.look.picture import Picture, Standing
+from xtrader.model.analytics import Sides
+
+LIVE = Standing("live", "start", NOW)
+GAP = Standing("gap", "disconnect", NOW, "1006")
+
+
+def picture(standing: Standing = LIVE, book: Sides | None = None) -> Picture:
+    update = snapshot()
+    trades = [trade(number) for number in range(30, 0, -1)]
+    return Picture(KEY, NOW, standing, INSTRUMENT, book or Sides(update.bids, update.asks), 1, NOW, NOW, trades)
+
+
+def numbers(text: Text) -> list[list[str]]:
+    return [line.split()[:3] for line in text.plain.split("\n")]
+
+
+@pytest.mark.parametrize(("width", "height"), [(50, 19), (155, 55), (24, 5), (40, 4), (60, 100)])
+@pytest.mark.parametrize("mode", draw.MODES)
+@pytest.mark.parametrize("scroll", [0, 7, -50])
+def test_nothing_is_wider_or_higher_than_the_screen(width: int, height: int, mode: str, scroll: int) -> None:
+    for text, rows in (
+        (draw.ladder(picture(), width, height, mode, scroll), height),
+        (draw.trades(picture(), width, height), height),
+        (draw.head(picture(GAP), max(width, 40), True, mode), 4),
+    ):
+        lines = text.plain.split("\n")
+        assert len(lines) <= rows
+        assert max(map(len, lines)) <= max(width, 40 if rows == 4 else 0)
+
+
+def test_the_ladder_shows_price_size_and_total_with_the_spread_in_the_middle() -> None:
+    rows = numbers(draw.ladder(picture(), 60, 7, "size"))
+    assert rows[:3] == [["100.3", "4", "9"], ["100.2", "3", "5"], ["100.1", "2", "2"]]
+    assert rows[4:] == [["100.0", "1", "1"], ["99.9", "2", "3"], ["99.8", "3", "6"]]
+    assert "spread 0.1 USDT = 10 bps" in draw.ladder(picture(), 60, 7, "size").plain
+
+
+def test_scrolling_up_moves_to_higher_prices_and_ends_at_the_last_level() -> None:
+    assert numbers(draw.ladder(picture(), 60, 7, "size", 2))[:3] == [
+        ["100.5", "6", "20"],
+        ["100.4", "5", "14"],
+        ["100.3", "4", "9"],
+    ]
+    assert "102.0" in draw.ladder(picture(), 60, 7, "size", 1000).plain
+    assert draw.limit_scroll(Sides([(1.0, 1.0)], [(2.0, 1.0)] * 3), 9) == 3
+    assert draw.limit_scroll(Sides([(1.0, 1.0)], [(2.0, 1.0)] * 3), -9) == -1
+
+
+def test_the_longest_bar_is_that_of_the_largest_size_or_of_the_largest_total() -> None:
+    lines = draw.ladder(picture(), 60, 9, "size").plain.split("\n")
+    bars = [line.count("█") for line in lines]
+    assert bars[0] == max(bars) > bars[3]
+    lopsided = Sides([(10.0, 9.0), (9.0, 1.0)], [(11.0, 1.0), (12.0, 1.0)])
+    by_size, by_total = (draw.ladder(picture(book=lopsided), 60, 5, mode).plain.split("\n") for mode in ("size", "total"))
+    assert by_size[4].count("█") < by_size[3].count("█")
+    assert by_total[4].count("█") > by_total[3].count("█")
+
+
+def test_steps_add_the_sizes_of_about_a_basis_point() -> None:
+    book = Sides([(10_000.3, 1.0), (10_000.1, 2.0), (9_999.9, 4.0)], [(10_000.4, 1.0), (10_001.2, 8.0)])
+    assert draw.stepped(book) == Sides([(10_000.0, 3.0), (9_998.0, 4.0)], [(10_002.0, 9.0)])
+
+
+@given(st.floats(1e-7, 1e7))
+def test_a_step_is_at_least_one_basis_point_and_less_than_three(price: float) -> None:
+    book = Sides(
+        [(price * (1 - level * 1e-4), 1.0) for level in range(50)], [(price * (1 + level * 1e-4), 1.0) for level in range(1, 50)]
+    )
+    prices = [one for one, _ in draw.stepped(book).asks]
+    apart = min(after - before for before, after in pairwise(prices))
+    assert 0.9 < apart / price * 1e4 < 3.1
+
+
+@pytest.mark.parametrize("standing", [GAP, Standing("stalled", "", NOW), Standing("syncing"), Standing("stopped", "shutdown", NOW)])
+def test_a_book_that_is_not_live_has_no_colours_and_says_why(standing: Standing) -> None:
+    shown = picture(standing)
+    for text in (draw.ladder(shown, 60, 9, "size"), draw.trades(shown, 30, 9)):
+        styles = {str(span.style) for line in text.split("\n") for span in line.spans}
+        assert styles == {draw.STALE}
+    head = draw.head(shown, 100)
+    assert f" {standing.state.upper()} " in head.plain.split("\n")[0]
+    assert standing.cause in head.plain
+    assert not any("green" in str(span.style) and span.start < 80 for span in head.split("\n")[0].spans)
+
+
+def test_what_is_paused_is_not_called_live() -> None:
+    first = draw.head(picture(), 100, paused=True).plain.split("\n")[0]
+    assert "PAUSED" in first
+    assert "LIVE" not in first
+
+
+def test_a_book_with_an_empty_side_or_none_at_all_is_drawn_as_such() -> None:
+    assert "one side is empty" in draw.ladder(picture(book=Sides([(1.0, 1.0)], [])), 60, 9, "size").plain
+    assert "mid -" in draw.head(picture(book=Sides([(1.0, 1.0)], [])), 80).plain
+    nothing = Picture(KEY, NOW, Standing("syncing"))
+    assert "no book" in draw.ladder(nothing, 60, 9, "size").plain
+    assert "SYNCING" in draw.head(nothing, 80).plain
+
+
+def test_a_crossed_book_is_called_crossed() -> None:
+    assert "crossed spread -1.0" in draw.ladder(picture(book=Sides([(11.0, 1.0)], [(10.0, 1.0)])), 60, 9, "size").plain

@@ -1,0 +1,104 @@
+"""`xtrader book`: prints, follows or shows the book of an instrument."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from xtrader.cli.looking import find_watched, form, moment, need, opened, place, printer, recording, watch
+from xtrader.errors import ConfigError, XTraderError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from xtrader.look.picture import Picture
+    from xtrader.look.watch import Watch
+
+PERIOD = 0.1
+"""Seconds between two looks at the journal."""
+
+
+@click.command()
+@recording
+@click.option("--levels", type=click.IntRange(1), default=10, show_default=True, help="Levels of each side.")
+@form
+@click.option("--at", metavar="TIME", help="As it was then, out of the recording; such as 2026-11-21T12:00:00.5Z.")
+@click.option("--follow", "-f", is_flag=True, help="Go on, with a book whenever these levels have changed, ten a second at most.")
+@click.option("--live", is_flag=True, help="A full-screen ladder.")
+def book(
+    instrument: str,
+    directory: str | None,
+    output_directory: str | None,
+    levels: int,
+    shape: str,
+    at: str | None,
+    follow: bool,
+    live: bool,
+) -> None:
+    """Show the book of an instrument, as a running recorder has it now or as it was recorded."""
+    modes = [name for name, given in (("--at", at), ("--follow", follow), ("--live", live)) if given]
+    if len(modes) > 1:
+        raise ConfigError(f"{' and '.join(modes)} contradict each other; keep one of them")
+    where = place(directory, output_directory)
+    ts = moment(at)
+    if ts is not None:
+        from xtrader.look import past
+
+        dataset = opened(where)
+        _print(past.picture_at(dataset, past.instrument(dataset, instrument), ts), levels, shape)
+        return
+    key = find_watched(where.journal, instrument)
+    if live:
+        need("live", "textual", "--live")
+        _show(key, lambda wanted: watch(where, wanted))
+    elif follow:
+        _follow(watch(where, key), levels, shape)
+    else:
+        _print_now(watch(where, key), levels, shape)
+
+
+def _print_now(watching: Watch, levels: int, shape: str) -> None:
+    from xtrader.look.text import standing_words
+
+    picture = watching.picture(time.time_ns())
+    if picture.book is None:
+        said = standing_words(picture.standing)
+        raise XTraderError(f"there is no book of {watching.key} now: {said}; --at TIME shows one that was recorded")
+    _print(picture, levels, shape)
+
+
+def _follow(watching: Watch, levels: int, shape: str) -> None:
+    shown = None
+    while True:
+        watching.poll()
+        picture = watching.picture(time.time_ns())
+        seen = (picture.standing, picture.book and (picture.book.bids[:levels], picture.book.asks[:levels]))
+        if seen != shown:
+            _print(picture, levels, shape)
+            shown = seen
+        time.sleep(PERIOD)
+
+
+def _show(key: str, open_watch: Callable[[str], Watch]) -> None:
+    from xtrader.clock import SystemClock
+    from xtrader.look.screen import Screen
+
+    screen = Screen(key, open_watch, SystemClock())
+    error = screen.run()
+    if error is not None:
+        raise error
+
+
+def _print(picture: Picture, levels: int, shape: str) -> None:
+    from xtrader.look import text
+
+    if shape == "json":
+        click.echo(text.book_json(picture, levels))
+    elif shape == "compact":
+        click.echo(text.book_line(picture))
+    else:
+        show = printer()
+        for part in text.book_table(picture, levels):
+            show(part)

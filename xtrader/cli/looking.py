@@ -1,0 +1,127 @@
+"""What `book`, `trades` and `plot` have in common: which recording and which instrument are meant, and how lines are printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+
+from xtrader.errors import ConfigError, XTraderError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from xtrader.look.watch import Watch
+    from xtrader.model.book import Book
+    from xtrader.store.dataset import Dataset
+
+FORMATS = ("pretty", "compact", "json")
+WIDTH = 140
+"""Columns where nobody says how many there are."""
+T = TypeVar("T", bound=Callable[..., Any])
+
+
+class Where(NamedTuple):
+    """A recording: its directory, and the journal of whoever records it."""
+
+    directory: Path
+    journal: Path
+
+
+def recording(command: T) -> T:
+    """The arguments that say which instrument of which recording."""
+    command = click.option("--output-directory", metavar="DIR", help="The same as DIR.")(command)
+    command = click.argument("directory", metavar="[DIR]", required=False)(command)
+    return click.argument("instrument", metavar="EXCHANGE@INSTRUMENT")(command)
+
+
+def form(command: T) -> T:
+    """The option `--format`."""
+    return click.option("--format", "shape", type=click.Choice(FORMATS), default="pretty", show_default=True, help="How.")(command)
+
+
+def place(directory: str | None, output_directory: str | None) -> Where:
+    """The recording that is meant: DIR or --output-directory, else that of the settings. Raises ConfigError."""
+    from xtrader import logs
+    from xtrader.config import load_process
+    from xtrader.venues import exchanges
+
+    if directory and output_directory and directory != output_directory:
+        raise ConfigError(f"'{directory}' and --output-directory '{output_directory}' contradict each other; keep one of them")
+    settings = load_process({"output_directory": directory or output_directory}, exchanges())
+    logs.set_up(settings.log_level, settings.secrets, settings.warnings)
+    if not settings.output_directory.is_dir():
+        raise ConfigError(f"there is no directory '{settings.output_directory}'; give the one that the recorder writes to")
+    return Where(settings.output_directory, settings.journal_directory)
+
+
+def find_watched(journal: Path, text: str) -> str:
+    """The key of the instrument that `text` means among those of a running recorder. Raises ConfigError."""
+    from xtrader.feed.catalogue import near, pick
+    from xtrader.look.watch import instruments_of
+    from xtrader.model.subscription import parse_name
+    from xtrader.venues import exchanges
+
+    exchange, name = parse_name(text, exchanges())
+    every = instruments_of(journal)
+    of_exchange = [one for one in every if one.exchange == exchange]
+    found = pick(of_exchange, name, text)
+    if found is None:
+        hint = (
+            near(of_exchange, name) if of_exchange else f"recorded are {', '.join(sorted(one.key for one in every)[:6]) or 'none'}"
+        )
+        raise ConfigError(f"'{text}' is not recorded here; {hint}")
+    return found.key
+
+
+def watch(where: Where, key: str) -> Watch:
+    """A watch on a running recorder. Raises ConfigError."""
+    from xtrader.errors import NotCovered
+    from xtrader.look.watch import Watch
+
+    def seed(wanted: str, ts: int) -> Book | None:
+        try:
+            return opened(where).book_at(wanted, ts)
+        except NotCovered:
+            return None
+
+    return Watch(where.journal, key, seed)
+
+
+def opened(where: Where) -> Dataset:
+    """The recording as a data set. Raises ConfigError."""
+    import xtrader
+
+    return xtrader.open(where.directory, journal=where.journal)
+
+
+def moment(text: str | None) -> int | None:
+    """A time as users type it, int nanoseconds UTC. Raises ConfigError."""
+    from xtrader.store.times import nanoseconds
+
+    return None if text is None else nanoseconds(text)
+
+
+def printer() -> Callable[[RenderableType], None]:
+    """Prints for people, at once; in colours where standard output is a terminal."""
+    import sys
+
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True) if sys.stdout.isatty() else Console(width=WIDTH, highlight=False)
+
+    def show(what: RenderableType) -> None:
+        console.print(what)
+        sys.stdout.flush()
+
+    return show
+
+
+def need(extra: str, module: str, what: str) -> None:
+    """Raises XTraderError with the way out if an optional package is missing."""
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        raise XTraderError(f"{what} needs the package {module}, which is not installed: pip install 'xtrader[{extra}]'")
