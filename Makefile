@@ -20,7 +20,7 @@ types: $(STAMP)
 	$(RUN)mypy
 
 bench: $(STAMP)
-	$(RUN)python -m bench.whole_path
+	$(RUN)python -m bench $(ARGS)
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
