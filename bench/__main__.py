@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import frames, recorded, report, run
+from bench import curves, frames, latency, recorded, report, run
 from bench.check import Wrong
 from bench.contenders import CONTENDERS, Contender
 from bench.cores import Cores
@@ -59,6 +59,10 @@ def main() -> None:
                 for contender in ready:
                     if name.replace("recorded", "mix") in contender.traffics:
                         throughput(results, keep, contender, name, make, messages, number, port or 0)
+    if not arguments.only:
+        latency.measure(results, keep, rounds)
+        if not arguments.quick:
+            curves.measure(results, keep)
     print(report.table(results))
     if not arguments.only and not arguments.quick:
         report.write(results)
@@ -121,7 +125,7 @@ def throughput(
 ) -> None:
     """One round of one contender on one traffic, unless it is there already."""
     rows: list[dict[str, Any]] = results["throughput"].setdefault(name, {}).setdefault(contender.name, [])
-    if len(rows) > number:
+    if len(rows) > number or any("error" in row for row in rows):
         return
     try:
         row = run.marginal(contender, make, int(messages * contender.share), Cores.here(), port)

@@ -78,6 +78,12 @@ def our_files(directory: Path) -> Found:
     return found
 
 
+def messages_in(directory: Path) -> int:
+    """Messages in xtrader's Parquet files."""
+    books, trades = (ds.dataset(directory / "data" / f"stream={stream}", partitioning="hive") for stream in ("L2", "TRADES"))
+    return int(books.count_rows(filter=ds.field("is_last")) + trades.count_rows())
+
+
 def our_journal(directory: Path) -> Found:
     """xtrader's journal."""
     found = Found(0, 0, 0)

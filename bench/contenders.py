@@ -47,7 +47,7 @@ class Contender:
 
     def environment(self, task: Task) -> dict[str, str]:
         """Variables for xtrader's own command."""
-        if self.ends_itself:
+        if self.peer is not None:
             return {}
         return {
             f"XTRADER_{task.exchange}_WS_URL": task.ws,
@@ -150,3 +150,5 @@ CONTENDERS = (
     _nautilus("feather", "the same to its Feather files", _catalogue("feather"), share=0.2),
     _nautilus("promoted", "the same, promoted to its Parquet catalogue at the close", _catalogue("parquet"), share=0.2),
 )
+LATENCY = Contender("xtrader, latency", "the recorder, and the times of its records", "bench.ours", "latency", None)
+"""Takes no part in the comparison."""

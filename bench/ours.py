@@ -5,26 +5,34 @@
 | records | sockets -> checked books -> records, counted |
 | best | the same, and best bid and ask of the live book after each update |
 | journal | the same records, batched into the journal, committed as in the recorder |
+| latency | the whole recorder with its Parquet sink, on another core if there is one; each record's times are the answer |
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import psutil
 import uvloop
 
 from bench import task
 from bench.task import Answer, Task
+from xtrader.app import record
 from xtrader.clock import SystemClock
+from xtrader.config import load_process
 from xtrader.feed.catalogue import Catalogue, body_of
 from xtrader.feed.feed import Feed
 from xtrader.feed.rest import Rest
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.model.subscription import parse_subscriptions
-from xtrader.pipeline.journal import open_journal
+from xtrader.pipeline.codec import Entry
+from xtrader.pipeline.journal import Journal, open_journal
 from xtrader.pipeline.writer import Writer
 from xtrader.venues import exchanges, market
 
@@ -118,6 +126,54 @@ async def journal(asked: Task) -> Answer:
     return Answer()
 
 
+def latency(asked: Task) -> Answer:
+    """The recorder, as its command runs it, with what sees every record inside the process. Times are wall ns.
+
+    `extra` has, for books and trades, when a record was read from the socket, handed on, and in the journal.
+    """
+    counts = Counts(asked)
+    records: list[tuple[bool, int, int]] = []
+    appended: list[tuple[int, int]] = []
+    append = Journal.append
+
+    def timed(kept: Journal, entries: Sequence[Entry]) -> int:
+        end = append(kept, entries)
+        appended.append((len(records), time.time_ns()))
+        return end
+
+    def handed_on(record: Record) -> None:
+        kind = type(record)
+        if kind is BookUpdate or kind is Trade:
+            records.append((kind is Trade, record.ts_recv, time.time_ns()))  # type: ignore[union-attr]
+            counts.left -= 1
+            if not counts.left:
+                os.kill(os.getpid(), signal.SIGTERM)
+            elif len(records) == 1:
+                _apart()
+
+    Journal.append = timed  # type: ignore[method-assign, assignment]
+    settings = load_process({"subscriptions": asked.subscriptions, "output_directory": f"{asked.directory}/data"}, exchanges())
+    code = record(settings, handed_on)
+    assert code == 0, f"the recorder ended with {code}"
+    times: dict[str, list[tuple[int, int, int]]] = {"books": [], "trades": []}
+    batches = iter(appended)
+    until, when = next(batches)
+    for index, (is_trade, read, handed) in enumerate(records):
+        while index >= until:
+            until, when = next(batches)
+        times["trades" if is_trade else "books"].append((read, handed, when))
+    return Answer(extra=dict(times))
+
+
+def _apart() -> None:
+    """Put the sink's process on the other cores."""
+    mine = os.sched_getaffinity(0)
+    others = set(range(os.cpu_count() or 1)) - mine
+    for child in psutil.Process().children():
+        if others:
+            os.sched_setaffinity(child.pid, others)
+
+
 def _answer(counts: Counts, book: Book | None) -> Answer:
     bids, asks = (list(side.sizes.items()) for side in (book.bids, book.asks)) if book is not None else ([], [])
     return Answer(counts.books, counts.trades, counts.levels, bids, asks)
@@ -125,4 +181,7 @@ def _answer(counts: Counts, book: Book | None) -> Answer:
 
 if __name__ == "__main__":
     told = task.read()
-    task.say(uvloop.run({"records": records, "best": best, "journal": journal}[told.mode](told)))
+    if told.mode == "latency":
+        task.say(latency(told))
+    else:
+        task.say(uvloop.run({"records": records, "best": best, "journal": journal}[told.mode](told)))

@@ -25,45 +25,75 @@ class Recording:
 
     def traffic(self, depths: int) -> Traffic:
         """As many depth messages with the trades between them, the session from its beginning as often as needed."""
-        bids, asks = ({float(p): float(s) for p, s in self.snapshot[side]} for side in ("bids", "asks"))
-        levels = len(bids) + len(asks)
-        last = int(self.snapshot["lastUpdateId"])
-        frames: list[tuple[str, bytes]] = []
-        books = trades = 0
-        while books < depths:
+        replay = _Replay(self.snapshot)
+        while replay.books < depths:
+            if replay.books:
+                replay.back_to(self.snapshot)
             for event in self.events:
-                if books == depths:
+                if replay.books == depths:
                     break
                 if event["e"] == "depthUpdate":
-                    first, last = last, last + int(event["u"]) - int(event["U"]) + 1
-                    data = event | {"U": first if not books else first + 1, "u": last, "pu": first}
-                    frames.append((BOOK, _frame("depth@100ms", data)))
-                    books += 1
-                    levels += len(event["b"]) + len(event["a"])
-                    for rows, book in ((event["b"], bids), (event["a"], asks)):
-                        for price, size in rows:
-                            if float(size):
-                                book[float(price)] = float(size)
-                            else:
-                                book.pop(float(price), None)
+                    replay.depth(event)
                 else:
-                    trades += 1
-                    number = {"e": "aggTrade", "a": trades, "f": trades, "l": trades}
-                    data = {key: value for key, value in event.items() if key in ("E", "s", "p", "q", "T", "m")}
-                    frames.append((TRADES, _frame("aggTrade", number | data)))
+                    replay.trade(event)
         return Traffic(
             name="Binance recorded",
             exchange="BINANCE_FUTURES",
             subscriptions="L2:BINANCE_FUTURES@BTCUSDT,TRADES:BINANCE_FUTURES@BTCUSDT",
-            frames=frames,
+            frames=replay.frames,
             answers={"/fapi/v1/depth": json.dumps(self.snapshot).encode(), **listings.BINANCE},
-            books=books + 1,
-            trades=trades,
-            levels=levels,
-            bids=bids,
-            asks=asks,
+            books=replay.books + 1,
+            trades=replay.trades,
+            levels=replay.levels,
+            bids=replay.sides["b"],
+            asks=replay.sides["a"],
             snapshot_path="/fapi/v1/depth",
         )
+
+
+class _Replay:
+    """Renumbered events as frames, and the book that they make."""
+
+    def __init__(self, snapshot: dict[str, Any]) -> None:
+        self.frames: list[tuple[str, bytes]] = []
+        self.sides = {"b": _sizes(snapshot["bids"]), "a": _sizes(snapshot["asks"])}
+        self.levels = sum(map(len, self.sides.values()))
+        self.last = int(snapshot["lastUpdateId"])
+        self.books = self.trades = 0
+        self.latest: dict[str, Any] = {}
+
+    def depth(self, event: dict[str, Any]) -> None:
+        """One depth message, in the chain."""
+        first, self.last = self.last, self.last + max(int(event["u"]) - int(event["U"]), 0) + 1
+        self.latest = event | {"U": first + (self.books > 0), "u": self.last, "pu": first}
+        self.frames.append((BOOK, _frame("depth@100ms", self.latest)))
+        self.books += 1
+        for side, book in self.sides.items():
+            self.levels += len(event[side])
+            for price, size in _sizes(event[side], zeros=True).items():
+                if size:
+                    book[price] = size
+                else:
+                    book.pop(price, None)
+
+    def back_to(self, snapshot: dict[str, Any]) -> None:
+        """One depth message that sets the book back to where the session began, so that it never crosses."""
+        changes = {}
+        for side, name in (("b", "bids"), ("a", "asks")):
+            gone = self.sides[side].keys() - _sizes(snapshot[name]).keys()
+            changes[side] = [[f"{price:.2f}", "0.000"] for price in sorted(gone)] + snapshot[name]
+        self.depth(self.latest | changes)
+
+    def trade(self, event: dict[str, Any]) -> None:
+        """One trade as an aggregate of one."""
+        self.trades += 1
+        number = {"e": "aggTrade", "a": self.trades, "f": self.trades, "l": self.trades}
+        data = {key: value for key, value in event.items() if key in ("E", "s", "p", "q", "T", "m")}
+        self.frames.append((TRADES, _frame("aggTrade", number | data)))
+
+
+def _sizes(levels: list[list[str]], *, zeros: bool = False) -> dict[float, float]:
+    return {float(price): float(size) for price, size in levels if zeros or float(size)}
 
 
 def load(path: Path) -> Recording:

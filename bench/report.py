@@ -47,14 +47,80 @@ def table(results: dict[str, Any]) -> str:
     parts = []
     for traffic, contenders in results["throughput"].items():
         rows = [_contender(name, rounds) for name, rounds in _ordered(contenders)]
-        heads = ("", "CPU us per message", "lowest-highest", "messages per CPU s", "resident MiB", "lost")
+        heads = ("", "CPU us per message", "lowest-highest", "messages per CPU s", "MiB", "lost")
         parts.append(f"### {traffic}\n\n{_markdown(heads, rows)}")
     traffics = list(results["throughput"])
     rows = [[pair.what, *(_ratio(results["throughput"][traffic], pair, traffic) for traffic in traffics)] for pair in PAIRS]
     parts.append(f"### Side by side\n\n{_markdown(('peer / ours', *traffics), rows)}")
+    if results.get("latency"):
+        parts.append(_latency(results["latency"]))
+    if results.get("paced"):
+        parts.append(_paced(results["paced"]))
+    if results.get("curves"):
+        parts += _curves(results["curves"])
     if results["left_out"]:
         parts.append("Left out: " + "; ".join(f"{name}: {why}" for name, why in results["left_out"].items()) + ".")
     return "\n\n".join(parts)
+
+
+def _latency(rates: dict[str, list[dict[str, list[float]]]]) -> str:
+    ways = list(next(iter(rates.values()))[0])
+    rows = []
+    for rate, rounds in rates.items():
+        for way in ways:
+            p50, p99 = (statistics.median(one[way][place] for one in rounds) for place in (0, 1))
+            rows.append([f"{int(rate):,}", way, f"{p50:,.0f}", f"{p99:,.0f}"])
+    return "### Latency, microseconds\n\n" + _markdown(("messages a second", "way", "p50", "p99"), rows)
+
+
+def _paced(costs: dict[str, list[float]]) -> str:
+    floor = costs["socket"]
+    rows = []
+    for name, mine in costs.items():
+        ratio = statistics.median(one / least for one, least in zip(mine, floor, strict=False))
+        rows.append([name, f"{statistics.median(mine):.1f}", f"{ratio:.2f}"])
+    heads = ("", "CPU us per message", "times the bare socket")
+    return "### One message at a time, 4,000 a second\n\n" + _markdown(heads, rows)
+
+
+def _curves(curves: dict[str, dict[str, Any]]) -> list[str]:
+    parts = []
+    rows = [
+        [f"{int(rate):,}", f"{one['cores']:.3f}", f"{one['cores'] / int(rate) * 1e6:.1f}", f"{one['memory'] >> 20}", *_p50_p99(one)]
+        for rate, one in curves["rate"].items()
+    ]
+    heads = (
+        "messages a second",
+        "cores",
+        "CPU us per message",
+        "MiB",
+        "sent to handed on: p50",
+        "p99",
+        "sent to journaled: p50",
+        "p99",
+    )
+    parts.append("### One instrument, by rate (Binance mix, the whole recorder)\n\n" + _markdown(heads, rows))
+    rows = [
+        [
+            f"{int(count):,}",
+            str(one["messages_a_second"]),
+            f"{one['cores']:.3f}",
+            f"{one['memory'] >> 20}",
+            str(one["files"]),
+            str(one["seconds_to_sync"]),
+        ]
+        for count, one in curves["instruments"].items()
+    ]
+    heads = ("instruments", "messages a second", "cores", "MiB", "files", "seconds to sync")
+    parts.append("### By instruments (OKX books and trades, the whole recorder)\n\n" + _markdown(heads, rows))
+    rows = [[levels, f"{one['cpu_us']:.1f}", f"{one['bytes_per_level']:.2f}"] for levels, one in curves["levels"].items()]
+    heads = ("levels of a depth message", "CPU us per message", "Parquet bytes per level")
+    parts.append("### By levels (Binance mix, to finished Parquet; every second message is a trade)\n\n" + _markdown(heads, rows))
+    return parts
+
+
+def _p50_p99(one: dict[str, list[float]]) -> list[str]:
+    return [f"{one[way][place]:,.0f}" for way in ("sent to handed on", "sent to journaled") for place in (0, 1)]
 
 
 def write(results: dict[str, Any]) -> None:
@@ -84,8 +150,8 @@ def _contender(name: str, rounds: list[dict[str, Any]]) -> list[str]:
     middle = statistics.median(costs)
     missing = [row["lost"] for row in good if row["lost"]]
     lost = ", ".join(f"{count} {what}" for what, count in missing[0].items()) if missing else "0"
-    resident = max(row["resident"] for row in good) >> 20
-    return [name, f"{middle:.2f}", f"{costs[0]:.2f}-{costs[-1]:.2f}", f"{1e6 / middle:,.0f}", str(resident), lost]
+    memory = max(row["memory"] for row in good) >> 20
+    return [name, f"{middle:.2f}", f"{costs[0]:.2f}-{costs[-1]:.2f}", f"{1e6 / middle:,.0f}", str(memory), lost]
 
 
 def _ratio(contenders: dict[str, list[dict[str, Any]]], pair: Pair, traffic: str) -> str:

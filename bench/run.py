@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from bench import questdb, server
 from bench.check import Wrong, lost
 from bench.contenders import Contender
@@ -28,9 +26,10 @@ from bench.cores import Cores
 from bench.frames import Traffic
 from bench.server import Pace
 from bench.task import Answer, Task
+from bench.watch import Watch
 
 ROOT = Path(__file__).parents[1]
-LONGEST = 240.0
+LONGEST = 90.0
 """Seconds that one run may take."""
 
 
@@ -40,12 +39,14 @@ class Run:
 
     cpu: float
     wall: float
-    resident: int
-    """Resident bytes of all its processes together, the largest sum that was seen."""
+    memory: int
+    """Bytes of memory of all its processes together, the most that was seen."""
     lost: dict[str, int]
     answer: Answer
     sent: dict[str, list[int]]
-    directory_bytes: int
+    file_bytes: int
+    """Bytes of its Parquet files."""
+    watch: Watch
 
 
 @contextlib.contextmanager
@@ -93,36 +94,20 @@ def run(contender: Contender, traffic: Traffic, cores: Cores, *, pace: Pace | No
                 **contender.environment(task),
             }
             began = time.monotonic()
-            cpu, resident, said = _watched(contender, contender.command(task), environment, directory, pipe, cores.contender)
+            cpu, watch, said = _watched(contender, contender.command(task), environment, directory, pipe, cores.contender)
             wall = time.monotonic() - began
             sent = pipe.recv() if pipe.poll(0.5 if pace else 0) else {}
         answer = Answer(**json.loads(said.strip().splitlines()[-1])) if contender.ends_itself else Answer()
         found = contender.found(task, answer)
         missing = {} if found is None else lost(traffic, found)
-        size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
-        return Run(cpu, wall, resident, missing, answer, sent, size)
-
-
-class Memory(threading.Thread):
-    """Looks at the resident memory of a process and its children, on the server's core. (ru_maxrss begins with the parent's.)"""
-
-    def __init__(self, pid: int) -> None:
-        super().__init__(daemon=True)
-        self.pid = pid
-        self.most = 0
-        self.over = threading.Event()
-
-    def run(self) -> None:
-        while not self.over.wait(0.1):
-            with contextlib.suppress(psutil.Error):
-                root = psutil.Process(self.pid)
-                self.most = max(self.most, sum(one.memory_info().rss for one in (root, *root.children(recursive=True))))
+        size = sum(path.stat().st_size for path in directory.rglob("*.parquet"))
+        return Run(cpu, wall, watch.memory, missing, answer, sent, size, watch)
 
 
 def _watched(
     contender: Contender, command: list[str], environment: dict[str, str], directory: Path, pipe: Any, core: int
-) -> tuple[float, int, str]:
-    """(CPU seconds with children, largest resident bytes, standard output) of a command that runs to its end."""
+) -> tuple[float, Watch, str]:
+    """(CPU seconds with children, what was seen on the way, standard output) of a command that runs to its end."""
     errors = directory / "errors"
     with errors.open("wb") as log:
         process = subprocess.Popen(
@@ -134,10 +119,10 @@ def _watched(
             stdin=subprocess.DEVNULL,
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         )
-    memory = Memory(process.pid)
+    watch = Watch(process.pid)
     hung = threading.Timer(LONGEST, process.kill)
     hung.start()
-    memory.start()
+    watch.start()
     try:
         if not contender.ends_itself:
             if pipe.poll(LONGEST):
@@ -149,11 +134,11 @@ def _watched(
         process.returncode = os.waitstatus_to_exitcode(status)
     finally:
         hung.cancel()
-        memory.over.set()
+        watch.over.set()
     if process.returncode:
         tail = errors.read_text(errors="replace")[-1500:]
         raise Wrong(f"{contender.name} ended with {process.returncode} (killed after {LONGEST:.0f} s if -9):\n{tail}")
-    return usage.ru_utime + usage.ru_stime, memory.most, said
+    return usage.ru_utime + usage.ru_stime, watch, said
 
 
 def marginal(contender: Contender, make: Any, messages: int, cores: Cores, port_of_questdb: int = 0) -> dict[str, Any]:
@@ -165,10 +150,10 @@ def marginal(contender: Contender, make: Any, messages: int, cores: Cores, port_
         "cpu_us": (second.cpu - first.cpu) / (long.messages - short.messages) * 1e6,
         "messages": long.messages,
         "wall_s": second.wall,
-        "resident": second.resident,
+        "memory": second.memory,
         "lost": second.lost,
         "levels": long.levels,
-        "bytes": second.directory_bytes,
+        "file_bytes": second.file_bytes,
     }
 
 
