@@ -89,7 +89,7 @@ def _curves(curves: dict[str, dict[str, Any]]) -> list[str]:
         [f"{int(rate):,}", f"{one['cores']:.3f}", f"{one['cores'] / int(rate) * 1e6:.1f}", f"{one['memory'] >> 20}", *_p50_p99(one)]
         for rate, one in curves["rate"].items()
     ]
-    heads = (
+    heads: tuple[str, ...] = (
         "messages a second",
         "cores",
         "CPU us per message",
