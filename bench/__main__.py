@@ -21,7 +21,7 @@ from bench.contenders import CONTENDERS, Contender
 from bench.cores import Cores
 from bench.environments import LeftOut, installed
 from bench.frames import Traffic
-from bench.questdb import questdb
+from bench.database import questdb
 
 RESULTS = Path(__file__).parent / ".results" / "results.json"
 TRAFFICS: dict[str, Callable[[int], Traffic]] = {

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench import check, environments, questdb
+from bench import check, database, environments
 from bench.check import Found
 from bench.environments import CRYPTOFEED_2, CRYPTOFEED_3, NAUTILUS, Peer
 from bench.task import Answer, Task
@@ -53,6 +53,7 @@ class Contender:
             f"XTRADER_{task.exchange}_WS_URL": task.ws,
             f"XTRADER_{task.exchange}_REST_URL": task.rest,
             "XTRADER_CACHE_DIRECTORY": f"{task.directory}/cache",
+            "QUESTDB_HTTP_PORT": str(task.questdb_port),
         }
 
     def found(self, task: Task, answer: Answer) -> Found | None:
@@ -134,6 +135,16 @@ CONTENDERS = (
         _files,
         ends_itself=False,
     ),
+    Contender(
+        "xtrader, QuestDB",
+        "the recorder with `--sink questdb`: journal, and every level of every message in the database",
+        "xtrader",
+        "questdb",
+        database.our_tables,
+        ends_itself=False,
+        share=0.4,
+        questdb=True,
+    ),
     _cryptofeed(CRYPTOFEED_3, "null", "a callback that counts"),
     _cryptofeed(CRYPTOFEED_3, "best", "a callback that asks for best bid and ask"),
     _cryptofeed(CRYPTOFEED_3, "columns", "to Parquet by column lists", _columns),
@@ -142,7 +153,7 @@ CONTENDERS = (
         CRYPTOFEED_3,
         "questdb",
         'to its own QuestDB backend, `overflow="block"` so that nothing is dropped (top 10 levels)',
-        questdb.cryptofeed_tables,
+        database.cryptofeed_tables,
     ),
     _cryptofeed(CRYPTOFEED_2, "null", "a callback that counts", traffics=ALL[:2]),
     _nautilus("managed", "a Python actor that takes deltas and trades, the node keeps the book"),

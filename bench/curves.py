@@ -100,7 +100,8 @@ def by_instruments(count: int) -> dict[str, Any]:
             time.sleep(STEADY_SECONDS)
             now = watch.samples[-1].at
             recorder.send_signal(signal.SIGTERM)
-            recorder.wait(90)
+            if recorder.wait(120):
+                raise Wrong(f"the recorder ended with {recorder.returncode}:\n{log.read_text()[-1500:]}")
         finally:
             watch.over.set()
             venue.kill()

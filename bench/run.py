@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import questdb, server
+from bench import database, server
 from bench.check import Wrong, lost
 from bench.contenders import Contender
 from bench.cores import Cores
@@ -67,7 +67,7 @@ def serving(traffic: Traffic, directory: Path, pace: Pace | None, core: int | No
 def run(contender: Contender, traffic: Traffic, cores: Cores, *, pace: Pace | None = None, port_of_questdb: int = 0) -> Run:
     """Run it once. Raises Wrong if the result is not right or it does not end."""
     if contender.questdb:
-        questdb.empty(port_of_questdb)
+        database.empty(port_of_questdb)
     with tempfile.TemporaryDirectory(prefix="xtrader-bench-") as temporary:
         directory = Path(temporary)
         with serving(traffic, directory, pace, cores.server) as (pipe, secure, plain):

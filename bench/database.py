@@ -77,6 +77,20 @@ def cryptofeed_tables(task: Task, answer: Answer) -> Found:
     return found
 
 
+def our_tables(task: Task, answer: Answer) -> Found:
+    """Rows of xtrader's tables, and the book that its updates rebuild."""
+    port = task.questdb_port
+    found = Found(books=_settled(port, "book_updates", task.books), levels=0)
+    if task.trades:
+        found.trades = _settled(port, "trades", task.trades)
+    for bids, asks in check.query(port, "SELECT bids, asks FROM 'book_updates' ORDER BY ts, sequence, ts_recv"):
+        for side, levels in (("bid", bids), ("ask", asks)):
+            prices, sizes = levels if isinstance(levels, list) and levels else ((), ())
+            found.levels = (found.levels or 0) + len(prices)
+            found.apply((side, price, size) for price, size in zip(prices, sizes, strict=True))
+    return found
+
+
 def _settled(port: int, table: str, wanted: int) -> int:
     """Rows of a table once they are all visible, or when waiting does not help."""
     deadline = time.monotonic() + VISIBLE
