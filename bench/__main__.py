@@ -19,9 +19,9 @@ from bench import curves, frames, latency, recorded, report, run
 from bench.check import Wrong
 from bench.contenders import CONTENDERS, Contender
 from bench.cores import Cores
+from bench.database import questdb
 from bench.environments import LeftOut, installed
 from bench.frames import Traffic
-from bench.database import questdb
 
 RESULTS = Path(__file__).parent / ".results" / "results.json"
 TRAFFICS: dict[str, Callable[[int], Traffic]] = {

@@ -100,8 +100,8 @@ def by_instruments(count: int) -> dict[str, Any]:
             time.sleep(STEADY_SECONDS)
             now = watch.samples[-1].at
             recorder.send_signal(signal.SIGTERM)
-            if recorder.wait(120):
-                raise Wrong(f"the recorder ended with {recorder.returncode}:\n{log.read_text()[-1500:]}")
+            if recorder.wait(120) or not any(line.get("finished") for line in _said(log)):
+                raise Wrong(f"the recorder ended with {recorder.returncode}, not finished:\n{log.read_text()[-1500:]}")
         finally:
             watch.over.set()
             venue.kill()
@@ -118,12 +118,16 @@ def by_instruments(count: int) -> dict[str, Any]:
     }
 
 
+def _said(log: Path) -> list[dict[str, Any]]:
+    """The recorder's log so far."""
+    return [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
+
+
 def _synced(recorder: subprocess.Popen[bytes], log: Path) -> float:
     """Wait until the recorder says that every subscription is in sync; the seconds that it took."""
     deadline = time.monotonic() + SYNCED_WITHIN
     while time.monotonic() < deadline and recorder.poll() is None:
-        for line in log.read_text().splitlines():
-            said = json.loads(line) if line.startswith("{") else {}
+        for said in _said(log):
             if said.get("event") == "in_sync":
                 return float(said["seconds"])
         time.sleep(0.1)
