@@ -23,7 +23,7 @@ types: $(STAMP)
 	$(RUN)mypy
 
 bench: $(STAMP)
-	$(RUN)python -m bench.whole_path
+	$(RUN)python -m bench $(ARGS)
 
 # A million damaged messages for each venue's sessions. atheris is no part of the environment: it goes into a directory of its own.
 fuzz: $(STAMP)

@@ -1,113 +1,208 @@
-"""A TLS server that replays prebuilt frames as fast as the reader takes them, the websocket and the REST side of a venue."""
+"""A server that replays prebuilt frames as fast as the reader takes them: a venue's websocket and REST, TLS and plain.
+
+The rule: frames flow once every channel of the traffic was subscribed to, on whatever connections; each gets its channels.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import trustme
 import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 
-from bench.frames import Traffic
+from bench.frames import BOOK, TRADES, Traffic
 
 BLOCK = 64 * 1024
+SETTLE = 0.3
+"""Seconds between the answer to the snapshot and the flood: no venue sends a minute's messages while a snapshot is on its way."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Send one frame at a time, `rate` a second, and keep when each was sent."""
+
+    rate: float
+
+
+def framed(payload: bytes) -> bytes:
+    """One websocket frame as a server sends it."""
+    return Frame(Opcode.TEXT, payload).serialize(mask=False)
 
 
 def blocks(payloads: list[bytes]) -> list[bytes]:
     """The frames of `payloads`, joined into writes of about 64 KiB."""
     made, block = [], bytearray()
     for payload in payloads:
-        block += Frame(Opcode.TEXT, payload).serialize(mask=False)
+        block += framed(payload)
         if len(block) >= BLOCK:
             made.append(bytes(block))
             block.clear()
     return [*made, bytes(block)] if block else made
 
 
-class Replay:
-    """Serves one Traffic on one port, TLS. `delivered` is set once every route's frames were taken by a client."""
+def inner(payload: bytes) -> bytes:
+    """A frame of a combined stream as the raw stream has it (Binance serves both, by the path)."""
+    return payload[payload.index(b'"data":') + 7 : -1] if payload.startswith(b'{"stream"') else payload
 
-    def __init__(self, traffic: Traffic, *, waits: bool) -> None:
+
+class Replay:
+    """Serves one Traffic. `delivered` is set once all frames of all connections were read."""
+
+    def __init__(self, traffic: Traffic, pace: Pace | None) -> None:
         self.traffic = traffic
-        self.blocks = {route: blocks(payloads) for route, payloads in traffic.routes.items()}
-        self.waits = waits and bool(traffic.answers)
-        self.left = set(self.blocks)
-        self.delivered = asyncio.Event()
+        self.pace = pace
+        self.subscribed: dict[ServerConnection, set[str]] = {}
+        self.left = set(traffic.channels)
+        self.complete = asyncio.Event()
         self.asked = asyncio.Event()
+        self.delivered = asyncio.Event()
+        self.sent: dict[str, list[int]] = {}
+        if not traffic.snapshot_path:
+            self.asked.set()
 
     def answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """REST requests get their prepared body; everything else becomes a websocket."""
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return None
-        body = self.traffic.answers.get(request.path.partition("?")[0])
-        self.asked.set()
-        status = HTTPStatus.NOT_FOUND if body is None else HTTPStatus.OK
-        body = body or b'{"code":-1,"msg":"not served"}'
+        url = urlsplit(request.path)
+        query = set(parse_qsl(url.query))
+        fits = [
+            (len(parse_qsl(wanted.query)), body)
+            for wanted, body in ((urlsplit(key), body) for key, body in self.traffic.answers.items())
+            if wanted.path == url.path and set(parse_qsl(wanted.query)) <= query
+        ]
+        status = HTTPStatus.OK if fits else HTTPStatus.NOT_FOUND
+        body = max(fits, key=lambda one: one[0])[1] if fits else b'{"code":-1,"msg":"not served"}'
+        if url.path == self.traffic.snapshot_path:
+            self.asked.set()
         headers = Headers({"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"})
         return Response(status, status.phrase, headers, body)
 
     async def talk(self, connection: ServerConnection) -> None:
-        """Acknowledge the first subscription, send the route's frames, and wait until they were read."""
+        """Acknowledge what is asked, send the frames of what is subscribed to once all of it is, wait until they were read."""
         assert connection.request is not None
-        route = connection.request.path.partition("?")[0]
-        said = json.loads(await connection.recv())
-        if said.get("op") == "subscribe":
-            for arg in said["args"]:
-                await connection.send(json.dumps({"event": "subscribe", "arg": arg, "connId": "a4d3ae55"}))
-        else:
-            await connection.send(json.dumps({"result": None, "id": said["id"]}))
-        if self.waits:
-            # No venue sends a minute's messages while a snapshot is on its way: the first ones, then a pause, then all of it.
-            connection.transport.write(self.blocks[route][0])
+        mine: set[str] = self.subscribed.setdefault(connection, set())
+        self.subscribe(mine, dict(parse_qsl(urlsplit(connection.request.path).query)).get("streams", ""))
+        sending = asyncio.create_task(self.send(connection, mine))
+        try:
+            async for said in connection:
+                for reply in self.reply(mine, said):
+                    await connection.send(reply)
+        except ConnectionClosed:
+            pass
+        finally:
+            sending.cancel()
+            del self.subscribed[connection]
+
+    def subscribe(self, mine: set[str], names: str) -> None:
+        """Take note of every channel that is named."""
+        words = unquote(names)
+        if "@depth" in words or "book" in words:
+            mine.add(BOOK)
+        if "@aggTrade" in words or "@trade" in words or "trades" in words:
+            mine.add(TRADES)
+        if set().union(*self.subscribed.values()) >= self.traffic.channels:
+            self.complete.set()
+
+    def reply(self, mine: set[str], said: str | bytes) -> list[str]:
+        """What the venue would say to a request."""
+        if said in ("ping", b"ping"):
+            return ["pong"]
+        request: dict[str, Any] = json.loads(said)
+        if "op" in request:
+            self.subscribe(mine, " ".join(arg["channel"] for arg in request["args"]))
+            return [json.dumps({"event": request["op"], "arg": arg, "connId": "a4d3ae55"}) for arg in request["args"]]
+        params = request.get("params", [])
+        if "jsonrpc" in request:
+            channels = params.get("channels", [])
+            self.subscribe(mine, " ".join(channels))
+            return [json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": channels or "ok", "testnet": False})]
+        self.subscribe(mine, " ".join(str(param) for param in params))
+        return [json.dumps({"result": None, "id": request["id"]})]
+
+    async def send(self, connection: ServerConnection, mine: set[str]) -> None:
+        """All frames of the connection's channels, the first before the book's snapshot is served, then the rest."""
+        await self.complete.wait()
+        payloads = [payload for channel, payload in self.traffic.frames if channel in mine]
+        assert connection.request is not None
+        if urlsplit(connection.request.path).path.endswith("/ws"):
+            payloads = [inner(payload) for payload in payloads]
+        if not payloads:
+            return
+        if not self.asked.is_set():
+            connection.transport.write(framed(payloads[0]))
             await self.asked.wait()
-            await asyncio.sleep(0.3)
-        for block in self.blocks[route][self.waits :]:
-            connection.transport.write(block)
-            await connection.drain()
+            await asyncio.sleep(SETTLE)
+            payloads = payloads[1:]
+        elif self.traffic.snapshot_path:
+            await asyncio.sleep(SETTLE)
+        if self.pace is not None:
+            sent: list[int] = []
+            self.sent["+".join(sorted(mine))] = sent
+            await self.send_paced(connection, payloads, self.pace.rate, sent)
+        else:
+            for block in blocks(payloads):
+                connection.transport.write(block)
+                await connection.drain()
         # The answer to this ping comes after everything before it was read.
         await (await connection.ping())
-        self.left.discard(route)
+        self.left -= mine
         if not self.left:
             self.delivered.set()
-        await connection.wait_closed()
+
+    async def send_paced(self, connection: ServerConnection, payloads: list[bytes], rate: float, sent: list[int]) -> None:
+        """One frame a write, `rate` a second over all connections; `sent` gets the wall time (ns) of each."""
+        write: Callable[[bytes], None] = connection.transport.write
+        frames = [framed(payload) for payload in payloads]
+        share = len(payloads) / self.traffic.messages
+        step = 1 / (rate * share)
+        began = time.perf_counter()
+        for index, frame in enumerate(frames):
+            ahead = began + index * step - time.perf_counter()
+            if ahead > 0.0002:
+                await asyncio.sleep(ahead - 0.0001)
+            sent.append(time.time_ns())
+            write(frame)
+            if not index % 64:
+                await connection.drain()
 
 
-async def replay(
-    traffic: Traffic, directory: Path, ready: asyncio.Event, port: list[int], finished: asyncio.Event, *, waits: bool
-) -> None:
-    """Serve until `finished`; the authority's certificate is `directory`/ca.pem."""
+async def replay(traffic: Traffic, directory: Path, pipe: Connection, pace: Pace | None) -> None:
+    """Serve for ever; the authority's certificate is `directory`/ca.pem."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
     authority.cert_pem.write_to_path(str(directory / "ca.pem"))
-    server = Replay(traffic, waits=waits)
-    async with serve(
-        server.talk, "localhost", 0, ssl=context, process_request=server.answer, compression=None, ping_interval=None
-    ) as listening:
-        port.append(listening.sockets[0].getsockname()[1])
-        ready.set()
+    server = Replay(traffic, pace)
+    options: dict[str, Any] = {"process_request": server.answer, "compression": None, "ping_interval": None}
+    async with (
+        serve(server.talk, "localhost", 0, ssl=context, **options) as secure,
+        serve(server.talk, "localhost", 0, **options) as plain,
+    ):
+        pipe.send(tuple(listening.sockets[0].getsockname()[1] for listening in (secure, plain)))
         await server.delivered.wait()
-        finished.set()
-        await asyncio.sleep(3600)
+        pipe.send(server.sent)
+        await asyncio.get_running_loop().create_future()
 
 
-def main(traffic: Traffic, directory: Path, pipe: object, waits: bool) -> None:
-    """A process of its own: tells its port, then when everything was delivered, by `pipe`."""
-
-    async def run() -> None:
-        ready, finished, port = asyncio.Event(), asyncio.Event(), list[int]()
-        task = asyncio.create_task(replay(traffic, directory, ready, port, finished, waits=waits))
-        await ready.wait()
-        pipe.send(port[0])  # type: ignore[attr-defined]
-        await finished.wait()
-        pipe.send("delivered")  # type: ignore[attr-defined]
-        await task
-
-    uvloop.run(run())
+def main(traffic: Traffic, directory: Path, pipe: Connection, pace: Pace | None, core: int | None) -> None:
+    """A process of its own: tells its TLS and plain ports, then, when everything was read, the times of sending by channel."""
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    uvloop.run(replay(traffic, directory, pipe, pace))

@@ -1,0 +1,26 @@
+"""The recorder's own work beside the bare decode of the same frames: it may not grow unseen.
+
+Figures are ratios of CPU of one run (`python -m bench.in_memory` prints them), so neither the machine nor its load matters.
+"""
+
+import sys
+
+import pytest
+
+from bench.in_memory import MAKES, ratio
+
+FIGURES = {"Binance mix": 4.45, "OKX books": 5.65, "Deribit books": 5.6}
+"""What the path cost, in bare decodes, when it was last worked on, with Python 3.11."""
+WORSE = 1.15
+TRIES = 3
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the figures are those of Python 3.11")
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_message_costs_at_most_so_many_bare_decodes(name: str) -> None:
+    traffic = MAKES[name](10_000)
+    most = FIGURES[name] * WORSE
+    seen: list[float] = []
+    while len(seen) < TRIES and (not seen or min(seen) > most):
+        seen.append(ratio(traffic))
+    assert min(seen) <= most, f"{min(seen):.2f} bare decodes, {FIGURES[name]} before: see bench/in_memory.py --profile"
