@@ -73,8 +73,8 @@ def test_a_directory_may_hold_other_files(tmp_path: Path) -> None:
     [
         ("a.csv", b"time,price\n1,2\n", "a.csv is not a recording: it begins with b'time,price\\n1,2', expected"),
         ("a.gz", b"", "a.gz holds nothing: expected"),
-        ("a.gz", gzip.compress(b"\n\n"), "a.gz holds nothing: expected"),
-        ("a.gz", gzip.compress(CRYPTOFEED)[:11], "a.gz is damaged: not a line of it can be unpacked"),
+        ("a.gz", gzip.compress(b"\n\n", mtime=0), "a.gz holds nothing: expected"),
+        ("a.gz", gzip.compress(CRYPTOFEED, mtime=0)[:11], "a.gz is damaged: not a line of it can be unpacked"),
         ("a.zst", bytes.fromhex("28b52ffd") + b"x" * 50, "a.zst is not a recording"),
         ("a.parquet", b"PAR1" + bytes(range(256)) * 4, "a.parquet is not a recording"),
     ],

@@ -97,6 +97,18 @@ def test_the_day_is_that_of_each_row_s_own_receive_time(tmp_path: Path) -> None:
     assert sorted(read_updates(tmp_path), key=lambda row: row.ts_recv) == rows
 
 
+def test_updates_that_waited_for_a_snapshot_of_the_next_day_are_in_its_file_behind_it(tmp_path: Path) -> None:
+    second, midnight = 10**9, DAY_START + 24 * 3600 * 10**9
+    before = update(1, BTC, midnight - 20 * second)
+    snapshot = BookUpdate(BTC, True, [(2.0, 1.0)], [(4.0, 1.0)], 7, None, None, midnight + second)
+    waited = BookUpdate(BTC, False, [(2.0, 2.0)], [], 8, 7, None, midnight - second)
+    after = BookUpdate(BTC, False, [(2.0, 3.0)], [], 9, 8, None, midnight + 2 * second)
+    recorded(tmp_path, before, snapshot, waited, after).close()
+    first, last = part_paths(tmp_path, "L2")
+    assert {row["ts_recv"] for row in rows_of(first)} == {before.ts_recv}
+    assert [row["sequence"] for row in rows_of(last) if row["is_last"]] == [7, 8, 9]
+
+
 def test_a_file_says_what_it_is(tmp_path: Path) -> None:
     instrument = Instrument(exchange="OKX_SWAP", symbol="BTC-USDT-SWAP", alias="BTCUSDT", kind="perpetual", tick_size=0.1)
     recorded(tmp_path, instrument, update(4), update(5)).close()

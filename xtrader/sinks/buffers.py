@@ -20,6 +20,9 @@ DAY: Final = 86_400 * 10**9
 GROUP_ROWS: Final = 262_144
 """Rows of a table at most (one message more): bounds what is exploded at once."""
 
+WAITED: Final = 3600 * 10**9
+"""Book messages that were received up to so long before midnight stay with the snapshot after it that they waited for: a day's
+files can be applied by themselves, in their order."""
 LEVEL_BYTES: Final = 16
 MESSAGE_BYTES: Final = 48
 
@@ -40,6 +43,8 @@ class UpdateBuffer:
     def __init__(self) -> None:
         self.bytes = 0
         self._batches: list[Updates] = []
+        self._newest: dict[str, int] = {}
+        """The newest time of receipt by instrument, since everything was drained."""
 
     def add(self, batch: Updates) -> None:
         self._batches.append(batch)
@@ -63,7 +68,7 @@ class UpdateBuffer:
             self.add(_only(whole, starts, keys[place], groups[place]))
             sizes[place] = 0
         for key, group, size in zip(keys, groups, sizes, strict=True):
-            for date, day in _days(whole.ts_recv, group) if size else ():
+            for date, day in self._days(key, whole.ts_recv, group) if size else ():
                 for rows in _slices(day, np.maximum(whole.counts[day], 1)):
                     table = schemas.l2_table(
                         ts_event=whole.ts_event[rows],
@@ -77,6 +82,16 @@ class UpdateBuffer:
                         levels=whole.levels,
                     )
                     yield Piece(key, date, table)
+        if not self._batches:
+            self._newest.clear()
+
+    def _days(self, key: str, ts_recv: Ints, rows: npt.NDArray[np.intp]) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:
+        """As `_days`, but messages that waited for a snapshot of the next day are of that day."""
+        received = ts_recv[rows]
+        newest = np.maximum.accumulate(np.maximum(received, self._newest.get(key, 0)))
+        self._newest[key] = int(newest[-1])
+        midnight = newest - newest % DAY
+        return _days(np.where(received >= midnight - WAITED, np.maximum(received, midnight), received), rows)
 
 
 class TradeBuffer:
@@ -101,7 +116,7 @@ class TradeBuffer:
         trade_id = list(chain.from_iterable(batch.trade_id for batch in batches))
         keys, groups = _grouped(batches)
         for key, group in zip(keys, groups, strict=True):
-            for date, rows in _days(ts_recv, group):
+            for date, rows in _days(ts_recv[group], group):
                 ids = [trade_id[row] for row in rows]
                 yield Piece(
                     key, date, schemas.trades_table(ts_event[rows], ts_recv[rows], ids, side[rows], price[rows], size[rows])
@@ -176,9 +191,9 @@ def _grouped(batches: Sequence[Updates] | Sequence[Trades]) -> tuple[list[str], 
     return list(index), np.split(order, ends[:-1])
 
 
-def _days(ts_recv: Ints, rows: npt.NDArray[np.intp]) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:
-    """The rows by UTC day of their `ts_recv`; in order within a day."""
-    days = ts_recv[rows] // DAY
+def _days(times: Ints, rows: npt.NDArray[np.intp]) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:
+    """The rows by the UTC day of their times; in order within a day."""
+    days = times // DAY
     if (days == days[0]).all():
         yield _date(int(days[0])), rows
         return

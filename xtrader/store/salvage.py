@@ -34,7 +34,7 @@ def rescue(root: Path, line: Line, others: Sequence[Line]) -> list[Any]:
     tables = [table for table in _groups(root / line.path, line.stream) if _is_sound(table, line, date)]
     if line.stream == "COVERAGE" and sum(table.num_rows for table in tables) < line.rows:
         told = _told(line, others)
-        tables = [told] if told.num_rows and not date_differs(told, date) else tables
+        tables = [told] if told.num_rows and not date_differs(told, date, line.stream) else tables
     return tables
 
 
@@ -101,7 +101,7 @@ def _is_sound(table: Any, line: Line, date: str) -> bool:
         BookChain(line.instrument, UNKNOWN, ALL_LIVE, wrong.append).check(table)
     elif line.stream == "TRADES":
         TradeChain(UNKNOWN, ALL_LIVE, wrong.append).check(table)
-    return not wrong and not date_differs(table, date)
+    return not wrong and not date_differs(table, date, line.stream)
 
 
 def _told(line: Line, others: Sequence[Line]) -> Any:

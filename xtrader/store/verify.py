@@ -232,7 +232,7 @@ class _Check:
         try:
             for table in read_groups(self._root / line.path, line.stream):
                 ranges.add(table)
-                if date_differs(table, date):
+                if date_differs(table, date, line.stream):
                     self._tell("holds rows of another day than its directory")
                 if chain is not None:
                     chain.check(table)

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from xtrader.clock import SECOND
+from xtrader.sinks.buffers import WAITED
 from xtrader.sinks.manifest import Line, Told
 from xtrader.sinks.parts import settings_of
 from xtrader.sinks.schemas import SCHEMAS
@@ -142,11 +143,12 @@ def misplaced(line: Line) -> str | None:
     return None
 
 
-def date_differs(table: Any, date: str) -> bool:
-    """True if a row was received on another UTC day than its directory says."""
+def date_differs(table: Any, date: str, stream: str) -> bool:
+    """True if a row was received on another UTC day than its directory says, and no book message that waited for its snapshot."""
     ends = pc.min_max(table["ts_recv"].cast(pa.int64())).as_py()
-    days = {pa.scalar(ends[name] // DAY, pa.int32()).cast(pa.date32()).as_py().isoformat() for name in ("min", "max")}
-    return days != {date}
+    start = pa.scalar(date).cast(pa.date32()).cast(pa.int32()).as_py() * DAY
+    earliest = start - WAITED if stream == "L2" else start
+    return not (start <= ends["max"] < start + DAY and earliest <= ends["min"])
 
 
 def describe(root: Path, path: str, coverage: tuple[Told, ...] = (), replaces: tuple[str, ...] = ()) -> Line:
