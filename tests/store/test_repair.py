@@ -12,6 +12,7 @@ import shutil
 from itertools import pairwise
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
@@ -19,7 +20,7 @@ from tests import reading
 from tests.running import log_of, recorder, until
 from tests.store import made
 from tests.store.damage import DAMAGES, lost_list, parts, relist
-from tests.test_recorder import both
+from tests.test_recorder import everything
 from xtrader.cli.main import main
 from xtrader.emulator.server import Emulator
 from xtrader.errors import ConfigError
@@ -27,7 +28,6 @@ from xtrader.pipeline.direct import Direct
 from xtrader.sinks.manifest import Line, lines_in_force
 from xtrader.sinks.parquet import ParquetSink
 from xtrader.store.compact import HOUR, compact
-from xtrader.store.leftover import is_left
 from xtrader.store.repair import ASIDE, Repaired, repair
 from xtrader.store.verify import Report, verify
 from xtrader.store.verify_parts import changed
@@ -159,28 +159,35 @@ def test_beside_a_recorder_nothing_is_repaired(tmp_path: Path) -> None:
             repair(tmp_path)
 
 
-def test_a_journal_that_was_left_is_finished(
+@pytest.mark.slow
+def test_journals_that_were_left_are_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    venues = {"OKX_SWAP": "BTC-USDT-SWAP", "DERIBIT": "BTC-PERPETUAL"}
+
     async def record() -> None:
-        async with Emulator(["OKX_SWAP"], instruments=1, rate=400) as emulator:
-            async with recorder(tmp_path, both("OKX_SWAP", "BTCUSDT"), emulator.variables) as process:
-                await until(lambda: "recording" in log_of(tmp_path))
+        async with Emulator(list(venues), instruments=1, rate=400) as emulator:
+            variables = emulator.variables | {"XTRADER_WORKERS": "2"}
+            async with recorder(tmp_path, everything(venues), variables) as process:
+                await until(lambda: log_of(tmp_path).count('"recording"') >= 2)
                 await asyncio.sleep(3)
+                for child in psutil.Process(process.pid).children():
+                    child.kill()
                 process.kill()
                 await process.wait()
 
     asyncio.run(record())
     data = tmp_path / "data"
-    assert is_left(data / ".journal", "parquet")
     assert parts(data) == []
     monkeypatch.chdir(tmp_path)
     assert main(["repair", str(data)]) == 0
-    assert "The journal was finished" in capsys.readouterr().out
-    assert not is_left(data / ".journal", "parquet")
-    ids = [int(number) for number in reading.rows(data, "TRADES")["trade_id"].to_pylist()]
-    assert len(ids) > 50
-    assert all(after > before for before, after in pairwise(ids))
+    assert capsys.readouterr().out.count("was finished") == len(venues)
+    assert main(["repair", str(data)]) == 0
+    assert capsys.readouterr().out == "Nothing to repair.\n"
+    for exchange in venues:
+        ids = [row.rpartition("-")[2] for row in reading.rows(data, "TRADES", exchange)["trade_id"].to_pylist()]
+        assert len(ids) > 20
+        assert all(int(after) > int(before) for before, after in pairwise(ids))
     report = check(data)
     assert report.exit_code == 1
     assert {finding.what.split(": ")[-1] for finding in report.findings} == {"start, the recorder was not running"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -24,20 +25,26 @@ def repair(directory: Path) -> None:
 
     settings = load_process({"output_directory": str(directory)}, exchanges())
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)
-    has_journal = is_left(settings.journal_directory, ParquetSink.name)
-    if not has_journal:
+    journals = [path for path in _journals(settings.journal_directory) if is_left(path, ParquetSink.name)]
+    if not journals:
         require_recording(directory)
     repaired = mend(directory)
     for sentence in repaired.done:
         click.echo(sentence)
-    if has_journal:
-        collector = collector_id(settings)
+    for journal in journals:
+        collector = collector_id(replace(settings, journal_directory=journal, collector=None))
         rotation = Rotation(settings.rotate_seconds, settings.rotate_bytes)
-        end = finish_journal(settings.journal_directory, collector, ParquetSink(directory, collector), rotation, SystemClock())
-        click.echo(f"The journal was finished: {end.rows:,} rows in {end.parts:,} parts, {end.damaged:,} bytes of it damaged.")
+        end = finish_journal(journal, collector, ParquetSink(directory, collector), rotation, SystemClock())
+        click.echo(f"{journal} was finished: {end.rows:,} rows in {end.parts:,} parts, {end.damaged:,} bytes of it damaged.")
     for sentence in repaired.lost:
         click.echo(f"lost: {sentence}", err=True)
-    if not repaired.done and not has_journal:
+    if not repaired.done and not journals:
         click.echo("Nothing to repair.")
     if repaired.lost:
         raise SystemExit(1)
+
+
+def _journals(directory: Path) -> list[Path]:
+    """The journal, and those of several recording processes below it."""
+    below = sorted(path for path in directory.iterdir() if path.is_dir()) if directory.is_dir() else []
+    return [directory, *below]

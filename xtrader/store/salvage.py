@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from xtrader.durable import make_directory, sync_directory, sync_file
@@ -18,6 +19,7 @@ from xtrader.sinks.manifest import Line, Told
 from xtrader.sinks.parts import Part
 from xtrader.sinks.schemas import SCHEMAS, coverage_table
 from xtrader.store.chain import BookChain, TradeChain
+from xtrader.store.coverage_map import rows_of
 from xtrader.store.verify import ALL_LIVE, UNKNOWN
 from xtrader.store.verify_parts import SALVAGED, UNREADABLE, date_differs, describe, metadata_of, place_of
 
@@ -32,9 +34,13 @@ def rescue(root: Path, line: Line, others: Sequence[Line]) -> list[Any]:
     place = place_of(line.path)
     date = "" if place is None else place.date
     tables = [table for table in _groups(root / line.path, line.stream) if _is_sound(table, line, date)]
-    if line.stream == "COVERAGE" and sum(table.num_rows for table in tables) < line.rows:
-        told = _told(line, others)
-        tables = [told] if told.num_rows and not date_differs(told, date, line.stream) else tables
+    if line.stream == "COVERAGE":
+        told = _told(line, others, tables)
+        is_whole = told.num_rows == line.rows
+        if told.num_rows and (is_whole or not tables) and not date_differs(told, date, line.stream):
+            return [told]
+        # Rows are in the order in which they were written.
+        tables = [table.take(pc.sort_indices(table, sort_keys=[("ts_recv", "ascending")])) for table in tables]
     return tables
 
 
@@ -104,8 +110,9 @@ def _is_sound(table: Any, line: Line, date: str) -> bool:
     return not wrong and not date_differs(table, date, line.stream)
 
 
-def _told(line: Line, others: Sequence[Line]) -> Any:
-    """The coverage rows that the lines of other parts of the same stretch of the journal tell; without their details."""
+def _told(line: Line, others: Sequence[Line], tables: Sequence[Any]) -> Any:
+    """The coverage rows that the lines of other parts of the same stretch of the journal tell, with the details that can still be
+    read from the part."""
     found: list[tuple[str, Told]] = [
         (other.stream, row)
         for other in others
@@ -114,9 +121,9 @@ def _told(line: Line, others: Sequence[Line]) -> Any:
         and (other.first_offset, other.last_offset) == (line.first_offset, line.last_offset)
         for row in other.coverage
     ]
-    rows = [
-        Coverage(line.instrument, covers, state, cause, start, end) for covers, (state, cause, start, end) in dict.fromkeys(found)
-    ]
+    read = [row for table in tables for row in rows_of(table, line.path)]
+    details = {(row.covers, row.state, row.cause, row.ts_from, row.ts_to): row.detail for row in read}
+    rows = [Coverage(line.instrument, covers, *row, detail=details.get((covers, *row), "")) for covers, row in dict.fromkeys(found)]
     first, last = line.first_ts_recv or 0, line.last_ts_recv or 0
     written = [min(max(row.ts_from if row.ts_to is None else row.ts_to, first), last) for row in rows]
     return coverage_table(written, rows)
