@@ -43,7 +43,10 @@ def head(picture: Picture, width: int, paused: bool = False, mode: str = MODES[0
     first.append(f" {picture.key} ", "bold")
     first.append(badge, badge_style)
     if not standing.live:
-        first.append(f" {standing_words(standing)}", colour(standing))
+        first.append(
+            standing_words(standing).removeprefix(standing.state.upper()) if not paused else f" {standing_words(standing)}"
+        )
+        first.stylize(colour(standing), len(picture.key) + 2 + len(badge))
     first.truncate(width - len(clock) - 1)
     first.append(" " * (width - len(first) - len(clock)))
     first.append(clock, "dim")

@@ -151,7 +151,8 @@ class Watch:
                 state = self._track("L2").state
                 row = state.open.get((self.key, "L2"))
                 if self._book is None and row is not None and row.state == "live":
-                    self._read_from(heads, self._seed(self.key, state.alive))
+                    # The last moment of which everything is known: what is live is so until `alive`, exclusive.
+                    self._read_from(heads, self._seed(self.key, state.alive - 1))
                 return
             except FellBehind:
                 continue

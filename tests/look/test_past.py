@@ -1,0 +1,99 @@
+"""What is read out of a recording, files or live end alike, through the data set."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import xtrader
+from tests.look.journals import INSTRUMENT, KEY, NOW, Scribe, deltas, scribe, snapshot, trade
+from xtrader.cli.looking import Where, watch
+from xtrader.clock import SECOND
+from xtrader.errors import NotCovered
+from xtrader.look import past
+from xtrader.look.series import read_series
+from xtrader.model.analytics import sides
+from xtrader.model.book import Book
+from xtrader.model.market import BookUpdate
+from xtrader.pipeline.frames import segments
+from xtrader.store.place import Place
+
+
+def put(writer: Scribe, *updates: BookUpdate) -> None:
+    """Write book messages as received now, a group each."""
+    for update in updates:
+        writer.write(msgspec.structs.replace(update, ts_recv=writer.clock.time))
+
+
+def test_a_watch_whose_journal_moved_on_begins_with_the_book_of_the_recording(tmp_path: Path) -> None:
+    every = [snapshot(), *deltas(300)]
+    with scribe(tmp_path / ".journal", segment_bytes=8192) as writer:
+        writer.cover("live", "start")
+        put(writer, *every[:200])
+        assert len(segments(tmp_path / ".journal")) > 3
+        watching = watch(Where(tmp_path, tmp_path / ".journal"), KEY)
+        put(writer, *every[200:])
+        watching.poll()
+        picture = watching.picture(writer.clock.now())
+    book = Book()
+    for update in every:
+        book.apply(update)
+    assert picture.standing.live
+    assert picture.book == sides(book)
+
+
+def test_a_picture_of_the_past_is_the_book_of_that_time_with_its_instrument(tmp_path: Path) -> None:
+    with scribe(tmp_path / ".journal") as writer:
+        writer.write(INSTRUMENT)
+        row = writer.cover("live", "start")
+        put(writer, snapshot(), *deltas(20))
+        writer.cover("gap", "disconnect", before=row)
+        recording = xtrader.open(tmp_path)
+        found = past.instrument(recording, "okx_swap@btcusdt")
+        assert (found.key, found.tick_size, found.contract_size, found.quote) == (KEY, 0.1, 0.01, "USDT")
+        book = Book()
+        for update in [snapshot(), *deltas(20)][:5]:
+            book.apply(update)
+        picture = past.picture_at(recording, found, row.ts_from + SECOND // 2)
+        assert (picture.standing.state, picture.sequence) == ("recorded", 5)
+        assert picture.book == sides(book)
+        with pytest.raises(NotCovered, match="disconnect"):
+            past.picture_at(recording, found, writer.clock.time)
+
+
+def test_the_last_trades_are_found_however_long_ago_they_were(tmp_path: Path) -> None:
+    with scribe(tmp_path / ".journal") as writer:
+        writer.write(INSTRUMENT, *(trade(number) for number in range(1, 40)))
+        recording = xtrader.open(tmp_path)
+        for later in (1, 3600, 40 * 86_400):
+            found = past.last_trades(recording, KEY, 3, None, NOW + later * SECOND)
+            assert [one.trade_id for one in found] == ["37", "38", "39"]
+        assert [one.trade_id for one in past.last_trades(recording, KEY, 3, None, NOW + 3)] == ["1", "2"]
+        assert [one.trade_id for one in past.last_trades(recording, KEY, 9, NOW + 36, NOW + 39)] == ["36", "37", "38"]
+        assert list(past.trades(recording, KEY, NOW + 5, NOW + 7)) == [trade(5), trade(6)]
+
+
+def test_a_series_has_values_where_the_book_was_live_and_says_what_is_missing(tmp_path: Path) -> None:
+    with scribe(tmp_path / ".journal") as writer:
+        writer.write(INSTRUMENT)
+        row = writer.cover("live", "start")
+        put(writer, snapshot())
+        for _ in range(5):
+            writer.alive()
+        row = writer.cover("gap", "disconnect", before=row)
+        for _ in range(5):
+            writer.alive()
+        row = writer.cover("live", "disconnect", before=row)
+        put(writer, snapshot(7))
+        for _ in range(5):
+            writer.alive()
+        place = Place(tmp_path)
+        series = read_series(xtrader.open(tmp_path), place, INSTRUMENT, None, None, SECOND)
+    assert [one.state for one in series.stretches] == ["live", "gap", "live"]
+    assert 0.6 < series.covered < 0.75
+    inside = (series.ts >= series.stretches[0].start + SECOND // 5) & (series.ts < series.stretches[0].end)
+    assert series.mid[inside] == pytest.approx(100.05)
+    assert series.bids[inside] == pytest.approx(1.0)
+    gap = (series.ts >= series.stretches[1].start) & (series.ts < series.stretches[1].end)
+    assert gap.sum() >= 4
+    assert all(value != value for value in series.mid[gap])
