@@ -100,9 +100,9 @@ def declared(intervals: list[Interval], sent: int, arrived: int) -> bool:
 
 def arrival(outcome: Outcome, exchange: str, at: int) -> int:
     """When what was published at this time would have come: a venue that stands still sends it afterwards."""
-    for frozen, fault in outcome.faults:
+    for frozen, fault in outcome.freezes:
         end = frozen + round(fault.seconds * 1e9)
-        if fault.fault == "freeze" and fault.exchange == exchange and frozen <= at <= end:
+        if fault.exchange == exchange and frozen <= at <= end:
             return end
     return at
 

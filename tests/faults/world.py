@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from tests.faults.time_loop import LoopClock, run
 from xtrader.emulator.deribit import CLIENT_ID, CLIENT_SECRET
@@ -70,9 +71,13 @@ class Outcome:
     """Wall time at which the faults were armed."""
     subscriptions: tuple[Subscription, ...] = field(default_factory=tuple)
 
-    @property
+    @cached_property
     def faults(self) -> list[tuple[int, FaultEvent]]:
         return [(at, event) for at, event in self.events if isinstance(event, FaultEvent)]
+
+    @cached_property
+    def freezes(self) -> list[tuple[int, FaultEvent]]:
+        return [(at, event) for at, event in self.faults if event.fault == "freeze"]
 
 
 @dataclass(frozen=True)
