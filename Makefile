@@ -33,7 +33,7 @@ fuzz: $(STAMP)
 		PYTHONPATH=.venv/fuzz $(RUN)python -m tests.venues.fuzz $$venue --runs 1000000 || exit 1; done
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv bench/.envs bench/.results build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The environment, made once and again when what it is made from changes. Debian and Ubuntu ship python3 without ensurepip.

@@ -45,10 +45,15 @@ def measure(results: dict[str, Any], keep: Callable[[], None]) -> None:
         ("levels", LEVELS, by_levels),
     ):
         for value in values:
-            if str(value) not in curves[name]:
+            if str(value) in curves[name]:
+                continue
+            try:
                 curves[name][str(value)] = one(value)
-                keep()
-                print(f"{name} {value:>7,}: {curves[name][str(value)]}", flush=True)
+            except Wrong as wrong:
+                print(f"{name} {value:>7,}: does not count: {wrong}", flush=True)
+                continue
+            keep()
+            print(f"{name} {value:>7,}: {curves[name][str(value)]}", flush=True)
 
 
 def by_rate(rate: int) -> dict[str, Any]:

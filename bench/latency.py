@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench import frames, run
+from bench.check import Wrong
 from bench.contenders import CONTENDERS, LATENCY
 from bench.cores import Cores
 from bench.frames import Traffic
@@ -26,8 +27,12 @@ def measure(results: dict[str, Any], keep: Callable[[], None], rounds: int) -> N
     """Fill `latency` (microseconds by rate) and `paced` (CPU microseconds per message by contender), a list of rounds each."""
     for rate, seconds in RATES:
         rows: list[dict[str, Any]] = results.setdefault("latency", {}).setdefault(str(rate), [])
-        while len(rows) < rounds:
-            rows.append(latency(frames.binance(rate * seconds // 2), rate))
+        for _ in range(rounds - len(rows)):
+            try:
+                rows.append(latency(frames.binance(rate * seconds // 2), rate))
+            except Wrong as wrong:
+                print(f"latency at {rate:,} a second: does not count: {wrong}", flush=True)
+                break
             keep()
             print(f"latency at {rate:,} a second, p50/p99 us: {rows[-1]}", flush=True)
     long, short = frames.binance(PACED * 5 // 2), frames.binance(PACED // 2)
@@ -35,8 +40,13 @@ def measure(results: dict[str, Any], keep: Callable[[], None], rounds: int) -> N
     for number in range(rounds):
         for contender in CONTENDERS:
             mine = costs.setdefault(contender.name, []) if contender.name in PACED_CONTENDERS else None
-            if mine is not None and len(mine) <= number:
+            if mine is None or len(mine) > number:
+                continue
+            try:
                 cpu = [run.run(contender, traffic, Cores.here(), pace=Pace(PACED)).cpu for traffic in (short, long)]
+            except Wrong as wrong:
+                print(f"paced at {PACED:,} a second: {contender.name:<20} does not count: {wrong}", flush=True)
+            else:
                 mine.append((cpu[1] - cpu[0]) / (long.messages - short.messages) * 1e6)
                 keep()
                 print(f"paced at {PACED:,} a second: {contender.name:<20} {mine[-1]:8.2f} us", flush=True)

@@ -64,19 +64,20 @@ def table(results: dict[str, Any]) -> str:
 
 
 def _latency(rates: dict[str, list[dict[str, list[float]]]]) -> str:
-    ways = list(next(iter(rates.values()))[0])
     rows = []
     for rate, rounds in rates.items():
-        for way in ways:
+        for way in rounds[0] if rounds else ():
             p50, p99 = (statistics.median(one[way][place] for one in rounds) for place in (0, 1))
             rows.append([f"{int(rate):,}", way, f"{p50:,.0f}", f"{p99:,.0f}"])
     return "### Latency, microseconds\n\n" + _markdown(("messages a second", "way", "p50", "p99"), rows)
 
 
 def _paced(costs: dict[str, list[float]]) -> str:
-    floor = costs["socket"]
+    floor = costs.get("socket", [])
     rows = []
     for name, mine in costs.items():
+        if not mine or not floor:
+            continue
         ratio = statistics.median(one / least for one, least in zip(mine, floor, strict=False))
         rows.append([name, f"{statistics.median(mine):.1f}", f"{ratio:.2f}"])
     heads = ("", "CPU us per message", "times the bare socket")
@@ -116,7 +117,29 @@ def _curves(curves: dict[str, dict[str, Any]]) -> list[str]:
     rows = [[levels, f"{one['cpu_us']:.1f}", f"{one['bytes_per_level']:.2f}"] for levels, one in curves["levels"].items()]
     heads = ("levels of a depth message", "CPU us per message", "Parquet bytes per level")
     parts.append("### By levels (Binance mix, to finished Parquet; every second message is a trade)\n\n" + _markdown(heads, rows))
-    return parts
+    complete = len(curves["levels"]) > 1 and "33" in curves["levels"] and len(curves["instruments"]) > 1
+    return [*parts, _sizing(curves)] if complete else parts
+
+
+def _sizing(curves: dict[str, Any]) -> str:
+    """What a recorder needs, from the ends of the curves: straight lines through them."""
+    (few, least), (many, most) = ((int(levels), one["cpu_us"]) for levels, one in _ends(curves["levels"]))
+    # Every second message is a trade, so a depth message is twice the average less a trade's share, which is in the constant.
+    a_level = 2 * (most - least) / (many - few)
+    constant = least - a_level * few / 2
+    (one_instrument, low), (instruments, high) = ((int(count), one["memory"]) for count, one in _ends(curves["instruments"]))
+    each = (high - low) / (instruments - one_instrument) / 2**10
+    return (
+        "### Sizing\n\n"
+        f"- CPU: {constant:.1f} us a message and {a_level:.2f} us a level, to finished Parquet, all processes together.\n"
+        f"- Memory: {low / 2**20:.0f} MiB and {each:.0f} KiB an instrument.\n"
+        f"- Disk: {curves['levels']['33']['bytes_per_level']:.2f} bytes a level in Parquet, and the journal until it is there."
+    )
+
+
+def _ends(curve: dict[str, Any]) -> tuple[tuple[str, Any], tuple[str, Any]]:
+    ordered = sorted(curve.items(), key=lambda item: int(item[0]))
+    return ordered[0], ordered[-1]
 
 
 def _p50_p99(one: dict[str, list[float]]) -> list[str]:

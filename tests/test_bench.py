@@ -66,3 +66,18 @@ def test_a_ratio_is_the_median_of_the_rounds() -> None:
     table = report.table({"throughput": {"Binance mix": contenders}, "left_out": {"a peer": "no Python 3.13"}})
     assert "3.00 (wanted 4)" in table
     assert "a peer: no Python 3.13" in table
+
+
+def test_the_sizing_is_the_line_through_the_ends_of_the_curves() -> None:
+    cost = {"cpu_us": 0.0, "bytes_per_level": 4.0}
+    curves = {
+        "rate": {},
+        "levels": {"5": cost | {"cpu_us": 10.0}, "33": cost | {"cpu_us": 17.0}, "405": cost | {"cpu_us": 110.0}},
+        "instruments": {
+            str(count): {"memory": mib << 20, "cores": 0.1, "files": 4, "messages_a_second": 5000, "seconds_to_sync": 1.0}
+            for count, mib in ((1, 100), (1025, 200))
+        },
+    }
+    table = report.table({"throughput": {}, "left_out": {}, "curves": curves})
+    assert "8.8 us a message and 0.50 us a level" in table
+    assert "100 MiB and 100 KiB an instrument" in table
