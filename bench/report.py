@@ -26,6 +26,7 @@ class Pair(NamedTuple):
 
 
 FILES, JOURNAL, BEST = "xtrader, Parquet", "xtrader, journal", "xtrader, best"
+RATIO = "CPU of the second by that of the first"
 BINANCE, OKX = "Binance mix", "OKX books"
 PAIRS = (
     Pair("Parquet / cryptofeed 3.0.1, Parquet by column lists", FILES, "cryptofeed 3.0.1, columns", {BINANCE: 4, OKX: 3}),
@@ -51,7 +52,7 @@ def table(results: dict[str, Any]) -> str:
         parts.append(f"### {traffic}\n\n{_markdown(heads, rows)}")
     traffics = list(results["throughput"])
     rows = [[pair.what, *(_ratio(results["throughput"][traffic], pair, traffic) for traffic in traffics)] for pair in PAIRS]
-    parts.append(f"### Side by side\n\n{_markdown(('peer / ours', *traffics), rows)}")
+    parts.append(f"### Side by side\n\n{_markdown((RATIO, *traffics), rows)}")
     if results.get("latency"):
         parts.append(_latency(results["latency"]))
     if results.get("paced"):
