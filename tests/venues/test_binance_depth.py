@@ -294,10 +294,9 @@ def test_update_ids_that_begin_anew_are_found_by_their_time_and_the_gap_begins_w
     (ask,) = fetches(session.receive(depth("BTCUSDT", 501, 502), S))
     session.answer(ask, 200, book(502), 2 * S)
     session.receive(depth("BTCUSDT", 503, 503), 3 * S)
-    low = depth("BTCUSDT", 7, 9).replace(b'"E":1000', b'"E":2000')
-    assert list(session.receive(low, 4 * S)) == []
-    late = depth("BTCUSDT", 10, 12).replace(b'"E":1000', b'"E":9000')
-    out = list(session.receive(late, 11 * S))
+    assert list(session.receive(depth("BTCUSDT", 7, 9), 4 * S)) == [], "an old event is a repetition"
+    newer = depth("BTCUSDT", 10, 12).replace(b'"E":1000', b'"E":1100')
+    out = list(session.receive(newer, 11 * S))
     assert [row[:4] for row in covers(out)] == [("gap", "venue_gap", 3 * S, 11 * S), ("syncing", "venue_gap", 11 * S, None)]
     (ask,) = fetches(out)
     assert updates(session.answer(ask, 200, book(11), 12 * S)) == [(True, None, 11, 12 * S), (False, 9, 12, 11 * S)]

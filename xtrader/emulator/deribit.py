@@ -282,7 +282,7 @@ class Deribit(Venue[DeribitBoard]):
         stamp, nonce, data = params.get("timestamp"), params.get("nonce", ""), params.get("data", "")
         if params.get("client_id") != CLIENT_ID or not str(stamp).isdecimal():
             return False
-        if abs(self.stage.ms() - int(str(stamp))) > 60_000:
+        if abs(self.stage.ms() - self.stage.wrong - int(str(stamp))) > 60_000:
             return False
         signed = hmac.new(CLIENT_SECRET.encode(), f"{stamp}\n{nonce}\n{data}".encode(), sha256).hexdigest()
         return hmac.compare_digest(signed, str(params.get("signature")))

@@ -123,7 +123,7 @@ class Strikes:
                 del venue.boards[message.symbol]
                 loop.call_later(fault.seconds, venue.boards.__setitem__, message.symbol, board)
             case "venue_clock":
-                venue.stage.epoch += 1000 * fault.seconds
+                venue.stage.wrong += 1000 * fault.seconds
             case _:
                 for client in clients:
                     self._hit(fault, client)

@@ -58,14 +58,16 @@ class Stage(msgspec.Struct):
     epoch: float = 0.0
     now: float = 0.0
     """Simulated seconds since the start."""
+    wrong: float = 0.0
+    """Milliseconds by which the time in the venue's messages is wrong."""
 
     def ms(self) -> int:
         """The venue's time now, milliseconds UTC."""
-        return int(self.epoch + 1000 * self.now)
+        return int(self.epoch + self.wrong + 1000 * self.now)
 
     def us(self) -> int:
         """The same in microseconds."""
-        return int(1000 * self.epoch + 1_000_000 * self.now)
+        return int(1000 * (self.epoch + self.wrong) + 1_000_000 * self.now)
 
 
 class Board:

@@ -26,7 +26,8 @@ BUFFER = 10_000
 """Deltas kept while a snapshot is awaited, over a quarter of an hour at ten a second. Beyond it the sync begins anew."""
 
 RESTARTED = 5 * SECOND
-"""A number that is not new on an update that is newer by this much: the venue began to count anew."""
+"""Updates older than a snapshot may be on their way for so long; one that is newer by more shows that the venue began to count
+anew."""
 FREE_SNAPSHOTS = 2
 """So many snapshots in a row that were too old are asked for again at once; further ones after 1, 2, 4 … 32 s."""
 
@@ -126,7 +127,7 @@ class DepthSync:
         previous, newest = ids(delta)
         if self._bridging:
             join = self._join(last, previous, newest)
-            if join == "old" and not self._is_restarted(delta):
+            if join == "old" and not self._is_restarted(delta, RESTARTED):
                 self._counts["skipped"] += 1
                 return ()
             if join == "joins":
@@ -141,13 +142,13 @@ class DepthSync:
         detail = f"an update that follows {previous} came after {last}"
         return [*self._drop("venue_gap", detail, delta.ts_recv), *self._keep(delta)]
 
-    def _is_restarted(self, delta: BookUpdate) -> bool:
-        """True for an update that is new by its time, though not by its number. Right after a snapshot without a time the first
-        update stands in for it."""
+    def _is_restarted(self, delta: BookUpdate, late: int = 0) -> bool:
+        """True for an update that is new by its time, by more than `late` (ns), though not by its number. Right after a snapshot
+        without a time the first update stands in for it."""
         if self._ts_event is None or delta.ts_event is None:
             self._ts_event = delta.ts_event
             return False
-        return delta.ts_event - self._ts_event > RESTARTED
+        return delta.ts_event - self._ts_event > late
 
     def _apply(self, book: Book, delta: BookUpdate) -> Sequence[Output]:
         book.apply(delta)
