@@ -126,6 +126,9 @@ class Server:
     def exists(self, table: str) -> bool:
         return bool(self.sql(f"SELECT table_name FROM tables() WHERE table_name = '{table}'"))
 
+    def rows(self, table: str) -> int:
+        return int(self.sql(f"SELECT count() FROM '{table}'")[0][0])
+
     def settle(self) -> None:
         """Wait until what was acknowledged is visible."""
         deadline = time.monotonic() + 60
