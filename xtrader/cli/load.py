@@ -41,14 +41,14 @@ def load(directory: Path, sink: str) -> None:
 def found(directory: Path) -> Iterator[Batch]:
     """The batches of a journal or of Parquet files. Raises ConfigError where there are none."""
     from xtrader.pipeline.frames import segments
-    from xtrader.sinks.stored import part_paths
+    from xtrader.sinks.stored import labelled, part_paths
 
     if not directory.is_dir():
         raise ConfigError(f"there is no directory '{directory}'")
     if segments(directory):
         return _journal(directory)
-    if parts := part_paths(directory):
-        return _files(parts)
+    if part_paths(directory):
+        return (batch for _, batch in labelled(directory))
     raise ConfigError(f"'{directory}' holds neither Parquet files of a recording nor a journal")
 
 
@@ -69,14 +69,6 @@ def deliver(batches: Iterator[Batch], sink: Sink) -> int:
     rows = sink.rows - sink.refused
     sink.close()
     return rows
-
-
-def _files(parts: list[Path]) -> Iterator[Batch]:
-    from xtrader.sinks.stored import batches, collector_of
-
-    for path in parts:
-        yield Session(0, collector_of(path), {}, [])
-        yield from batches(path)
 
 
 def _journal(directory: Path) -> Iterator[Batch]:

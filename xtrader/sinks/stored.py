@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage
-from xtrader.sinks.base import NULL, TRADE_SIDES, Batch, Coverages, Floats, Instruments, Ints, Trades, Updates
+from xtrader.sinks.base import NULL, TRADE_SIDES, Batch, Coverages, Floats, Instruments, Ints, Session, Trades, Updates
 from xtrader.sinks.manifest import DIRECTORY, replaced_paths
 
 
@@ -30,9 +30,14 @@ def part_paths(directory: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path.parts[-5:-2], path.name, path.parts[-2]))
 
 
-def collector_of(path: Path) -> str:
-    """Who wrote a part. Raises OSError."""
-    return _fact(pq.ParquetFile(path), "collector")
+def labelled(directory: Path) -> Iterator[tuple[str, Batch]]:
+    """All batches of a recording, each with its instrument's key, all of a stream and key together; before those of a part comes
+    a Session that names its collector. Raises OSError."""
+    for path in part_paths(directory):
+        parquet = pq.ParquetFile(path)
+        key = _fact(parquet, "instrument_key")
+        yield key, Session(0, _fact(parquet, "collector"), {}, [])
+        yield from ((key, batch) for batch in batches(path))
 
 
 def batches(path: Path) -> Iterator[Batch]:

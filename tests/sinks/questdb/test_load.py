@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 
-from tests.pipeline.records import records
+from tests.pipeline.records import DAY_START, KEYS, records
 from tests.sinks.questdb import reading
 from tests.sinks.questdb.rig import Rig
 from tests.sinks.questdb.server import Server
@@ -21,7 +21,9 @@ from xtrader.sinks.base import Session
 from xtrader.sinks.memory import records as records_of
 from xtrader.sinks.parquet import ParquetSink
 from xtrader.sinks.questdb.conf import target
+from xtrader.sinks.questdb.server import Server as Questions
 from xtrader.sinks.questdb.sink import QuestdbSink
+from xtrader.sinks.questdb.verify import differences
 
 
 def written(directory: Path, rows: list[Record]) -> Path:
@@ -91,3 +93,22 @@ def test_a_journal_fills_tables_that_were_lost(server: Server, prefix: str, tmp_
 def test_a_directory_without_a_recording_is_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(load, [str(tmp_path), "--sink", "questdb"])
     assert "holds neither Parquet files of a recording nor a journal" in str(done.exception)
+
+
+def test_tables_are_compared_with_files_by_the_hour_and_row_by_row_where_they_differ(
+    server: Server, prefix: str, tmp_path: Path
+) -> None:
+    options = target(server.variables() | {"QUESTDB_TABLE_PREFIX": prefix})
+    live = QuestdbSink(options, tmp_path / "state", tmp_path / "refused")
+    live.open(8)
+    live.write(Session(1, "c1", {}, []))
+    feed(live, sample(0, 100))
+    live.commit(8, 16)
+    live.settle(16, final=True)
+    directory = written(tmp_path / "data", sample(0, 100))
+    assert list(differences(stored.labelled(directory), Questions(options), prefix)) == []
+    longer = written(tmp_path / "longer", sample(50, 103))
+    book, trade = differences(stored.labelled(longer), Questions(options), prefix)
+    assert (book.table, book.key, book.lacking, book.extra) == (f"{prefix}book_updates", KEYS[0], 3, 49)
+    assert (trade.table, trade.lacking, trade.extra) == (f"{prefix}trades", 3, 49)
+    assert book.hour == DAY_START
