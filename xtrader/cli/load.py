@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from xtrader.errors import ConfigError, SinkRetry
 from xtrader.sinks.base import Batch, Session, Sink, Trades, Updates
+
+if TYPE_CHECKING:
+    from xtrader.store.place import Part
 
 ROWS = 20_000
 """Rows between two commits."""
@@ -41,14 +45,13 @@ def load(directory: Path, sink: str) -> None:
 def found(directory: Path) -> Iterator[Batch]:
     """The batches of a journal or of Parquet files. Raises ConfigError where there are none."""
     from xtrader.pipeline.frames import segments
-    from xtrader.sinks.stored import labelled, part_paths
 
     if not directory.is_dir():
         raise ConfigError(f"there is no directory '{directory}'")
     if segments(directory):
         return _journal(directory)
-    if part_paths(directory):
-        return (batch for _, batch in labelled(directory))
+    if parts := parts_in_force(directory):
+        return (batch for _, batch in labelled(parts))
     raise ConfigError(f"'{directory}' holds neither Parquet files of a recording nor a journal")
 
 
@@ -69,6 +72,24 @@ def deliver(batches: Iterator[Batch], sink: Sink) -> int:
     rows = sink.rows - sink.refused
     sink.close()
     return rows
+
+
+def parts_in_force(directory: Path) -> list[tuple[str, Part]]:
+    """The parts of a recording, each with its collector, all of a stream and instrument together, in the order of their writing."""
+    from xtrader.store.place import Place
+
+    listed = Place(directory).listed()
+    found = [(collector, part) for collector, own in listed.items() for parts in own.parts.values() for part in parts]
+    return sorted(found, key=lambda one: (one[1].stream, one[1].key, one[0], one[1].first_offset))
+
+
+def labelled(parts: Iterable[tuple[str, Part]]) -> Iterator[tuple[str, Batch]]:
+    """The batches of parts, each with its instrument's key; before those of a part comes a Session that names its collector."""
+    from xtrader.sinks.stored import batches
+
+    for collector, part in parts:
+        yield part.key, Session(0, collector, {}, [])
+        yield from ((part.key, batch) for batch in batches(part.path, part.stream, part.key))
 
 
 def _journal(directory: Path) -> Iterator[Batch]:

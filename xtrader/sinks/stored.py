@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,34 +16,12 @@ import pyarrow.parquet as pq
 
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage
-from xtrader.sinks.base import NULL, TRADE_SIDES, Batch, Coverages, Floats, Instruments, Ints, Session, Trades, Updates
-from xtrader.sinks.manifest import DIRECTORY, replaced_paths
+from xtrader.sinks.base import NULL, TRADE_SIDES, Batch, Coverages, Floats, Instruments, Ints, Trades, Updates
 
 
-def part_paths(directory: Path) -> list[Path]:
-    """The parts below a directory that no other part replaced, each stream's and instrument's in the order of their writing."""
-    replaced: set[str] = set()
-    for manifest in (directory / DIRECTORY).glob("*.jsonl"):
-        replaced |= {str(path) for path in replaced_paths(directory, manifest.stem)}
-    found = [path for path in directory.glob("stream=*/*/*/*/*.parquet") if str(path.relative_to(directory)) not in replaced]
-    return sorted(found, key=lambda path: (path.parts[-5:-2], path.name, path.parts[-2]))
-
-
-def labelled(directory: Path) -> Iterator[tuple[str, Batch]]:
-    """All batches of a recording, each with its instrument's key, all of a stream and key together; before those of a part comes
-    a Session that names its collector. Raises OSError."""
-    for path in part_paths(directory):
-        parquet = pq.ParquetFile(path)
-        key = _fact(parquet, "instrument_key")
-        yield key, Session(0, _fact(parquet, "collector"), {}, [])
-        yield from ((key, batch) for batch in batches(path))
-
-
-def batches(path: Path) -> Iterator[Batch]:
-    """A part's batches, one row group at a time; its page checksums are checked. Raises OSError."""
+def batches(path: str, stream: str, key: str) -> Iterator[Batch]:
+    """The batches of a part of one stream and instrument, a row group at a time; page checksums are checked. Raises OSError."""
     parquet = pq.ParquetFile(path, page_checksum_verification=True)
-    key = _fact(parquet, "instrument_key")
-    stream = path.parts[-5].partition("=")[2]
     rest: Any = None
     for number in range(parquet.num_row_groups):
         table = parquet.read_row_group(number)
@@ -131,11 +108,3 @@ def _numbers(column: Any) -> Ints:
 def _floats(column: Any) -> Floats:
     found: Floats = column.to_numpy()
     return found
-
-
-def _fact(parquet: Any, name: str) -> str:
-    """What the metadata of a part says. Raises OSError where it says nothing."""
-    value = (parquet.schema_arrow.metadata or {}).get(f"xtrader.{name}".encode())
-    if value is None:
-        raise OSError(f"not a part of a recording: no {name} in its metadata")
-    return str(value.decode())

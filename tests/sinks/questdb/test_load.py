@@ -14,9 +14,9 @@ from tests.sinks.questdb import reading
 from tests.sinks.questdb.rig import Rig
 from tests.sinks.questdb.server import Server
 from tests.sinks.test_contract import SESSION, batches, by_kind, feed, sample
-from xtrader.cli.load import load
+from xtrader.cli.load import labelled, load, parts_in_force
+from xtrader.cli.verify import verify
 from xtrader.model.market import Record
-from xtrader.sinks import stored
 from xtrader.sinks.base import Session
 from xtrader.sinks.memory import records as records_of
 from xtrader.sinks.parquet import ParquetSink
@@ -54,7 +54,7 @@ def variables(server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch, tmp_
 @given(rows=records)
 def test_files_give_back_the_batches_that_they_were_made_of(rows: list[Record], tmp_path_factory: pytest.TempPathFactory) -> None:
     directory = written(tmp_path_factory.mktemp("data"), rows)
-    found = [record for path in stored.part_paths(directory) for batch in stored.batches(path) for record in records_of(batch)]
+    found = [record for _, batch in labelled(parts_in_force(directory)) for record in records_of(batch)]
     kinds = by_kind(found)
     for kind, expected in by_kind(rows).items():
         assert Counter(map(repr, kinds[kind])) == Counter(map(repr, expected))
@@ -95,6 +95,7 @@ def test_a_directory_without_a_recording_is_refused(tmp_path: Path) -> None:
     assert "holds neither Parquet files of a recording nor a journal" in str(done.exception)
 
 
+@pytest.mark.usefixtures("variables")
 def test_tables_are_compared_with_files_by_the_hour_and_row_by_row_where_they_differ(
     server: Server, prefix: str, tmp_path: Path
 ) -> None:
@@ -106,9 +107,14 @@ def test_tables_are_compared_with_files_by_the_hour_and_row_by_row_where_they_di
     live.commit(8, 16)
     live.settle(16, final=True)
     directory = written(tmp_path / "data", sample(0, 100))
-    assert list(differences(stored.labelled(directory), Questions(options), prefix)) == []
+    assert list(differences(labelled(parts_in_force(directory)), Questions(options), prefix)) == []
+    said = CliRunner().invoke(verify, [str(directory), "--sink", "questdb"], catch_exceptions=False)
+    assert (said.exit_code, said.output) == (0, f"{directory}: the tables hold all of it\n")
     longer = written(tmp_path / "longer", sample(50, 103))
-    book, trade = differences(stored.labelled(longer), Questions(options), prefix)
+    book, trade = differences(labelled(parts_in_force(longer)), Questions(options), prefix)
     assert (book.table, book.key, book.lacking, book.extra) == (f"{prefix}book_updates", KEYS[0], 3, 49)
     assert (trade.table, trade.lacking, trade.extra) == (f"{prefix}trades", 3, 49)
     assert book.hour == DAY_START
+    said = CliRunner().invoke(verify, [str(longer), "--sink", "questdb"], catch_exceptions=False)
+    assert said.exit_code == 2
+    assert f"{prefix}trades {KEYS[0]} 2026-11-21 00:00:00.000: 3 of 53 rows are missing" in said.output
