@@ -20,6 +20,7 @@ from xtrader.cli.coverage import coverage
 from xtrader.cli.demo import demo
 from xtrader.cli.emulate import emulate
 from xtrader.cli.lane import lane
+from xtrader.cli.load import load
 from xtrader.cli.plan import plan
 from xtrader.cli.plot import plot
 from xtrader.cli.questdb import questdb
@@ -77,6 +78,7 @@ COMMANDS = (
     compact,
     repair,
     questdb,
+    load,
     lane,
     worker,
 )

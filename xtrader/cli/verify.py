@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xtrader.errors import ConfigError
+from xtrader.errors import ConfigError, SinkRetry
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,8 +25,11 @@ STYLES = {"damage": "red", "hole": "yellow", "note": "dim"}
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 @click.option("--workers", type=click.IntRange(1, 512), default=None, help="Processes (default: one for each core).")
-def verify(directory: Path, as_json: bool, workers: int | None) -> None:
+@click.option("--sink", type=click.Choice(["questdb"]), default=None, help="Compare with what is in the tables instead.")
+def verify(directory: Path, as_json: bool, workers: int | None, sink: str | None) -> None:
     """Check files, manifest, sequences, books and coverage. Exit code: 0 clean, 1 holes that are declared, 2 damage."""
+    if sink is not None:
+        sys.exit(compare_tables(directory))
     import msgspec
     from rich.console import Console
     from rich.progress import Progress
@@ -54,6 +57,34 @@ def require_recording(directory: Path) -> None:
         raise ConfigError(f"there is no directory '{directory}'")
     if not (directory / "_manifest").is_dir() and not any(directory.glob("stream=*")):
         raise ConfigError(f"'{directory}' holds no recording: neither parts nor a manifest")
+
+
+def compare_tables(directory: Path) -> int:
+    """Compare a recording with QuestDB's tables and print where they differ; 2 if rows are missing there, else 0. Rows that
+    are only in the tables may be another collector's."""
+    from xtrader.cli.load import labelled, parts_in_force
+    from xtrader.config import load_process
+    from xtrader.sinks.questdb.conf import target
+    from xtrader.sinks.questdb.server import Server
+    from xtrader.sinks.questdb.verify import differences
+    from xtrader.store.verify import stamp
+    from xtrader.venues import exchanges
+
+    require_recording(directory)
+    options = target(load_process({}, exchanges()).questdb_options)
+    lacking = 0
+    try:
+        for found in differences(labelled(parts_in_force(directory)), Server(options), options.prefix):
+            where = f"{found.table} {found.key} {stamp(found.hour)}"
+            if found.lacking:
+                lacking += found.lacking
+                click.echo(f"{where}: {found.lacking} of {found.expected} rows are missing")
+            if found.extra:
+                click.echo(f"{where}: {found.extra} rows are only in the table")
+    except SinkRetry as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{directory}: " + (f"{lacking} rows are missing in the tables" if lacking else "the tables hold all of it"))
+    return 2 if lacking else 0
 
 
 def _print(report: Report) -> None:

@@ -36,9 +36,14 @@ def jar() -> Path:
     path = directory / f"questdb-{VERSION}.jar"
     missing = [name for name in ("java", "mvn") if shutil.which(name) is None]
     if not missing and not path.exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        command = ["mvn", "-q", "dependency:copy", f"-Dartifact=org.questdb:questdb:{VERSION}", f"-DoutputDirectory={directory}"]
+        # Beside the place where it belongs, then renamed: other test processes look for it at the same time.
+        aside = directory / str(os.getpid())
+        aside.mkdir(parents=True, exist_ok=True)
+        command = ["mvn", "-q", "dependency:copy", f"-Dartifact=org.questdb:questdb:{VERSION}", f"-DoutputDirectory={aside}"]
         subprocess.run(command, capture_output=True, timeout=240, check=False)
+        for found in aside.glob("*.jar"):
+            found.replace(path)
+        shutil.rmtree(aside)
     if missing or not path.exists():
         reason = f"no QuestDB server: {' and '.join(missing) or 'the jar'} cannot be had"
         if os.environ.get("CI") == "true":
@@ -125,6 +130,9 @@ class Server:
 
     def exists(self, table: str) -> bool:
         return bool(self.sql(f"SELECT table_name FROM tables() WHERE table_name = '{table}'"))
+
+    def rows(self, table: str) -> int:
+        return int(self.sql(f"SELECT count() FROM '{table}'")[0][0])
 
     def settle(self) -> None:
         """Wait until what was acknowledged is visible."""

@@ -42,11 +42,18 @@ class Ledger:
     def prove(self, server: Server, prefix: str) -> None:
         """Compare; what is proven and closed is forgotten. Raises SinkRetry that names the first minute that lacks rows."""
         for table, parts in self._parts.items():
-            held = np.unique(np.concatenate(parts), axis=0)
+            held = distinct(np.concatenate(parts))
             _prove(server, prefix + table, held)
             newest = int(held[-1, 0]) // MINUTE * MINUTE - (OPEN_MINUTES - 1) * MINUTE
             self._parts[table] = [held[held[:, 0] >= newest]]
         self.rows = sum(len(part) for parts in self._parts.values() for part in parts)
+
+
+def distinct(held: Ints) -> Ints:
+    """Rows by time and digest, each once."""
+    held = held[np.lexsort((held[:, 1], held[:, 0]))]
+    found: Ints = held[np.append(True, (held[1:] != held[:-1]).any(axis=1))]
+    return found
 
 
 def _prove(server: Server, table: str, held: Ints) -> None:

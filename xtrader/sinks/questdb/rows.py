@@ -30,12 +30,9 @@ class Row(NamedTuple):
     columns: dict[str, Any]
 
 
-def digest(*parts: bytes | memoryview) -> int:
+def digest(*parts: bytes) -> int:
     """63 bits that tell events apart whose times and instruments are equal."""
-    state = blake2b(digest_size=8)
-    for part in parts:
-        state.update(part)
-    return int.from_bytes(state.digest(), "little") >> 1
+    return int.from_bytes(blake2b(b"".join(parts), digest_size=8).digest(), "little") >> 1
 
 
 def trade_rows(batch: Trades, collector: str) -> Iterator[Row]:
@@ -60,9 +57,9 @@ def update_rows(batch: Updates, collector: str, books: dict[str, Book]) -> Itera
     it, and null for an instrument whose book is not known."""
     symbols = [{**names, "collector": collector} for names in _symbols(batch.keys)]
     names = [key.encode() for key in batch.keys]
-    pairs = np.ascontiguousarray(batch.levels)
-    raw = memoryview(pairs.tobytes())
-    levels = pairs.tolist()
+    raw = np.ascontiguousarray(batch.levels).tobytes()
+    arrays = np.ascontiguousarray(batch.levels.T)
+    prices, sizes = arrays.tolist()
     columns = (batch.instrument, batch.is_snapshot, batch.bids, batch.counts, batch.sequence, batch.prev_sequence)
     start = 0
     for instrument, snapshot, bids, count, sequence, prev, ts_event, ts_recv in zip(
@@ -74,8 +71,8 @@ def update_rows(batch: Updates, collector: str, books: dict[str, Book]) -> Itera
         values: dict[str, Any] = {
             "ts_recv": TimestampNanos(ts_recv),
             "is_snapshot": bool(snapshot),
-            "bids": np.ascontiguousarray(pairs[start:middle].T),
-            "asks": np.ascontiguousarray(pairs[middle:end].T),
+            "bids": arrays[:, start:middle],
+            "asks": arrays[:, middle:end],
             "digest": number,
         }
         if ts_event != NULL:
@@ -89,8 +86,8 @@ def update_rows(batch: Updates, collector: str, books: dict[str, Book]) -> Itera
         if snapshot:
             book = books[key] = Book()
         if book is not None:
-            book.bids.apply(levels[start:middle])
-            book.asks.apply(levels[middle:end])
+            book.bids.apply(zip(prices[start:middle], sizes[start:middle], strict=True))
+            book.asks.apply(zip(prices[middle:end], sizes[middle:end], strict=True))
             _add_best(values, book)
         yield Row(ts_recv if ts_event == NULL else ts_event, number, symbols[instrument], values)
         start = end

@@ -1,0 +1,110 @@
+"""`xtrader load DIR --sink questdb`: fills tables from a recording's Parquet files or from a journal, any number of times."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from xtrader.errors import ConfigError, SinkRetry
+from xtrader.sinks.base import Batch, Session, Sink, Trades, Updates
+
+if TYPE_CHECKING:
+    from xtrader.store.place import Part
+
+ROWS = 20_000
+"""Rows between two commits."""
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--sink", type=click.Choice(["questdb"]), required=True, help="Where rows go.")
+def load(directory: Path, sink: str) -> None:
+    """Deliver a recording (Parquet files) or a journal (DIR/.journal). What is there already stays there once."""
+    from xtrader import logs
+    from xtrader.config import load_process
+    from xtrader.sinks.questdb.conf import target
+    from xtrader.sinks.questdb.sink import QuestdbSink
+    from xtrader.venues import exchanges
+
+    settings = load_process({}, exchanges())
+    logs.set_up(settings.log_level, settings.secrets, settings.warnings)
+    refused = Path(f"{sink}-refused.jsonl").absolute()
+    with tempfile.TemporaryDirectory() as memory:
+        made = QuestdbSink(target(settings.questdb_options), Path(memory) / "state", refused)
+        try:
+            rows = deliver(found(directory), made)
+        except SinkRetry as error:
+            raise click.ClickException(f"{error}; run this again: what is there already stays there once") from None
+    click.echo(f"{rows:,} rows are in the tables" + (f", {made.refused:,} were refused: see {refused}" if made.refused else ""))
+
+
+def found(directory: Path) -> Iterator[Batch]:
+    """The batches of a journal or of Parquet files. Raises ConfigError where there are none."""
+    from xtrader.pipeline.frames import segments
+
+    if not directory.is_dir():
+        raise ConfigError(f"there is no directory '{directory}'")
+    if segments(directory):
+        return _journal(directory)
+    if parts := parts_in_force(directory):
+        return (batch for _, batch in labelled(parts))
+    raise ConfigError(f"'{directory}' holds neither Parquet files of a recording nor a journal")
+
+
+def deliver(batches: Iterator[Batch], sink: Sink) -> int:
+    """Deliver all of it; returns how many rows are proven to be there. Raises SinkRetry."""
+    sink.open(0)
+    offset = pending = 0
+    for batch in batches:
+        sink.write(batch)
+        pending += len(batch.ts_recv) if isinstance(batch, (Trades, Updates)) else 1
+        if pending >= ROWS:
+            sink.commit(offset, offset + 1)
+            offset, pending = offset + 1, 0
+            sink.settle(offset, False)
+    sink.commit(offset, offset + 1)
+    if sink.settle(offset + 1, True) <= offset and sink.trouble:
+        raise SinkRetry(sink.trouble)
+    rows = sink.rows - sink.refused
+    sink.close()
+    return rows
+
+
+def parts_in_force(directory: Path) -> list[tuple[str, Part]]:
+    """The parts of a recording, each with its collector, all of a stream and instrument together, in the order of their writing."""
+    from xtrader.store.place import Place
+
+    listed = Place(directory).listed()
+    found = [(collector, part) for collector, own in listed.items() for parts in own.parts.values() for part in parts]
+    return sorted(found, key=lambda one: (one[1].stream, one[1].key, one[0], one[1].first_offset))
+
+
+def labelled(parts: Iterable[tuple[str, Part]]) -> Iterator[tuple[str, Batch]]:
+    """The batches of parts, each with its instrument's key; before those of a part comes a Session that names its collector."""
+    from xtrader.sinks.stored import batches
+
+    for collector, part in parts:
+        yield part.key, Session(0, collector, {}, [])
+        yield from ((part.key, batch) for batch in batches(part.path, part.stream, part.key))
+
+
+def _journal(directory: Path) -> Iterator[Batch]:
+    from xtrader.pipeline import codec
+    from xtrader.pipeline.frames import Damaged, read_frames
+
+    for item in read_frames(directory, 0):
+        if isinstance(item, Damaged):
+            click.echo(f"xtrader: journal bytes {item.offset} to {item.end} are damaged and left out", err=True)
+            continue
+        payload = codec.read_payload(item.payload)
+        if payload.kind == codec.META:
+            meta = codec.read_meta(payload)
+            yield Session(payload.time, meta.collector, meta.venues, meta.instruments)
+            continue
+        batch = codec.read_batch(payload)
+        if batch is not None and not isinstance(batch, Session):
+            yield batch
