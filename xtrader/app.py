@@ -86,13 +86,23 @@ def _make_sink(spec: Mapping[str, Any]) -> Sink:
         case "questdb":
             return questdb.QuestdbSink(target(questdb_options()), Path(spec["memory"]), Path(spec["set_aside"]))
         case _:
-            return ParquetSink(Path(spec["directory"]), spec["collector"])
+            return _parquet_sink(spec)
+
+
+def _parquet_sink(spec: Mapping[str, Any]) -> Sink:
+    directory, collector, upload = Path(spec["directory"]), spec["collector"], spec["upload"]
+    if upload is None:
+        return ParquetSink(directory, collector)
+    from xtrader.sinks.objects import ObjectSink
+
+    return ObjectSink(directory, collector, upload["url"], keep_local=upload["keep_local"])
 
 
 def _lane_specs(settings: Settings, collector: str) -> list[LaneSpec]:
     """One for each sink; no secret is in them."""
     journal = settings.journal_directory
-    parquet = {"name": "parquet", "directory": str(settings.output_directory), "collector": collector}
+    upload = {"url": settings.upload.url, "keep_local": settings.upload.keep_local} if settings.upload is not None else None
+    parquet = {"name": "parquet", "directory": str(settings.output_directory), "collector": collector, "upload": upload}
     database = {"name": "questdb", "memory": str(journal / "questdb.state"), "set_aside": str(journal / "questdb-refused.jsonl")}
     specs = {
         "parquet": LaneSpec(str(journal), parquet, settings.rotate_seconds, settings.rotate_bytes),
