@@ -92,7 +92,6 @@ def test_local_copies_and_their_directories_go_once_they_are_in_the_bucket(store
     sink = opened(tmp_path, bucket)
     commit(sink, 0)
     until(lambda: settled(sink, 1))
-    sink.commit(8 + PERIOD, 8 + PERIOD)
     assert [path.name for path in tmp_path.iterdir()] == ["_manifest"]
     commit(sink, 1)
     until(lambda: settled(sink, 2))

@@ -31,13 +31,13 @@ class ObjectSink(ParquetSink):
         """See Sink: the parts are finished here; their upload has begun."""
         parts = super().commit(first, last)
         self._uploads.take(last)
-        self._uploads.remove_emptied()
         return parts
 
     def settle(self, last: int, final: bool) -> int:
         """See Sink: what is in the store, or was listed by nobody because it made no part."""
         if final:
             self._uploads.finish(LAST_WAIT)
+        self._uploads.remove_emptied()
         return self._uploads.done(last)
 
     def close(self) -> None:

@@ -77,6 +77,8 @@ class Uploads:
         if self._thread is None:
             self._progress = self._known()
             self._read = self._progress.end
+            if not self._keep_local:
+                self._emptied.update(self._directory.glob("stream=*/*/*/*"))
             self._thread = threading.Thread(target=self._run, name="uploads", daemon=True)
             self._thread.start()
         first = max(first, self._progress.offset)
@@ -112,7 +114,8 @@ class Uploads:
             return finished
 
     def remove_emptied(self) -> None:
-        """Remove the directories that local parts were removed from, if nothing is left in them. No part may be in the making."""
+        """Remove the directories that local parts were removed from, if nothing is left in them. To be called by the thread that
+        makes parts, so that none is on its way into an empty directory."""
         with self._changed:
             emptied, self._emptied = self._emptied, set()
         for directory in emptied:
