@@ -47,6 +47,8 @@ DRAIN = 40.0
 """Seconds that the sink has to finish its files on shutdown."""
 HARD_STOP = 45.0
 """Seconds after which the process ends whatever is left; the journal keeps it."""
+UNFINISHED = 75
+"""Exit code: stopped as asked, but the next start has to finish what the sinks were offered (EX_TEMPFAIL)."""
 PERIOD = 10.0
 """Seconds between two telemetry reports."""
 
@@ -209,12 +211,12 @@ class Recorder:
             if isinstance(_leaf(failure), StorageError):
                 raise _leaf(failure)
             await self.writer.close()
-            finished = await self.lanes.finish(DRAIN)
+            finished = await self.lanes.finish(DRAIN) and self.lanes.settled
             log.info("stopped", finished=finished, rows=self.writer.rows)
             hard.cancel()
             if failure is not None:
                 raise _leaf(failure)
-            return 0
+            return 0 if finished else UNFINISHED
         finally:
             await _cancel(*tasks, stopping)
             for number in (signal.SIGINT, signal.SIGTERM):

@@ -12,8 +12,10 @@ from xtrader.sinks.bucket import Bucket
 from xtrader.sinks.parquet import ParquetSink
 from xtrader.sinks.uploads import Uploads
 
-LAST_WAIT: Final = 25.0
+LAST_WAIT: Final = 20.0
 """Seconds that the end of a recording waits for the last uploads; the next start goes on with what is left."""
+SHORT_WAIT: Final = 5.0
+"""The same where the store was away before."""
 
 
 class ObjectSink(ParquetSink):
@@ -36,7 +38,7 @@ class ObjectSink(ParquetSink):
     def settle(self, last: int, final: bool) -> int:
         """See Sink: what is in the store, or was listed by nobody because it made no part."""
         if final:
-            self._uploads.finish(LAST_WAIT)
+            self._uploads.finish(SHORT_WAIT if self.trouble else LAST_WAIT)
         self._uploads.remove_emptied()
         return self._uploads.done(last)
 
