@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import xtrader
 from tests import objectstore
 from tests.objectstore import KEYS, Road, Store
 from tests.pipeline.parts import manifest, part_paths, read_trades, read_updates
@@ -76,6 +77,7 @@ def check(store: Store, bucket: str, directory: Path, commits: int) -> None:
         assert hashlib.sha256((found / line["path"]).read_bytes()).hexdigest() == line["sha256"]
     lists = [place / "_manifest" / "c1.jsonl" for place in (directory, found)]
     assert lists[0].read_bytes() == lists[1].read_bytes()
+    assert xtrader.open(f"s3://{bucket}/a/b").trades().to_arrow().num_rows == 10 * commits
 
 
 def test_finished_parts_and_their_lists_are_in_the_bucket(store: Store, bucket: str, tmp_path: Path) -> None:
