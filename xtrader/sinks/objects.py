@@ -39,8 +39,9 @@ class ObjectSink(ParquetSink):
         """See Sink: what is in the store, or was listed by nobody because it made no part."""
         if final:
             self._uploads.finish(SHORT_WAIT if self.trouble else LAST_WAIT)
+        settled = self._uploads.done(last)
         self._uploads.remove_emptied()
-        return self._uploads.done(last)
+        return settled
 
     def close(self) -> None:
         """See Sink."""
