@@ -32,6 +32,10 @@ fuzz: $(STAMP)
 	for venue in BINANCE_SPOT BINANCE_FUTURES OKX_SWAP DERIBIT; do \
 		PYTHONPATH=.venv/fuzz $(RUN)python -m tests.venues.fuzz $$venue --runs 1000000 || exit 1; done
 
+# What the tests of docs/clusters.md need besides Java 17: half a gigabyte, so only where it is asked for.
+clusters: $(STAMP)
+	$(RUN)python -m pip install --quiet --disable-pip-version-check --editable '.[clusters]'
+
 clean:
 	rm -rf .venv bench/.envs bench/.results build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

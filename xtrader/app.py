@@ -47,6 +47,8 @@ DRAIN = 40.0
 """Seconds that the sink has to finish its files on shutdown."""
 HARD_STOP = 45.0
 """Seconds after which the process ends whatever is left; the journal keeps it."""
+UNFINISHED = 75
+"""Exit code: stopped as asked, but the next start has to finish what the sinks were offered (EX_TEMPFAIL)."""
 PERIOD = 10.0
 """Seconds between two telemetry reports."""
 
@@ -86,13 +88,23 @@ def _make_sink(spec: Mapping[str, Any]) -> Sink:
         case "questdb":
             return questdb.QuestdbSink(target(questdb_options()), Path(spec["memory"]), Path(spec["set_aside"]))
         case _:
-            return ParquetSink(Path(spec["directory"]), spec["collector"])
+            return _parquet_sink(spec)
+
+
+def _parquet_sink(spec: Mapping[str, Any]) -> Sink:
+    directory, collector, upload = Path(spec["directory"]), spec["collector"], spec["upload"]
+    if upload is None:
+        return ParquetSink(directory, collector)
+    from xtrader.sinks.objects import ObjectSink
+
+    return ObjectSink(directory, collector, upload["url"], keep_local=upload["keep_local"])
 
 
 def _lane_specs(settings: Settings, collector: str) -> list[LaneSpec]:
     """One for each sink; no secret is in them."""
     journal = settings.journal_directory
-    parquet = {"name": "parquet", "directory": str(settings.output_directory), "collector": collector}
+    upload = {"url": settings.upload.url, "keep_local": settings.upload.keep_local} if settings.upload is not None else None
+    parquet = {"name": "parquet", "directory": str(settings.output_directory), "collector": collector, "upload": upload}
     database = {"name": "questdb", "memory": str(journal / "questdb.state"), "set_aside": str(journal / "questdb-refused.jsonl")}
     specs = {
         "parquet": LaneSpec(str(journal), parquet, settings.rotate_seconds, settings.rotate_bytes),
@@ -199,12 +211,12 @@ class Recorder:
             if isinstance(_leaf(failure), StorageError):
                 raise _leaf(failure)
             await self.writer.close()
-            finished = await self.lanes.finish(DRAIN)
+            finished = await self.lanes.finish(DRAIN) and self.lanes.settled
             log.info("stopped", finished=finished, rows=self.writer.rows)
             hard.cancel()
             if failure is not None:
                 raise _leaf(failure)
-            return 0
+            return 0 if finished else UNFINISHED
         finally:
             await _cancel(*tasks, stopping)
             for number in (signal.SIGINT, signal.SIGTERM):

@@ -18,6 +18,7 @@ from pathlib import Path
 import platformdirs
 
 from xtrader import values
+from xtrader.destination import STORE_VARIABLE, Upload, require_usable, secrets_of, upload_of
 from xtrader.dotenv import read_dotenv
 from xtrader.durable import make_directory, replace_file
 from xtrader.errors import ConfigError
@@ -37,6 +38,8 @@ FLAGS = {
     "raw_directory": "XTRADER_RAW_DIRECTORY",
 }
 VARIABLES = (
+    "XTRADER_UPLOAD_URL",
+    "XTRADER_UPLOAD_KEEP_LOCAL",
     "XTRADER_JOURNAL_DIRECTORY",
     "XTRADER_CACHE_DIRECTORY",
     "XTRADER_COLLECTOR_ID",
@@ -56,13 +59,14 @@ UNEXPANDED = ("${SUBSCRIPTIONS}", "$(SUBSCRIPTIONS)", "$SUBSCRIPTIONS")
 class Settings:
     """What one run was asked to do. Directories are absolute, intervals seconds, sizes bytes.
 
-    `venue_options` and `questdb_options` are variables by name and may hold secrets, so they never show in a repr. `collector` is
-    None where the user gave none (see `collector_id`). `warnings` are sentences to log once logging is set up.
+    `venue_options`, `questdb_options` and `store_variables` are variables by name and may hold secrets, so they never show in a
+    repr. `collector` is None where the user gave none (see `collector_id`). `warnings` are sentences to log once logging is set up.
     """
 
     subscriptions: str
     sinks: tuple[str, ...]
     output_directory: Path
+    upload: Upload | None
     verbose: bool
     shutdown_after: float | None
     raw_directory: Path | None
@@ -80,12 +84,14 @@ class Settings:
     venue_options: Mapping[str, str] = field(repr=False)
     questdb_options: Mapping[str, str] = field(repr=False)
     questdb_journal_keep: float
+    store_variables: Mapping[str, str] = field(repr=False)
     warnings: tuple[str, ...]
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """Values that must never reach a log or a file."""
         own = tuple(value for name, value in self.questdb_options.items() if name in QUESTDB_SECRETS)
+        own += secrets_of(self.store_variables)
         return own + tuple(value for name, value in self.venue_options.items() if "SECRET" in name)
 
 
@@ -145,13 +151,18 @@ def load(
     warnings = _unknown_variables(sources.names(), exchanges)
     subscriptions = _subscriptions(sources, warnings)
     sinks = _sinks(sources.find("XTRADER_SINK"))
-    output = _directory(sources, "XTRADER_OUTPUT_DIRECTORY")
+    upload = upload_of(*map(sources.find, ("XTRADER_OUTPUT_DIRECTORY", "XTRADER_UPLOAD_URL", "XTRADER_UPLOAD_KEEP_LOCAL")))
+    output = (upload and upload.spool) or _directory(sources, "XTRADER_OUTPUT_DIRECTORY")
     state = Path(platformdirs.user_state_dir("xtrader")) / "journal"
     journal = state if output is None and "parquet" not in sinks else (output or Path("data").absolute()) / ".journal"
+    rotate_bytes = values.byte_size(sources.find("XTRADER_ROTATE_BYTES"), default=2**30, least=2**16)
+    store_variables = _store_variables(sources)
+    require_usable(upload, rotate_bytes, store_variables)
     return Settings(
         subscriptions=subscriptions,
         sinks=sinks,
         output_directory=output or Path("data").absolute(),
+        upload=upload,
         verbose=values.verbose(sources.find("XTRADER_VERBOSE")),
         shutdown_after=values.shutdown_after(sources.find("XTRADER_SHUTDOWN_AFTER")),
         raw_directory=_directory(sources, "XTRADER_RAW_DIRECTORY"),
@@ -161,7 +172,7 @@ def load(
         workers=values.workers(sources.find("XTRADER_WORKERS")),
         fsync_interval=values.fsync_interval(sources.find("XTRADER_FSYNC_INTERVAL")),
         rotate_seconds=values.rotate_seconds(sources.find("XTRADER_ROTATE_SECONDS")),
-        rotate_bytes=values.byte_size(sources.find("XTRADER_ROTATE_BYTES"), default=2**30, least=2**16),
+        rotate_bytes=rotate_bytes,
         min_free_bytes=values.byte_size(sources.find("XTRADER_MIN_FREE_BYTES"), default=2**29, least=0),
         journal_max_bytes=values.byte_size(sources.find("XTRADER_JOURNAL_MAX_BYTES"), default=2**34, least=2**20),
         connections=values.connections(sources.find("XTRADER_CONNECTIONS")),
@@ -169,6 +180,7 @@ def load(
         venue_options=_venue_options(sources),
         questdb_options=_options(sources, QUESTDB, QUESTDB_SECRETS),
         questdb_journal_keep=values.journal_keep(sources.find("QUESTDB_JOURNAL_KEEP")),
+        store_variables=store_variables,
         warnings=tuple(warnings),
     )
 
@@ -179,9 +191,10 @@ def load_process(flags: Mapping[str, object], exchanges: Collection[str]) -> Set
 
 
 def lane_environment(settings: Settings) -> dict[str, str]:
-    """All variables of a sink's process: those of this one, and what the settings say of QuestDB, wherever it came from."""
+    """All variables of a sink's process: those of this one, and what the settings say of QuestDB and of object stores,
+    wherever it came from."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("QUESTDB_")}
-    return {**kept, **settings.questdb_options}
+    return {**kept, **settings.questdb_options, **settings.store_variables}
 
 
 def questdb_options() -> dict[str, str]:
@@ -290,6 +303,10 @@ def _venue_options(sources: Sources) -> dict[str, str]:
 def _options(sources: Sources, names: Collection[str], secrets: Collection[str]) -> dict[str, str]:
     found = {name: sources.secret(name) if name in secrets else sources.variable(name) for name in sorted(names)}
     return {name: value.text for name, value in found.items() if value is not None}
+
+
+def _store_variables(sources: Sources) -> dict[str, str]:
+    return _options(sources, [name for name in sources.names() if STORE_VARIABLE.fullmatch(name)], ())
 
 
 def _secret_file(path: str, origin: str) -> str:

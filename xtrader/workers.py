@@ -22,7 +22,7 @@ import structlog
 import uvloop
 
 from xtrader import logs
-from xtrader.app import Recorder, record_part
+from xtrader.app import UNFINISHED, Recorder, record_part
 from xtrader.cli import status
 from xtrader.cli.telemetry import Glance, Sync
 from xtrader.clock import SystemClock
@@ -149,7 +149,7 @@ class _Worker:
             code = await self._run_once()
             if self.task.leftover and code == 0 and self.task.settings.journal_directory.match(NAMES):
                 shutil.rmtree(self.task.settings.journal_directory)
-            if code == 0 or code in FINAL or self._stopped.is_set():
+            if code in (0, *FINAL) or (code == UNFINISHED and not self.task.leftover) or self._stopped.is_set():
                 return code
             if asyncio.get_running_loop().time() - began > LONGEST_PAUSE:
                 pause = FIRST_PAUSE

@@ -1,5 +1,5 @@
-"""A recorder without sockets: `python -m tests.pipeline.recorder DIRECTORY RUN [SINK_DIRECTORY]` puts numbered records through
-writer, journal and lane until SIGTERM. `… lane` is its lane process."""
+"""A recorder without sockets: `python -m tests.pipeline.recorder DIRECTORY RUN [SINK_DIRECTORY [URL]]` puts numbered records
+through writer, journal and lane until SIGTERM. `… lane` is its lane process."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from xtrader.pipeline.lane import LaneSpec, lane_main
 from xtrader.pipeline.process import LaneProcess
 from xtrader.pipeline.writer import Writer
 from xtrader.sinks.base import Sink
+from xtrader.sinks.objects import ObjectSink
 from xtrader.sinks.parquet import ParquetSink
 
 RUN = 10_000_000
@@ -30,13 +31,16 @@ KEYS = [f"OKX_SWAP@SYM{number}-USDT-SWAP" for number in range(5)]
 
 
 def make_sink(spec: dict[str, Any]) -> Sink:
+    if "url" in spec:
+        return ObjectSink(Path(spec["directory"]), "c1", spec["url"], keep_local=False)
     return ParquetSink(Path(spec["directory"]), "c1", buffer_bytes=1 << 18)
 
 
-async def record(journal_directory: Path, run: int, sink_directory: Path) -> None:
+async def record(journal_directory: Path, run: int, sink_directory: Path, url: str | None = None) -> None:
     clock = SystemClock()
     journal = open_journal(journal_directory, "c1", clock, {}, segment_bytes=1 << 18)
-    spec = LaneSpec(str(journal_directory), {"name": "parquet", "directory": str(sink_directory)}, 1.0, 1 << 19)
+    sink = {"name": "parquet", "directory": str(sink_directory)} | ({} if url is None else {"url": url})
+    spec = LaneSpec(str(journal_directory), sink, 1.0, 1 << 19)
     lane = LaneProcess(spec, journal.durable, on_cursor=journal.release, command=LANE)
     writer = Writer(journal, clock, min_free=0, fsync_interval=0.02, on_durable=lane.advance)
     stopped = asyncio.Event()
@@ -73,7 +77,7 @@ def main() -> int:
     sink_directory = Path(sys.argv[3]) if len(sys.argv) > 3 else directory / "data"
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(record(directory / "journal", int(sys.argv[2]), sink_directory))
+            runner.run(record(directory / "journal", int(sys.argv[2]), sink_directory, *sys.argv[4:]))
     except StorageError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -46,7 +46,7 @@ EPILOG = "Settings come from flags, else from the environment, else from .env in
 @click.version_option(__version__, prog_name="xtrader", message="%(prog)s %(version)s")
 @click.option("--subscriptions", metavar="LIST", help="STREAM:EXCHANGE@INSTRUMENT, comma separated, such as L2:OKX_SWAP@BTCUSDT.")
 @click.option("--sink", metavar="NAME", help="Where rows go: parquet (the default), questdb, or both: parquet,questdb.")
-@click.option("--output-directory", metavar="DIR", help="Where the Parquet files go (default ./data).")
+@click.option("--output-directory", metavar="DIR", help="Where the Parquet files go (default ./data; may be s3://…).")
 @click.option("--raw-directory", metavar="DIR", help="Also keep every received byte here.")
 @click.option("--verbose", is_flag=True, help="Log telemetry every 10 seconds.")
 @click.option("--shutdown-after", metavar="SECONDS", help="Finish by itself after this time.")

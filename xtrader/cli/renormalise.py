@@ -34,6 +34,7 @@ def renormalise(files: tuple[Path, ...], exchange: str | None, output_directory:
 
     from xtrader import logs
     from xtrader.config import check_writable, load_process
+    from xtrader.errors import ConfigError
     from xtrader.feed.renormalise import Renormaliser
     from xtrader.pipeline.direct import write_recording
     from xtrader.sinks.parquet import ParquetSink
@@ -41,6 +42,8 @@ def renormalise(files: tuple[Path, ...], exchange: str | None, output_directory:
 
     settings = load_process({"output_directory": output_directory}, exchanges())
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)
+    if settings.upload is not None and settings.upload.spool is not None:
+        raise ConfigError(f"renormalise writes to a directory, not to {settings.upload.url}; give --output-directory")
     recording = Renormaliser(files, exchange)
     check_writable("output directory", settings.output_directory)
     venues = {

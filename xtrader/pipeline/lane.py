@@ -112,10 +112,12 @@ class Lane:
                 self._sink.write(batch)
             self._position = item.end
             if self._rotation.after(payload):
-                self._commit(item.end, final=True)
+                self._commit(item.end, final=item.end >= limit)
                 self._rotation.restart()
             if time.monotonic() - self._reported > REPORT_SECONDS:
                 self._tell()
+        if self._cursor < self._committed:
+            self._settle(final=False)
         self._tell()
 
     def close(self) -> None:
@@ -129,11 +131,14 @@ class Lane:
     def _commit(self, offset: int, *, final: bool = False) -> None:
         self._parts += self._sink.commit(self._committed, offset)
         self._committed = offset
-        settled = self._sink.settle(offset, final)
+        self._settle(final)
+        self._tell()
+
+    def _settle(self, final: bool) -> None:
+        settled = self._sink.settle(self._committed, final)
         if settled > self._cursor:
             write_cursor(self._journal, self._sink.name, settled)
             self._cursor = settled
-        self._tell()
 
     def _tell(self, error: str = "") -> None:
         self._reported = time.monotonic()

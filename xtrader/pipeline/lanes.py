@@ -38,6 +38,11 @@ class Lanes:
         return all(lane.ready for lane in self.lanes.values())
 
     @property
+    def settled(self) -> bool:
+        """No sink needs anything more of what is durable."""
+        return all(lane.settled for lane in self.lanes.values())
+
+    @property
     def backlog(self) -> Mapping[str, int]:
         """Durable journal bytes that each sink has not read yet."""
         return {name: lane.backlog for name, lane in self.lanes.items()}

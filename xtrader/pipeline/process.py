@@ -61,6 +61,11 @@ class LaneProcess:
         return self._order.durable - (self.status.position if self.status is not None else 0)
 
     @property
+    def settled(self) -> bool:
+        """The sink needs nothing more of what is durable."""
+        return self.status is not None and self.status.cursor >= self._order.durable
+
+    @property
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
 

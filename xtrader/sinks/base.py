@@ -105,8 +105,9 @@ class Sink(Protocol):
     """Rows that could not be taken and were set aside."""
 
     def open(self, first: int) -> int:
-        """Get ready to be fed; everything below journal offset `first` was settled. Returns the offset to begin at: `first`, or a
-        smaller one to have older rows again (a commit falls on `first` then). Raises ConfigError."""
+        """Get ready to be fed; everything below journal offset `first` was settled. Returns the offset to begin at: `first`, a
+        larger one up to which all is committed though not settled, or a smaller one to have older rows again (a commit falls on
+        `first` then). Raises ConfigError."""
         ...
 
     def write(self, batch: Batch) -> None:
@@ -119,8 +120,8 @@ class Sink(Protocol):
         ...
 
     def settle(self, last: int, final: bool) -> int:
-        """Called after each commit, which reached offset `last`: the offset below which this sink never needs the journal again.
-        `final`: nothing may follow, so settle what can be settled by waiting a little."""
+        """Called after each commit, which reached offset `last`, and now and then until that is settled: the offset below which
+        this sink never needs the journal again. `final`: nothing may follow, so settle what a little waiting can settle."""
         ...
 
     def abandon(self) -> None:

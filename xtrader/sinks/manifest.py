@@ -5,6 +5,10 @@ lists in `_manifest/`: `<collector>.jsonl`, written by its sink, and `<collector
 `repair`, whose lines name in `replaces` the parts whose rows they hold instead. A part is in force if it is listed and no line of
 any list replaces it; a file that is replaced, or not listed, is not part of the recording, even while it is still there.
 Each line ends with a seal, the CRC32 of itself and all lines before it.
+
+In an object store, where nothing can be appended to, the list `<collector>.jsonl` is the objects `<collector>/*.jsonl`, joined in
+the order of their names: one for each commit, put after the parts that it lists (see uploads.py). The seals begin anew where a
+collector began a new local list.
 """
 
 from __future__ import annotations

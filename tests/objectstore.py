@@ -1,0 +1,147 @@
+"""A real S3 over HTTP for tests: moto's server in a process of its own, and a road to it that can be cut."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+KEYS = {"AWS_ACCESS_KEY_ID": "reader-and-writer", "AWS_SECRET_ACCESS_KEY": "very-secret-words", "AWS_REGION": "us-east-1"}
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+class Store:
+    """The server, and what a bystander sees of it."""
+
+    def __init__(self, port: int) -> None:
+        import boto3
+
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.client: Any = boto3.client(
+            "s3", endpoint_url=self.url, aws_access_key_id="bystander", aws_secret_access_key="secret", region_name="us-east-1"
+        )
+
+    def make_bucket(self, name: str) -> str:
+        """A bucket that keeps every version of every object, so that an overwriting shows."""
+        self.client.create_bucket(Bucket=name)
+        self.client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        return name
+
+    def versions(self, bucket: str) -> Counter[str]:
+        """Key -> how often it was written or deleted."""
+        found: Counter[str] = Counter()
+        for page in self.client.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            found.update(one["Key"] for kind in ("Versions", "DeleteMarkers") for one in page.get(kind, ()))
+        return found
+
+    def fetch(self, bucket: str, prefix: str, directory: Path) -> Path:
+        """All objects below a prefix as files in `directory`; the manifests' pieces joined in the order of their names, as the
+        documentation says."""
+        for key in sorted(self.versions(bucket)):
+            path = directory / key.removeprefix(prefix).lstrip("/")
+            content = self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
+            if path.parent.parent.name == "_manifest":
+                path = path.parent.with_name(f"{path.parent.name}.jsonl")
+                content = (path.read_bytes() if path.exists() else b"") + content
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return directory
+
+
+class Road:
+    """A port on loopback that leads to the store, or does not. `delay` seconds pass before each piece of an answer."""
+
+    def __init__(self, port: int) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.delay = 0.0
+        self.answers_to_lose = 0
+        """How many requests reach the store while their answers are lost."""
+        self.requests = 0
+        self._to = port
+        self._listening: socket.socket | None = None
+        self._links: set[socket.socket] = set()
+        self.open()
+
+    def open(self) -> None:
+        listening = socket.create_server(("127.0.0.1", self.port))
+        self._listening = listening
+        threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
+
+    def close(self) -> None:
+        """Refuse connections, and cut those that are there."""
+        if self._listening is not None:
+            self._listening.shutdown(socket.SHUT_RDWR)
+            self._listening.close()
+            self._listening = None
+        for link in list(self._links):
+            with contextlib.suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self, listening: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listening.accept()
+                far = socket.create_connection(("127.0.0.1", self._to))
+                self._links |= {near, far}
+                for source, sink, answers in ((near, far, False), (far, near, True)):
+                    threading.Thread(target=self._carry, args=(source, sink, answers), daemon=True).start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
+        with contextlib.suppress(OSError):
+            while piece := source.recv(65_536):
+                if answers:
+                    self.requests += 1
+                    time.sleep(self.delay)
+                    if self.answers_to_lose:
+                        self.answers_to_lose -= 1
+                        break
+                sink.sendall(piece)
+        for one in (source, sink):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+                one.close()
+            self._links.discard(one)
+
+
+def server() -> Iterator[Store]:
+    """Run the server; skips where it is not installed, fails when CI=true."""
+    try:
+        import boto3  # noqa: F401
+        import moto.server  # noqa: F401
+    except ImportError:
+        reason = "moto[server] is not installed: no S3 to test with"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            assert process.poll() is None, "moto's server died"
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield Store(port)
+    finally:
+        process.kill()
+        process.wait()

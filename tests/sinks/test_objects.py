@@ -1,0 +1,239 @@
+"""Parts in an object store: the bucket is the truth, each thing is there once, and nothing is lost on the way there."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import xtrader
+from tests import objectstore
+from tests.objectstore import KEYS, Road, Store
+from tests.pipeline.parts import manifest, part_paths, read_trades, read_updates
+from tests.pipeline.records import trade, update
+from tests.sinks.test_contract import SESSION, feed
+from xtrader.sinks import uploads
+from xtrader.sinks.objects import ObjectSink
+
+PERIOD = 96
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Store]:
+    yield from objectstore.server()
+
+
+@pytest.fixture
+def road(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Road]:
+    found = Road(store.port)
+    for name, value in (KEYS | {"AWS_ENDPOINT_URL": found.url}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(uploads, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(uploads, "LONGEST_PAUSE", 0.1)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def bucket(store: Store, road: Road, request: pytest.FixtureRequest) -> str:
+    return store.make_bucket("bucket-" + hashlib.sha256(request.node.name.encode()).hexdigest()[:12])
+
+
+def opened(directory: Path, bucket: str, cursor: int = 8, *, keep_local: bool = False) -> ObjectSink:
+    sink = ObjectSink(directory, "c1", f"s3://{bucket}/a/b", keep_local=keep_local)
+    sink.open(cursor)
+    sink.write(SESSION)
+    return sink
+
+
+def commit(sink: ObjectSink, number: int) -> None:
+    """The commit of the journal's stretch `number`: two parts with ten rows each."""
+    feed(sink, [maker(10 * number + one) for one in range(10) for maker in (update, trade)])
+    sink.commit(8 + number * PERIOD, 8 + (number + 1) * PERIOD)
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def settled(sink: ObjectSink, commits: int) -> bool:
+    end = 8 + commits * PERIOD
+    return sink.settle(end, final=False) == end
+
+
+def check(store: Store, bucket: str, directory: Path, commits: int) -> None:
+    """The bucket alone is the recording: whole, each thing written once, its list the very bytes of the local one."""
+    assert set(store.versions(bucket).values()) == {1}
+    found = store.fetch(bucket, "a/b", directory / "fetched")
+    assert read_updates(found) == [update(number) for number in range(10 * commits)]
+    assert read_trades(found) == [trade(number) for number in range(10 * commits)]
+    for line in manifest(found):
+        assert hashlib.sha256((found / line["path"]).read_bytes()).hexdigest() == line["sha256"]
+    lists = [place / "_manifest" / "c1.jsonl" for place in (directory, found)]
+    assert lists[0].read_bytes() == lists[1].read_bytes()
+    assert xtrader.open(f"s3://{bucket}/a/b").trades().to_arrow().num_rows == 10 * commits
+
+
+def test_finished_parts_and_their_lists_are_in_the_bucket(store: Store, bucket: str, tmp_path: Path) -> None:
+    sink = opened(tmp_path, bucket, keep_local=True)
+    for number in range(3):
+        commit(sink, number)
+    until(lambda: settled(sink, 3))
+    sink.close()
+    check(store, bucket, tmp_path, 3)
+    assert len(part_paths(tmp_path, "L2")) == len(part_paths(tmp_path, "TRADES")) == 3
+
+
+def test_local_copies_and_their_directories_go_once_they_are_in_the_bucket(store: Store, bucket: str, tmp_path: Path) -> None:
+    sink = opened(tmp_path, bucket)
+    commit(sink, 0)
+    until(lambda: settled(sink, 1))
+    assert [path.name for path in tmp_path.iterdir()] == ["_manifest"]
+    commit(sink, 1)
+    until(lambda: settled(sink, 2))
+    assert not [*part_paths(tmp_path, "L2"), *part_paths(tmp_path, "TRADES")]
+    sink.close()
+    check(store, bucket, tmp_path, 2)
+
+
+def test_while_the_store_is_away_parts_are_made_and_kept_and_afterwards_all_are_there(
+    store: Store, road: Road, bucket: str, tmp_path: Path
+) -> None:
+    sink = opened(tmp_path, bucket)
+    commit(sink, 0)
+    until(lambda: settled(sink, 1))
+    road.close()
+    for number in (1, 2):
+        commit(sink, number)
+    until(lambda: sink.trouble)
+    assert sink.settle(8 + 3 * PERIOD, final=False) == 8 + PERIOD
+    assert len(part_paths(tmp_path, "L2")) == 2
+    road.open()
+    until(lambda: settled(sink, 3) and not sink.trouble)
+    sink.close()
+    check(store, bucket, tmp_path, 3)
+
+
+def test_answers_that_are_lost_and_slow_write_nothing_twice(store: Store, road: Road, bucket: str, tmp_path: Path) -> None:
+    sink = opened(tmp_path, bucket)
+    road.delay = 0.02
+    for number in range(4):
+        road.answers_to_lose = 2
+        commit(sink, number)
+        until(lambda number=number: settled(sink, number + 1))
+    sink.close()
+    assert road.answers_to_lose == 0
+    check(store, bucket, tmp_path, 4)
+
+
+def test_a_foreign_object_is_left_alone_told_and_holds_only_its_own_commit_up(store: Store, bucket: str, tmp_path: Path) -> None:
+    sink = opened(tmp_path, bucket)
+    commit(sink, 0)
+    until(lambda: settled(sink, 1))
+    name = manifest(tmp_path)[0]["path"].replace(f"{8:020d}-{8 + PERIOD:020d}", f"{8 + PERIOD:020d}-{8 + 2 * PERIOD:020d}")
+    store.client.put_object(Bucket=bucket, Key=f"a/b/{name}", Body=b"foreign")
+    for number in (1, 2):
+        commit(sink, number)
+    third = f"a/b/_manifest/c1/{8 + 2 * PERIOD:020d}-{8 + 3 * PERIOD:020d}.jsonl"
+    until(lambda: third in store.versions(bucket))
+    until(lambda: "is there with another content" in sink.trouble)
+    assert sink.settle(8 + 3 * PERIOD, final=False) == 8 + PERIOD
+    assert store.client.get_object(Bucket=bucket, Key=f"a/b/{name}")["Body"].read() == b"foreign"
+    (version,) = store.client.list_object_versions(Bucket=bucket, Prefix=f"a/b/{name}")["Versions"]
+    store.client.delete_object(Bucket=bucket, Key=f"a/b/{name}", VersionId=version["VersionId"])
+    until(lambda: settled(sink, 3) and not sink.trouble)
+    sink.close()
+    check(store, bucket, tmp_path, 3)
+
+
+@pytest.mark.parametrize("keep_local", [True, False])
+@pytest.mark.parametrize("forgotten", ["nothing", "progress", "cursor", "both"])
+def test_a_new_process_goes_on_where_a_killed_one_was(
+    store: Store, road: Road, bucket: str, tmp_path: Path, forgotten: str, keep_local: bool
+) -> None:
+    first = opened(tmp_path, bucket, keep_local=keep_local)
+    for number in (0, 1):
+        commit(first, number)
+    until(lambda: settled(first, 2))
+    road.close()
+    for number in (2, 3):
+        commit(first, number)
+    first.close()
+    road.open()
+    if forgotten in ("progress", "both"):
+        (tmp_path / "_manifest" / ".c1.uploaded").unlink()
+    cursor = 8 if forgotten in ("cursor", "both") else 8 + 2 * PERIOD
+    again = ObjectSink(tmp_path, "c1", f"s3://{bucket}/a/b", keep_local=keep_local)
+    assert again.open(cursor) == 8 + 3 * PERIOD
+    again.write(SESSION)
+    for number in (3, 4):
+        commit(again, number)
+    until(lambda: settled(again, 5))
+    again.close()
+    check(store, bucket, tmp_path, 5)
+    assert len(part_paths(tmp_path, "L2")) == (5 if keep_local else 0)
+
+
+def test_a_list_that_lost_its_last_lines_is_completed_before_it_is_uploaded(
+    store: Store, road: Road, bucket: str, tmp_path: Path
+) -> None:
+    first = opened(tmp_path, bucket)
+    road.close()
+    for number in (0, 1):
+        commit(first, number)
+    first.close()
+    road.open()
+    path = tmp_path / "_manifest" / "c1.jsonl"
+    path.write_bytes(path.read_bytes()[:-100])
+    again = opened(tmp_path, bucket)
+    commit(again, 1)
+    until(lambda: settled(again, 2))
+    again.close()
+    check(store, bucket, tmp_path, 2)
+
+
+def test_parts_that_are_lost_or_damaged_are_told_and_not_passed_off_as_good(
+    store: Store, road: Road, bucket: str, tmp_path: Path
+) -> None:
+    sink = opened(tmp_path, bucket)
+    road.close()
+    commit(sink, 0)
+    (path,) = part_paths(tmp_path, "TRADES")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    road.open()
+    until(lambda: "is damaged" in sink.trouble)
+    path.unlink()
+    until(lambda: "neither here nor in" in sink.trouble)
+    assert not [key for key in store.versions(bucket) if "_manifest" in key]
+    path.write_bytes(content)
+    until(lambda: settled(sink, 1))
+    sink.close()
+    check(store, bucket, tmp_path, 1)
+
+
+def test_what_was_recorded_before_the_upload_was_asked_for_is_uploaded_too(store: Store, bucket: str, tmp_path: Path) -> None:
+    elsewhere = opened(tmp_path, store.make_bucket("another-" + bucket), keep_local=True)
+    for number in range(2):
+        commit(elsewhere, number)
+    until(lambda: settled(elsewhere, 2))
+    elsewhere.close()
+    sink = opened(tmp_path, bucket, 8 + 2 * PERIOD, keep_local=True)
+    commit(sink, 2)
+    until(lambda: settled(sink, 3))
+    sink.close()
+    check(store, bucket, tmp_path, 3)
+
+
+def test_the_last_commit_is_waited_for(store: Store, bucket: str, tmp_path: Path) -> None:
+    sink = opened(tmp_path, bucket)
+    commit(sink, 0)
+    assert sink.settle(8 + PERIOD, final=True) == 8 + PERIOD
+    sink.close()
+    check(store, bucket, tmp_path, 1)

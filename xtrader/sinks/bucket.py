@@ -1,0 +1,129 @@
+"""Objects in a store: S3 and what speaks like it, Google Cloud Storage, Azure Blob Storage; by way of `obstore`.
+
+The rule: an object is put only where there is none (`If-None-Match: *`), so what is there is never overwritten, by nobody's
+mistake. Credentials and addresses come from the process environment, as those services define it, and appear in no error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import from_url
+
+from xtrader.errors import SinkRetry
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+LEAST_TIMEOUT: Final = 60.0
+SLOWEST: Final = 65_536
+"""Bytes per second below which a transfer is given up, and begun again later."""
+_CREDENTIALS_LIVE: Final = timedelta(minutes=5)
+_CODE: Final = re.compile(r"<Code>([^<]{1,80})</Code>\s*(?:<Message>([^<]{1,300})</Message>)?")
+_STATUS: Final = re.compile(r"status code: (\d{3}[\w ]*)")
+_CAUSE: Final = re.compile(r'message: "([^"\\]{1,100})"')
+_LONGEST_WORDS: Final = 200
+
+
+class ObjectInTheWay(SinkRetry):
+    """Another object has the name. It is left as it is; somebody must move it away."""
+
+
+class Bucket:
+    """What lies below `url`, such as s3://bucket/prefix. All methods raise SinkRetry for what may be better later."""
+
+    def __init__(self, url: str, least_timeout: float = LEAST_TIMEOUT) -> None:
+        self.url = url
+        self._least = least_timeout
+        self._stores: dict[int, ObjectStore] = {}
+
+    def put(self, path: str, content: bytes) -> None:
+        """Make an object. One that is there with the same content is as good; raises ObjectInTheWay if it has another."""
+        try:
+            obstore.put(self._store(len(content)), path, content, mode="create", use_multipart=False)
+        except AlreadyExistsError:
+            if not self.holds(path, len(content), hashlib.sha256(content).hexdigest()):
+                raise SinkRetry(f"{self.url}/{path} went away while it was looked at") from None
+        except (BaseError, OSError) as error:
+            raise SinkRetry(f"{self.url}: {reason(error)}") from None
+
+    def holds(self, path: str, size: int, sha256: str) -> bool:
+        """Whether the object is there with this content; raises ObjectInTheWay if there is one with another."""
+        try:
+            found = obstore.get(self._store(size), path)
+            if found.meta["size"] == size and _digest(found) == sha256:
+                return True
+        except FileNotFoundError as error:
+            if "<Code>NoSuchBucket</Code>" in str(error):
+                raise SinkRetry(f"{self.url}: {reason(error)}") from None
+            return False
+        except (BaseError, OSError) as error:
+            raise SinkRetry(f"{self.url}: {reason(error)}") from None
+        raise ObjectInTheWay(f"{self.url}/{path} is there with another content, and is left so: move it away")
+
+    def names(self, prefix: str) -> list[str]:
+        """The paths of all objects below a prefix."""
+        try:
+            return [meta["path"] for chunk in obstore.list(self._store(0), prefix) for meta in chunk]
+        except (BaseError, OSError) as error:
+            raise SinkRetry(f"{self.url}: {reason(error)}") from None
+
+    def _store(self, size: int) -> ObjectStore:
+        """A client with the patience that a transfer of so many bytes needs: a request's whole time is what can be limited."""
+        doublings = (int(size / SLOWEST / self._least)).bit_length()
+        store = self._stores.get(doublings)
+        if store is None:
+            store = self._stores[doublings] = self._connect(self._least * 2**doublings)
+        return store
+
+    def _connect(self, timeout: float) -> ObjectStore:
+        options: Any = {"allow_http": True, "timeout": timedelta(seconds=timeout)}
+        others: Any = {}
+        if self.url.startswith("s3://"):
+            others = {"config": {"checksum_algorithm": "SHA256"}, "credential_provider": _aws_credentials()}
+        try:
+            return from_url(self.url, client_options=options, retry_config={"max_retries": 0}, **others)
+        except BaseError as error:
+            raise SinkRetry(f"{self.url}: {reason(error)}") from None
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, in a line. The rest of such a text is left out: a service may repeat a token in its answer."""
+    text = str(error)
+    code = _CODE.search(text)
+    if code is not None:
+        return f"{code[1]}: {code[2]}" if code[2] else code[1]
+    status = _STATUS.search(text)
+    if status is not None:
+        return f"answered {status[1].strip()}"
+    words = text.partition("\n")[0].rpartition(" - ")[2][:_LONGEST_WORDS]
+    cause = _CAUSE.search(text)
+    return f"{words} ({cause[1]})" if cause is not None else words
+
+
+def _digest(found: Any) -> str:
+    digest = hashlib.sha256()
+    for chunk in found.stream():
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _aws_credentials() -> Any:
+    """Where boto3 is installed, its chain: variables, profiles, single sign-on, roles. None: the store's own, without profiles.
+    Raises SinkRetry."""
+    try:
+        boto3 = importlib.import_module("boto3")
+        provider = importlib.import_module("obstore.auth.boto3").Boto3CredentialProvider
+    except ImportError:
+        return None
+    try:
+        session = boto3.Session()
+        return None if session.get_credentials() is None else provider(session, ttl=_CREDENTIALS_LIVE)
+    except Exception as error:  # botocore's errors have no common base, and any of them means that there are no credentials now
+        raise SinkRetry(f"no credentials: {type(error).__name__}: {reason(error)}") from None
