@@ -38,6 +38,7 @@ from xtrader.sinks.base import Sink
 from xtrader.sinks.parquet import ParquetSink
 from xtrader.sinks.questdb import sink as questdb
 from xtrader.sinks.questdb.conf import target
+from xtrader.sinks.uploaded import require_parts
 from xtrader.venues import exchanges, market
 from xtrader.venues.base import Link, Market
 
@@ -130,6 +131,8 @@ async def _record(
         questdb.require_usable(target(settings.questdb_options))
     for directory in [settings.journal_directory, *([settings.output_directory] if "parquet" in settings.sinks else [])]:
         require_room(directory, settings.min_free_bytes)
+    if settings.upload is not None:
+        require_parts(settings.output_directory, collector, settings.upload.url)
     _open_files()
     facts = {exchange: {"environment": one.environment, "depth_window": one.depth_window} for exchange, one in markets.items()}
     journal = open_journal(settings.journal_directory, collector, clock, facts)

@@ -15,8 +15,11 @@ from tests.objectstore import KEYS, Road, Store
 from tests.pipeline.parts import manifest, part_paths, read_trades, read_updates
 from tests.pipeline.records import trade, update
 from tests.sinks.test_contract import SESSION, feed
+from xtrader.errors import ConfigError
 from xtrader.sinks import uploads
 from xtrader.sinks.objects import ObjectSink
+from xtrader.sinks.uploaded import require_parts
+from xtrader.store.compact import compact
 
 PERIOD = 96
 
@@ -237,3 +240,27 @@ def test_the_last_commit_is_waited_for(store: Store, bucket: str, tmp_path: Path
     assert sink.settle(8 + PERIOD, final=True) == 8 + PERIOD
     sink.close()
     check(store, bucket, tmp_path, 1)
+
+
+def test_parts_are_merged_only_when_the_store_has_them_and_what_was_merged_before_is_no_upload(
+    store: Store, road: Road, bucket: str, tmp_path: Path
+) -> None:
+    sink = opened(tmp_path, bucket, keep_local=True)
+    for number in (0, 1):
+        commit(sink, number)
+    until(lambda: settled(sink, 2))
+    road.close()
+    for number in (2, 3):
+        commit(sink, number)
+    sink.close()
+    assert compact(tmp_path).merged == 4
+    require_parts(tmp_path, "c1", f"s3://{bucket}/a/b")
+    road.open()
+    sink = opened(tmp_path, bucket, 8 + 2 * PERIOD, keep_local=True)
+    commit(sink, 3)
+    until(lambda: settled(sink, 4))
+    sink.close()
+    check(store, bucket, tmp_path, 4)
+    assert compact(tmp_path).merged == 6
+    with pytest.raises(ConfigError, match="compacted before its parts were uploaded to s3://another/a"):
+        require_parts(tmp_path, "c1", "s3://another/a")

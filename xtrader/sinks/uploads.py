@@ -22,6 +22,7 @@ from xtrader.durable import replace_file
 from xtrader.errors import SinkRetry
 from xtrader.sinks.bucket import Bucket, ObjectInTheWay
 from xtrader.sinks.manifest import DIRECTORY, Line
+from xtrader.sinks.uploaded import Progress, progress_file, progress_of
 
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 60.0
@@ -41,14 +42,6 @@ class Commit(NamedTuple):
     end: int
 
 
-class Progress(msgspec.Struct, frozen=True):
-    """What is known to be in the bucket: all of the list below `end`, which is all of the journal below `offset`."""
-
-    url: str
-    end: int = 0
-    offset: int = 0
-
-
 class Uploads:
     """Puts the parts of one collector below `directory` into a bucket. `tell` gets what keeps it waiting, empty when nothing
     does; it is called from the uploading thread."""
@@ -60,7 +53,7 @@ class Uploads:
         self._keep_local = keep_local
         self._tell = tell
         self._list = directory / DIRECTORY / f"{collector}.jsonl"
-        self._kept = directory / DIRECTORY / f".{collector}.uploaded"
+        self._kept = progress_file(directory, collector)
         self._progress = Progress(bucket.url)
         self._changed = threading.Condition()
         self._pending: list[Commit] = []
@@ -129,12 +122,9 @@ class Uploads:
 
     def _known(self) -> Progress:
         """The progress that was kept, if it is of this bucket and this list."""
-        try:
-            found = msgspec.json.decode(self._kept.read_bytes(), type=Progress)
-            if found.url == self._bucket.url and self._list.stat().st_size >= found.end:
-                return found
-        except (FileNotFoundError, msgspec.MsgspecError):
-            pass
+        found = progress_of(self._directory, self._collector)
+        if found is not None and found.url == self._bucket.url and self._list.exists():
+            return found if self._list.stat().st_size >= found.end else Progress(self._bucket.url)
         return Progress(self._bucket.url)
 
     def _listed(self, start: int) -> list[Commit]:

@@ -20,6 +20,7 @@ from xtrader.errors import ConfigError
 from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Line, Manifest
 from xtrader.sinks.parts import Part
 from xtrader.sinks.schemas import SCHEMAS
+from xtrader.sinks.uploaded import progress_of
 from xtrader.store.digest import RowDigest
 from xtrader.store.lock import alone
 from xtrader.store.verify_lists import Lists, collector_of, files_below, is_running, read_lists
@@ -56,7 +57,8 @@ class Outcome(NamedTuple):
 def compact(root: Path, every: int = HOUR, progress: Callable[[int, int], None] = lambda done, total: None) -> Outcome:
     """Merge the parts of each `every` nanoseconds of `ts_recv`, within a UTC day; `progress` is told bytes done and to do.
 
-    Of a running recorder it takes only parts of times that are over, and never those of its last commit. Raises OSError, and
+    Of a running recorder it takes only parts of times that are over, and never those of its last commit; of one that uploads,
+    only what the object store has. What is merged here stays as it was there. Raises OSError, and
     ConfigError if the lists are damaged.
     """
     with alone(root):
@@ -101,6 +103,9 @@ def plan(root: Path, lists: Lists, every: int) -> list[Group]:
     groups = []
     for (collector, _), lines in sorted(places.items()):
         last = newest[collector][0].last_offset if limits[collector] != FOREVER else FOREVER
+        uploaded = progress_of(root, collector)
+        if uploaded is not None:
+            last = min(last, uploaded.offset + 1)
         closed = [line for line in lines if line.last_offset < last and _window(line, every) < limits[collector]]
         closed.sort(key=lambda line: line.first_offset)
         for _, run in groupby(closed, lambda line: (_window(line, every), line.schema_version, _settings(line))):
