@@ -1,8 +1,9 @@
 """Rows a second that come back from Parquet, beside a plain pyarrow scan of the same files, and the memory that it takes.
 
-`python -m bench.replay [--millions 4] [--rounds 3]`. One instrument, book updates of 8 levels each. Every figure is from a process
-of its own, over a recording of the given length and over one of four times that length; memory is the process's peak (resident)
-above what it held before the first row.
+`python -m bench.replay [--millions 4] [--rounds 3]`. One instrument: book messages of 8 levels, a row for each level, and as many
+trades as messages. Every figure is from a process of its own, over a recording of the given length and over one of four times that
+length; memory is the process's peak (resident) above what it held before the first row. CPU is what the process used, all threads
+together: on a machine that does other things too, rows a CPU second say more than rows a second.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -24,7 +27,7 @@ import pyarrow.parquet as pq
 import xtrader
 from xtrader.clock import MILLISECOND
 from xtrader.model.market import Coverage
-from xtrader.sinks.base import Coverages, Session, Updates
+from xtrader.sinks.base import Coverages, Session, Trades, Updates
 from xtrader.sinks.parquet import ParquetSink
 
 KEY = "OKX_SWAP@BTC-USDT-SWAP"
@@ -35,7 +38,7 @@ PART_ROWS = 4_000_000
 
 
 def make(directory: Path, rows: int) -> None:
-    """A recording of `rows` level rows: a price that wanders, sizes round it that change and vanish."""
+    """A recording of `rows` level rows: a price that wanders, sizes round it that change and vanish, and trades at it."""
     rng = np.random.default_rng(1)
     sink = ParquetSink(directory, "bench")
     sink.open(0)
@@ -65,6 +68,19 @@ def make(directory: Path, rows: int) -> None:
                 levels=np.stack([prices.ravel(), sizes.ravel()], axis=1),
             )
         )
+        sink.write(
+            Trades(
+                ts=int(ts[-1]),
+                keys=[KEY],
+                instrument=np.zeros(BATCH, np.int32),
+                ts_event=ts - 2 * MILLISECOND,
+                ts_recv=ts + rng.integers(0, MILLISECOND, BATCH),
+                side=rng.integers(0, 2, BATCH).astype(np.uint8),
+                price=middles / 10,
+                size=rng.integers(1, 500, BATCH) / 100,
+                trade_id=[str(9_000_000_000 + trade) for trade in number.tolist()],
+            )
+        )
         messages += BATCH
         if (messages - committed) * LEVELS >= PART_ROWS:
             sink.commit(committed, messages)
@@ -75,10 +91,10 @@ def make(directory: Path, rows: int) -> None:
     sink.close()
 
 
-def plain(directory: Path) -> int:
+def plain(directory: Path, stream: str) -> int:
     """What pyarrow needs for the same rows, the same columns and the same checks."""
     rows = 0
-    for path in sorted(directory.glob("stream=L2/**/*.parquet")):
+    for path in sorted(directory.glob(f"stream={stream}/**/*.parquet")):
         with pq.ParquetFile(path, pre_buffer=True, page_checksum_verification=True) as file:
             rows += sum(batch.num_rows for batch in file.iter_batches(262_144))
     return rows
@@ -88,9 +104,19 @@ def columns(directory: Path) -> int:
     return sum(table.num_rows for table in xtrader.open(directory).book_updates(KEY).tables())
 
 
-def records(directory: Path) -> int:
-    """As objects, one message after the other."""
-    return LEVELS * sum(1 for _ in xtrader.open(directory).replay(KEY))
+def messages(directory: Path) -> int:
+    """Book messages as records, one after the other: a row is a level."""
+    return LEVELS * sum(1 for _ in xtrader.open(directory).replay(KEY, streams=["L2"]))
+
+
+def trades(directory: Path) -> int:
+    """Trades as records, one after the other: a row is a trade."""
+    return sum(1 for _ in xtrader.open(directory).replay(KEY, streams=["TRADES"]))
+
+
+def both(directory: Path) -> int:
+    """Book messages and trades in the order in which they were received: the levels and the trades."""
+    return (LEVELS + 1) * sum(1 for _ in xtrader.open(directory).replay(KEY)) // 2
 
 
 def books(directory: Path) -> int:
@@ -99,23 +125,43 @@ def books(directory: Path) -> int:
     return taken * 200 * LEVELS
 
 
+def last_book(directory: Path) -> int:
+    """The rows behind the last book of all."""
+    data = xtrader.open(directory)
+    (live,) = data.coverage(KEY).to_arrow()["ts_to"].to_pylist()
+    data.book_at(KEY, live.value - 1)
+    return (live.value - START) // (5 * MILLISECOND) * LEVELS
+
+
 WAYS: dict[str, Callable[[Path], int]] = {
-    "pyarrow scan": plain,
-    "replay, columns": columns,
-    "replay, records": records,
-    "books, 1s": books,
+    "pyarrow scan, book rows": partial(plain, stream="L2"),
+    "pyarrow scan, trades": partial(plain, stream="TRADES"),
+    "replay as columns, book rows": columns,
+    "replay as records, book rows": messages,
+    "replay as records, trades": trades,
+    "replay as records, both": both,
+    "books every second, book rows": books,
+    "book_at the end, book rows": last_book,
 }
 
 
-def measured(way: str, directory: Path) -> tuple[float, float]:
-    """(rows a second, MiB) of one way in a process of its own."""
+class Figures(NamedTuple):
+    """Of one way: rows a second, rows per CPU second, and MiB."""
+
+    rate: float
+    rate_of_cpu: float
+    memory: float
+
+
+def measured(way: str, directory: Path) -> Figures:
+    """One way in a process of its own."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_measure, args=(way, directory, theirs))
     process.start()
-    rate, memory = ours.recv()
+    figures = ours.recv()
     process.join()
-    return rate, memory
+    return Figures(*figures)
 
 
 def peak() -> float:
@@ -126,10 +172,10 @@ def peak() -> float:
 
 def _measure(way: str, directory: Path, answer: multiprocessing.connection.Connection) -> None:
     before = peak()
-    began = time.perf_counter()
+    began, began_cpu = time.perf_counter(), time.process_time()
     rows = WAYS[way](directory)
-    taken = time.perf_counter() - began
-    answer.send((rows / taken, peak() - before))
+    taken, cpu = time.perf_counter() - began, time.process_time() - began_cpu
+    answer.send(Figures(rows / taken, rows / cpu, peak() - before))
 
 
 def main() -> None:
@@ -140,17 +186,18 @@ def main() -> None:
     arguments = parser.parse_args()
     result: dict[str, object] = {"machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"}
     result["python"] = platform.python_version()
-    print(f"{'way':<18}{'rows/s':>14}{'rows/s x4':>14}{'MiB':>8}{'MiB x4':>8}")
+    print(f"{'way':<30}{'rows/s':>12}{'rows/s x4':>12}{'rows/CPU s':>12}{'MiB':>6}{'MiB x4':>8}")
     with tempfile.TemporaryDirectory(prefix="xtrader-bench-") as temporary:
         short, long = Path(temporary) / "short", Path(temporary) / "long"
         make(short, int(arguments.millions * 1e6))
         make(long, int(arguments.millions * 4e6))
         for way in WAYS:
             found = [[measured(way, directory) for _ in range(arguments.rounds)] for directory in (short, long)]
-            rates = [statistics.median(rate for rate, _ in one) for one in found]
-            memory = [max(peak for _, peak in one) for one in found]
-            print(f"{way:<18}{rates[0]:>14,.0f}{rates[1]:>14,.0f}{memory[0]:>8.0f}{memory[1]:>8.0f}")
-            result[way] = {"rows_per_second": rates, "peak_mib": memory}
+            rates = [statistics.median(one.rate for one in of) for of in found]
+            of_cpu = [statistics.median(one.rate_of_cpu for one in of) for of in found]
+            memory = [max(one.memory for one in of) for of in found]
+            print(f"{way:<30}{rates[0]:>12,.0f}{rates[1]:>12,.0f}{of_cpu[1]:>12,.0f}{memory[0]:>6.0f}{memory[1]:>8.0f}", flush=True)
+            result[way] = {"rows_per_second": rates, "rows_per_cpu_second": of_cpu, "peak_mib": memory}
     print(json.dumps(result))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 import threading
 from itertools import pairwise
@@ -51,6 +52,28 @@ def test_book_messages_come_before_trades_of_the_same_time(tmp_path: Path) -> No
     record(tmp_path, [trade(1, ts_recv=START), update(1, ts_recv=START), trade(2, ts_recv=START + 1)])
     assert [type(one) for one in xtrader.open(tmp_path).replay()] == [BookUpdate, Trade, Trade]
     assert [type(one) for one in xtrader.open(tmp_path).replay(streams=["TRADES"])] == [Trade, Trade]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 100])
+def test_the_order_is_exact_however_the_rows_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """Few different times and some that run backwards, so that books and trades meet at the ends of what is read at a time."""
+    chance = random.Random(rows)
+    monkeypatch.setattr("xtrader.store.replay.RUN_ROWS", rows)
+    now = START
+    written: list[BookUpdate | Trade] = []
+    for number in range(600):
+        now += chance.choice((0, 0, 0, 1, 5, SECOND // 50))
+        is_book = chance.random() < 0.3
+        written.append(update(number, ts_recv=now - chance.choice((0, 0, 3))) if is_book else trade(number, ts_recv=now))
+    record(tmp_path, written, rotate_seconds=chance.choice((0.1, 900)))
+    expected: list[tuple[int, bool, int]] = []
+    for kind in (BookUpdate, Trade):
+        latest = 0
+        for place, one in enumerate(written):
+            if isinstance(one, kind):
+                latest = max(latest, one.ts_recv)
+                expected.append((latest, kind is Trade, place))
+    assert list(xtrader.open(tmp_path).replay()) == [written[place] for _, _, place in sorted(expected)]
 
 
 def test_a_message_that_waited_for_its_snapshot_stays_behind_it(tmp_path: Path) -> None:
