@@ -174,7 +174,7 @@ def test_a_venue_that_makes_us_speak_without_end_and_never_reads_is_left() -> No
 
     async def demand(connection: ServerConnection) -> None:
         connection.transport.pause_reading()
-        while True:
+        while not connection.transport.is_closing():
             connection.transport.write(text_frame(request.encode()) * 1000)
             await asyncio.sleep(0.005)
 

@@ -116,8 +116,9 @@ def test_killing_the_recorder_loses_and_repeats_nothing(tmp_path: Path) -> None:
         recorder.wait()
         journaled.update(last_numbers(tmp_path))
         seen.update(published(tmp_path))
+    before = newest(tmp_path)
     recorder = start(tmp_path, KILLS + 1)
-    time.sleep(3)
+    wait_for_a_new_run(tmp_path, recorder, before)
     stop(recorder)
     check(tmp_path, journaled, seen, len({place // 2 for place in journaled}))
 
