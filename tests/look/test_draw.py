@@ -119,4 +119,6 @@ def test_what_has_no_room_is_left_out_whole() -> None:
     assert [line.plain for line in draw.trades(picture(), 27, 1)] == ["00:00:00.000 103.0      7.5"]
     assert [line.plain for line in draw.trades(picture(), 20, 1)] == ["00:00:00.0 103.0 7.5"]
     assert [line.plain for line in draw.trades(picture(), 12, 1)] == ["103.0    7.5"]
+    assert "bids 1 (1 USDT)  asks 2 (2.001 USDT)" in draw.head(picture(), 80)[3].plain
+    assert draw.head(picture(), 40)[3].plain == " within 10 bps  bids 1  asks 2"
     assert draw.head(picture(GAP), 60)[0].plain.rstrip().endswith("…")

@@ -221,15 +221,16 @@ def _balance(told: Figures, width: int) -> Text:
 
 
 def _depths(picture: Picture, told: Figures, width: int) -> Text:
+    """Both sides, with their worth if that fits for both."""
     quote = f" {picture.instrument.quote}" if picture.instrument is not None else ""
-    cells = []
+    plain, worths = [], []
     for name, size, worth, style in (
         (f" within {DEPTH_BPS:g} bps  bids", told.bid_depth, told.bid_depth_quote, BID),
         ("asks", told.ask_depth, told.ask_depth_quote, ASK),
     ):
-        cell = named(name, "-" if size is None else short(size), style)
-        cells.append(cell if worth is None else cell.append(f" ({short(worth)}{quote})", "dim"))
-    return fit(cells, width)
+        plain.append(named(name, "-" if size is None else short(size), style))
+        worths.append(Text.assemble(plain[-1], ("" if worth is None else f" ({short(worth)}{quote})", "dim")))
+    return fit(worths if sum(map(len, worths)) + 2 <= width else plain, width)
 
 
 def _side(share: float | None) -> str:

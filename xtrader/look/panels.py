@@ -5,7 +5,9 @@ The rule: pure functions of a summary and a size. The chart is empty where the b
 
 from __future__ import annotations
 
+from itertools import groupby
 from math import floor
+from operator import itemgetter
 from typing import Final
 
 from rich.text import Text
@@ -100,8 +102,9 @@ def spread_chart(summary: Summary, width: int, height: int) -> list[Text]:
         line = Text.assemble(line, ("┤" if row in labels else "│", "dim"), no_wrap=True)
         low = bottom + (top - bottom) * (rows - 1 - row) / rows
         step = (top - bottom) / rows
-        for column in range(first, last + 1):
-            line.append(*_cell(shown.get(column), low, step, bottom))
+        cells = (_cell(shown.get(column), low, step, bottom) for column in range(first, last + 1))
+        for style, run in groupby(cells, key=itemgetter(1)):
+            line.append("".join(character for character, _ in run), style)
         lines.append(line)
     if height >= 6:
         lines.append(_times(first, last, period, labels_width + 1))
