@@ -28,7 +28,7 @@ LADDER_LEVELS = 5
 @form
 @click.option("--at", metavar="TIME", help="As it was then, out of the recording; such as 2026-11-21T12:00:00.5Z.")
 @click.option("--follow", "-f", is_flag=True, help="Go on, with a book whenever these levels have changed, ten a second at most.")
-@click.option("--live", is_flag=True, help="A full-screen ladder, see below.")
+@click.option("--live", is_flag=True, help="A full-screen ladder with the keys above.")
 def book(
     instrument: str,
     directory: str | None,
