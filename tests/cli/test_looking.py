@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,6 +27,9 @@ KEY = "OKX_SWAP@BTC-USDT-SWAP"
 SYMBOL = "BTC-USDT-SWAP"
 OTHER = "OKX_SWAP@ETH-USDT-SWAP"
 WANTED = "L2:OKX_SWAP@BTCUSDT,TRADES:OKX_SWAP@BTCUSDT,L2:OKX_SWAP@ETHUSDT"
+
+LEVELS = 5
+"""Levels of each side of the ladder unless told otherwise."""
 
 Side = list[tuple[float, float]]
 
@@ -165,10 +169,15 @@ def check_refusals(command: Callable[..., Ran]) -> None:
 
 def shown_levels(lines: list[str], width: int) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """(bids, asks) of a ladder on the screen as (price, size), best first."""
-    body = lines[4:-1]
+    body = lines[4 : 4 + 2 * LEVELS + 1]
     middle = next(number for number, line in enumerate(body) if "spread" in line)
     cells = [tuple(line[:width].split()[:2]) for line in body]
     return cells[middle + 1 :], cells[:middle][::-1]  # type: ignore[return-value]
+
+
+def since(lines: list[str]) -> str:
+    """When the statistics on the screen begin."""
+    return next((line.split()[2] for line in lines if line.startswith("── since")), "")
 
 
 def is_true(shown: tuple[list[tuple[str, str]], list[tuple[str, str]]], truth: Truth) -> bool:
@@ -183,9 +192,9 @@ def is_true(shown: tuple[list[tuple[str, str]], list[tuple[str, str]]], truth: T
     return False
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 60)])
+@pytest.mark.parametrize(("width", "height", "quits"), [(80, 24, "q"), (200, 60, "C-c")])
 def test_the_ladder_in_a_terminal_shows_the_true_book_obeys_its_keys_and_never_calls_a_dead_one_live(
-    tmp_path: Path, width: int, height: int
+    tmp_path: Path, width: int, height: int, quits: str
 ) -> None:
     require_tmux()
 
@@ -198,7 +207,7 @@ def test_the_ladder_in_a_terminal_shows_the_true_book_obeys_its_keys_and_never_c
                 process.kill()
                 await process.wait()
                 await screen.until(lambda text: " STALLED " in text and " LIVE " not in text)
-                screen.press("q")
+                screen.press(quits)
                 await screen.until(lambda text: "exit 0" in text)
 
     async def check_keys(screen: Terminal, truth: Truth) -> None:
@@ -206,22 +215,35 @@ def test_the_ladder_in_a_terminal_shows_the_true_book_obeys_its_keys_and_never_c
         paused = await screen.until(lambda text: " PAUSED " in text)
         assert len(paused) == height
         assert max(map(len, paused)) <= width
-        for key, word in (("q", "quit"), ("p", "pause"), ("m", "mode"), ("s", "next"), ("r", "recentre")):
-            assert f" {key} {word}" in paused[-1]
-        await asyncio.sleep(0)
+        for named in ("q quit", "p pause", "m metrics", "s spread", "r reset", "b bars", "n next", "↑↓ scroll", "+- levels"):
+            assert named in paused[-1]
+        assert "updates/s" in "\n".join(paused)
+        assert "spread, bps" in "\n".join(paused)
         still = await screen.until(lambda text: text.split("\n")[4:] == paused[4:])
         shown = shown_levels(still, width)
-        assert all(len(side) == (height - 6) // 2 + ((height - 6) % 2 if side is shown[0] else 0) for side in shown)
+        assert [len(side) for side in shown] == [LEVELS, LEVELS]
         assert is_true(shown, truth)
         screen.press("Up")
         await screen.until(lambda text: text.split("\n")[4:] != paused[4:])
-        screen.press("m")
+        screen.press("b")
         await screen.until(lambda text: "bars total" in text)
+        screen.press("m")
+        await screen.until(lambda text: "updates/s" not in text and "spread, bps" in text)
+        screen.press("s")
+        await screen.until(lambda text: "spread, bps" not in text)
+        screen.press("m")
+        first = since(await screen.until(lambda text: "updates/s" in text))
+        # Only a reset in another second can be told from the beginning.
+        await until(lambda: stamp(time.time_ns(), 0)[11:-1] != first)
         screen.press("r")
-        await screen.until(lambda text: " LIVE " in text)
+        # PAUSED still: a reset is seen at once all the same.
+        await screen.until(lambda text: " PAUSED " in text and since(text.split("\n")) != first)
         screen.press("s")
+        screen.press("p")
+        await screen.until(lambda text: " LIVE " in text and "spread, bps" in text)
+        screen.press("n")
         await screen.until(lambda text: OTHER in text and " LIVE " in text)
-        screen.press("s")
+        screen.press("n")
         await screen.until(lambda text: KEY in text and " LIVE " in text)
 
     asyncio.run(session())

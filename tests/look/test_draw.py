@@ -22,29 +22,26 @@ def picture(standing: Standing = LIVE, book: Sides | None = None) -> Picture:
     return Picture(KEY, NOW, standing, INSTRUMENT, book or Sides(update.bids, update.asks), 1, NOW, NOW, trades)
 
 
-def numbers(text: Text) -> list[list[str]]:
-    return [line.split()[:3] for line in text.plain.split("\n")]
+def numbers(lines: list[Text]) -> list[list[str]]:
+    return [line.plain.split()[:3] for line in lines]
 
 
-@pytest.mark.parametrize(("width", "height"), [(50, 19), (155, 55), (24, 5), (40, 4), (60, 100)])
-@pytest.mark.parametrize("mode", draw.MODES)
-@pytest.mark.parametrize("scroll", [0, 7, -50])
-def test_nothing_is_wider_or_higher_than_the_screen(width: int, height: int, mode: str, scroll: int) -> None:
-    for text, rows in (
-        (draw.ladder(picture(), width, height, mode, scroll), height),
-        (draw.trades(picture(), width, height), height),
-        (draw.head(picture(GAP), max(width, 40), True, mode), 4),
-    ):
-        lines = text.plain.split("\n")
-        assert len(lines) <= rows
-        assert max(map(len, lines)) <= max(width, 40 if rows == 4 else 0)
+def plain(lines: list[Text]) -> str:
+    return "\n".join(line.plain for line in lines)
 
 
 def test_the_ladder_shows_price_size_and_total_with_the_spread_in_the_middle() -> None:
     rows = numbers(draw.ladder(picture(), 60, 7, "size"))
     assert rows[:3] == [["100.3", "4", "9"], ["100.2", "3", "5"], ["100.1", "2", "2"]]
     assert rows[4:] == [["100.0", "1", "1"], ["99.9", "2", "3"], ["99.8", "3", "6"]]
-    assert "spread 0.1 USDT = 10 bps" in draw.ladder(picture(), 60, 7, "size").plain
+    assert "mid 100.05  spread 0.1 USDT = 9.995 bps" in plain(draw.ladder(picture(), 60, 7, "size"))
+
+
+def test_bids_are_green_asks_red_and_the_middle_yellow() -> None:
+    lines = draw.ladder(picture(), 60, 7, "size")
+    assert [{str(span.style) for span in line.spans} - {"dim"} for line in lines[:3]] == [{"red"}] * 3
+    assert lines[3].style == "yellow"
+    assert [{str(span.style) for span in line.spans} - {"dim"} for line in lines[4:]] == [{"green"}] * 3
 
 
 def test_scrolling_up_moves_to_higher_prices_and_ends_at_the_last_level() -> None:
@@ -53,17 +50,17 @@ def test_scrolling_up_moves_to_higher_prices_and_ends_at_the_last_level() -> Non
         ["100.4", "5", "14"],
         ["100.3", "4", "9"],
     ]
-    assert "102.0" in draw.ladder(picture(), 60, 7, "size", 1000).plain
+    assert "102.0" in plain(draw.ladder(picture(), 60, 7, "size", 1000))
     assert draw.limit_scroll(Sides([(1.0, 1.0)], [(2.0, 1.0)] * 3), 9) == 3
     assert draw.limit_scroll(Sides([(1.0, 1.0)], [(2.0, 1.0)] * 3), -9) == -1
 
 
 def test_the_longest_bar_is_that_of_the_largest_size_or_of_the_largest_total() -> None:
-    lines = draw.ladder(picture(), 60, 9, "size").plain.split("\n")
+    lines = plain(draw.ladder(picture(), 60, 9, "size")).split("\n")
     bars = [line.count("█") for line in lines]
     assert bars[0] == max(bars) > bars[3]
     lopsided = Sides([(10.0, 9.0), (9.0, 1.0)], [(11.0, 1.0), (12.0, 1.0)])
-    by_size, by_total = (draw.ladder(picture(book=lopsided), 60, 5, mode).plain.split("\n") for mode in ("size", "total"))
+    by_size, by_total = (plain(draw.ladder(picture(book=lopsided), 60, 5, mode)).split("\n") for mode in ("size", "total"))
     assert by_size[4].count("█") < by_size[3].count("█")
     assert by_total[4].count("█") > by_total[3].count("█")
 
@@ -86,28 +83,42 @@ def test_a_step_is_at_least_one_basis_point_and_less_than_three(price: float) ->
 @pytest.mark.parametrize("standing", [GAP, Standing("stalled", "", NOW), Standing("syncing"), Standing("stopped", "shutdown", NOW)])
 def test_a_book_that_is_not_live_has_no_colours_and_says_why(standing: Standing) -> None:
     shown = picture(standing)
-    for text in (draw.ladder(shown, 60, 9, "size"), draw.trades(shown, 30, 9)):
-        styles = {str(span.style) for line in text.split("\n") for span in line.spans}
-        assert styles == {draw.STALE}
+    for lines in (draw.ladder(shown, 60, 9, "size"), draw.trades(shown, 30, 9)):
+        assert {str(style) for line in lines for style in (line.style, *(span.style for span in line.spans)) if style} == {
+            draw.STALE
+        }
     head = draw.head(shown, 100)
-    assert f" {standing.state.upper()} " in head.plain.split("\n")[0]
-    assert standing.cause in head.plain
-    assert not any("green" in str(span.style) and span.start < 80 for span in head.split("\n")[0].spans)
+    assert f" {standing.state.upper()} " in head[0].plain
+    assert standing.cause in head[0].plain
+    assert not any("green" in str(span.style) for span in head[0].spans)
 
 
 def test_what_is_paused_is_not_called_live() -> None:
-    first = draw.head(picture(), 100, paused=True).plain.split("\n")[0]
+    first = draw.head(picture(), 100, paused=True)[0].plain
     assert "PAUSED" in first
     assert "LIVE" not in first
 
 
 def test_a_book_with_an_empty_side_or_none_at_all_is_drawn_as_such() -> None:
-    assert "one side is empty" in draw.ladder(picture(book=Sides([(1.0, 1.0)], [])), 60, 9, "size").plain
-    assert "mid -" in draw.head(picture(book=Sides([(1.0, 1.0)], [])), 80).plain
+    assert "one side is empty" in plain(draw.ladder(picture(book=Sides([(1.0, 1.0)], [])), 60, 9, "size"))
+    assert "mid -" in plain(draw.head(picture(book=Sides([(1.0, 1.0)], [])), 80))
     nothing = Picture(KEY, NOW, Standing("syncing"))
-    assert "no book" in draw.ladder(nothing, 60, 9, "size").plain
-    assert "SYNCING" in draw.head(nothing, 80).plain
+    assert "no book" in plain(draw.ladder(nothing, 60, 9, "size"))
+    assert "SYNCING" in plain(draw.head(nothing, 80))
 
 
 def test_a_crossed_book_is_called_crossed() -> None:
-    assert "crossed spread -1.0" in draw.ladder(picture(book=Sides([(11.0, 1.0)], [(10.0, 1.0)])), 60, 9, "size").plain
+    assert "crossed spread -1.0" in plain(draw.ladder(picture(book=Sides([(11.0, 1.0)], [(10.0, 1.0)])), 60, 9, "size"))
+
+
+def test_what_has_no_room_is_left_out_whole() -> None:
+    wide = picture(book=Sides([(61_837.65, 0.00012345)], [(61_837.75, 1234.5)]))
+    assert numbers(draw.ladder(wide, 60, 3, "size"))[0][:3] == ["61,837.75", "1,234.50000000", "1,234.50000000"]
+    assert numbers(draw.ladder(wide, 34, 3, "size"))[0][:2] == ["61,837.75", "1,234.50000000"]
+    assert numbers(draw.ladder(wide, 20, 3, "size"))[0] == ["61,837.75"]
+    assert [line.plain for line in draw.trades(picture(), 27, 1)] == ["00:00:00.000 103.0      7.5"]
+    assert [line.plain for line in draw.trades(picture(), 20, 1)] == ["00:00:00.0 103.0 7.5"]
+    assert [line.plain for line in draw.trades(picture(), 12, 1)] == ["103.0    7.5"]
+    assert "bids 1 (1 USDT)  asks 2 (2.001 USDT)" in draw.head(picture(), 80)[3].plain
+    assert draw.head(picture(), 40)[3].plain == " within 10 bps  bids 1  asks 2"
+    assert draw.head(picture(GAP), 60)[0].plain.rstrip().endswith("…")

@@ -1,6 +1,8 @@
 import json
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from tests.look.journals import INSTRUMENT, KEY, NOW, trade
 from xtrader.look import text
@@ -67,3 +69,18 @@ def test_prices_have_the_decimals_of_the_tick_and_more_where_they_need_them() ->
     assert text.price_decimals(INSTRUMENT, [(100.25, 1.0)]) == 2
     assert text.price_decimals(None, [(0.00000012, 1.0)]) == 8
     assert text.price_decimals(None, []) == 0
+
+
+def test_the_pretty_book_has_a_line_for_each_figure_and_both_sides() -> None:
+    console = Console(width=140, record=True, file=StringIO())
+    for part in text.book_table(picture(), 2):
+        console.print(part)
+    lines = console.export_text().splitlines()
+    assert lines[0].startswith(f"{KEY}  LIVE  2026-11-21T00:00:00.123Z  sequence 7")
+    assert lines[2] == "Spread     0.1 USDT = 0.0162 bps"
+    assert [line.split()[0] for line in lines[1:5]] == ["Mid", "Spread", "Imbalance", "Depth"]
+    assert [line.split() for line in lines[5:8]] == [
+        ["total", "size", "bid", "ask", "size", "total"],
+        ["3.0", "3.0", "61,837.6", "61,837.7", "1.0", "1.0"],
+        ["8.0", "5.0", "61,837.5", "61,838.0", "1.5", "2.5"],
+    ]

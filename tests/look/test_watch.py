@@ -176,11 +176,11 @@ def test_trades_are_those_of_the_instrument_newest_first(tmp_path: Path) -> None
         watch = Watch(tmp_path, KEY, nothing)
         writer.write(INSTRUMENT, trade(1), trade(2, OTHER), trade(3))
         assert [one.trade_id for one in seen(watch, writer.clock).trades] == ["3", "1"]
-        assert watch.new_trades == [trade(1), trade(3)]
-        assert Watch(tmp_path, KEY, nothing).new_trades == []
+        assert watch.news.trades == [trade(1), trade(3)]
+        assert Watch(tmp_path, KEY, nothing).news.trades == []
         writer.write(trade(4))
         watch.poll()
-        assert watch.new_trades == [trade(4)]
+        assert watch.news.trades == [trade(4)]
         assert instruments_of(tmp_path) == [INSTRUMENT]
 
 
@@ -215,7 +215,7 @@ def test_streams_of_one_instrument_may_come_from_different_workers(tmp_path: Pat
         picture = seen(watch, clock)
         assert picture.standing.live
         assert picture.book == sides(built([snapshot()]))
-        assert watch.new_trades == [trade(1)]
+        assert watch.news.trades == [trade(1)]
         assert watch.standing("TRADES", clock.now()).cause == "disconnect"
         assert watch.alive("TRADES") == clock.now()
         assert instruments_of(tmp_path) == [INSTRUMENT]

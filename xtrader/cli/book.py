@@ -18,26 +18,33 @@ if TYPE_CHECKING:
 
 PERIOD = 0.1
 """Seconds between two looks at the journal."""
+LEVELS = 10
+LADDER_LEVELS = 5
 
 
 @click.command()
 @recording
-@click.option("--levels", type=click.IntRange(1), default=10, show_default=True, help="Levels of each side.")
+@click.option("--levels", type=click.IntRange(1), help=f"Levels of each side (default {LEVELS}; {LADDER_LEVELS} with --live).")
 @form
 @click.option("--at", metavar="TIME", help="As it was then, out of the recording; such as 2026-11-21T12:00:00.5Z.")
 @click.option("--follow", "-f", is_flag=True, help="Go on, with a book whenever these levels have changed, ten a second at most.")
-@click.option("--live", is_flag=True, help="A full-screen ladder.")
+@click.option("--live", is_flag=True, help="A full-screen ladder with the keys above.")
 def book(
     instrument: str,
     directory: str | None,
     output_directory: str | None,
-    levels: int,
+    levels: int | None,
     shape: str,
     at: str | None,
     follow: bool,
     live: bool,
 ) -> None:
-    """Show the book of an instrument, as a running recorder has it now or as it was recorded."""
+    """Show the book of an instrument, as a running recorder has it now or as it was recorded.
+
+    Keys of --live: q or Ctrl-C quits, p pauses, m shows or hides the metrics and s the chart of the spread, r resets both, b
+    changes what the bars show, n shows the next instrument, + and - change the levels, arrows and Page keys scroll, Home is back
+    in the middle.
+    """
     modes = [name for name, given in (("--at", at), ("--follow", follow), ("--live", live)) if given]
     if len(modes) > 1:
         raise ConfigError(f"{' and '.join(modes)} contradict each other; keep one of them")
@@ -47,13 +54,15 @@ def book(
         from xtrader.look import past
 
         dataset = opened(where)
-        _print(past.picture_at(dataset, past.instrument(dataset, instrument), ts), levels, shape)
+        _print(past.picture_at(dataset, past.instrument(dataset, instrument), ts), levels or LEVELS, shape)
         return
     key = find_watched(where.journal, instrument)
     if live:
         need("live", "textual", "--live")
-        _show(key, lambda wanted: watch(where, wanted))
-    elif follow:
+        _show(key, lambda wanted: watch(where, wanted), levels or LADDER_LEVELS)
+        return
+    levels = levels or LEVELS
+    if follow:
         _follow(watch(where, key), levels, shape)
     else:
         _print_now(watch(where, key), levels, shape)
@@ -81,11 +90,11 @@ def _follow(watching: Watch, levels: int, shape: str) -> None:
         time.sleep(PERIOD)
 
 
-def _show(key: str, open_watch: Callable[[str], Watch]) -> None:
+def _show(key: str, open_watch: Callable[[str], Watch], levels: int) -> None:
     from xtrader.clock import SystemClock
     from xtrader.look.screen import Screen
 
-    screen = Screen(key, open_watch, SystemClock())
+    screen = Screen(key, open_watch, SystemClock(), levels)
     error = screen.run()
     if error is not None:
         raise error

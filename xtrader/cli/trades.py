@@ -71,7 +71,7 @@ def _follow(where: Where, name: str, start: int | None, last: int | None) -> Ite
     shown = ""
     while True:
         watching.poll()
-        yield from (trade for trade in watching.new_trades if trade.ts_recv > begun)
+        yield from (trade for trade in watching.news.trades if trade.ts_recv > begun)
         said = standing_words(watching.standing("TRADES", time.time_ns()))
         if said != shown:
             click.echo(f"{key} {said}", err=True)

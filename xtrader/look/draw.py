@@ -1,7 +1,7 @@
 """Draws a picture as coloured lines of a given size: the head, the ladder, the trades of the full-screen view.
 
-The rule: pure functions of picture, size and choices; every line is exactly as wide as asked. A book that is not live has no
-colours, so that nobody takes it for the market.
+The rule: pure functions of picture, size and choices; no line is wider than asked, and no number is cut. A book that is
+not live has no colours, so that nobody takes it for the market.
 """
 
 from __future__ import annotations
@@ -12,15 +12,20 @@ from typing import Final, NamedTuple
 
 from rich.text import Text
 
+from xtrader.look.cells import centred, fit, fit_words, named
 from xtrader.look.picture import DEPTH_BPS, IMBALANCE_LEVELS, Figures, Picture, figures
-from xtrader.look.text import ASK, BID, colour, decimals, price_decimals, short, stamp, standing_words
+from xtrader.look.text import ASK, BID, colour, decimals, number, price_decimals, short, stamp, standing_words
 from xtrader.model import analytics
 from xtrader.model.analytics import Sides
 from xtrader.model.market import Level
 
 MODES: Final = ("size", "total", "steps")
 """What bars show: the size of each level, the sizes up to it, or sizes in price steps of about a basis point."""
+MID: Final = "yellow"
 STALE: Final = "grey50"
+HEAD_HEIGHT: Final = 4
+LEAST_BAR: Final = 8
+"""Where bars would be shorter, they get the room of the totals."""
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 
 
@@ -33,40 +38,36 @@ class Row(NamedTuple):
     total: float
 
 
-def head(picture: Picture, width: int, paused: bool = False, mode: str = MODES[0]) -> Text:
-    """Four lines: who and whether live; prices; imbalance; depth."""
+def head(picture: Picture, width: int, paused: bool = False, mode: str = MODES[0]) -> list[Text]:
+    """HEAD_HEIGHT lines: who and whether live; prices; imbalance; depth."""
     standing = picture.standing
     # Only what is live is green, and what is paused is not live.
     badge, badge_style = (" PAUSED ", "bold black on yellow") if paused else (f" {standing.state.upper()} ", _badge(picture))
     clock = f"{stamp(picture.ts, 1)[11:-1]} UTC"
-    first = Text(no_wrap=True)
-    first.append(f" {picture.key} ", "bold")
-    first.append(badge, badge_style)
+    words = standing_words(standing) if paused else standing_words(standing).removeprefix(standing.state.upper())
+    first = fit([Text(f" {picture.key}", "bold"), Text(badge, badge_style)], width, 1)
     if not standing.live:
-        first.append(
-            standing_words(standing).removeprefix(standing.state.upper()) if not paused else f" {standing_words(standing)}"
-        )
-        first.stylize(colour(standing), len(picture.key) + 2 + len(badge))
-    first.truncate(width - len(clock) - 1)
-    first.append(" " * (width - len(first) - len(clock)))
-    first.append(clock, "dim")
-    lines = [first]
+        told = fit_words(words, width - len(first) - 1)
+        told.stylize(colour(standing))
+        first = fit([first, told], width, 1)
+    if len(first) + 1 + len(clock) <= width:
+        first.append(" " * (width - len(first) - len(clock)))
+        first.append(clock, "dim")
     if picture.book is None:
-        return Text("\n").join([first, *(Text() for _ in range(3))])
-    told = figures(picture.book, picture.instrument)
-    style = "" if standing.live else STALE
-    lines += [_prices(picture, told, mode), _balance(told, width), _depths(picture, told)]
-    for line in lines[1:]:
-        if style:
-            line.stylize(style)
-        line.truncate(width, overflow="ellipsis")
-    return Text("\n").join(lines)
+        return [first, *(Text() for _ in range(HEAD_HEIGHT - 1))]
+    values = figures(picture.book, picture.instrument)
+    lines = [_prices(picture, values, mode, width), _balance(values, width), _depths(picture, values, width)]
+    if not standing.live:
+        for line in lines:
+            line.stylize(STALE)
+    return [first, *lines]
 
 
-def ladder(picture: Picture, width: int, height: int, mode: str, scroll: int = 0) -> Text:
-    """Asks above, the spread, bids below; `scroll` lines away from the middle (above 0: up, to higher prices)."""
+def ladder(picture: Picture, width: int, height: int, mode: str, scroll: int = 0) -> list[Text]:
+    """At most `height` lines: asks above, the spread, bids below; `scroll` lines away from the middle (above 0: up, to
+    higher prices)."""
     if picture.book is None:
-        return Text("\n" * (height // 2) + "no book".center(width), style=STALE)
+        return [*(Text() for _ in range(height // 2)), fit([Text("no book".center(width).rstrip(), STALE)], width)][:height]
     book = stepped(picture.book) if mode == "steps" else picture.book
     scroll = limit_scroll(book, scroll)
     reach = height + abs(scroll)
@@ -85,7 +86,7 @@ def ladder(picture: Picture, width: int, height: int, mode: str, scroll: int = 0
         else:
             share = (row.total if mode == "total" else row.size) / top
             lines.append(_line(row, columns, share, width, picture.standing.live))
-    return Text("\n").join(lines[:height])
+    return lines[:height]
 
 
 def limit_scroll(book: Sides, scroll: int) -> int:
@@ -93,18 +94,20 @@ def limit_scroll(book: Sides, scroll: int) -> int:
     return max(-len(book.bids), min(len(book.asks), scroll))
 
 
-def trades(picture: Picture, width: int, height: int) -> Text:
-    """The newest trades, newest first: time, price, size."""
+def trades(picture: Picture, width: int, height: int) -> list[Text]:
+    """The newest trades, newest first: time, price, size. Where it is narrow the times lose decimals, then they go."""
     shown = picture.trades[:height]
     digits = price_decimals(picture.instrument, [(trade.price, 0.0) for trade in shown])
+    cells = [(stamp(one.ts_recv, 3)[11:-1], f"{one.price:,.{digits}f}", short(one.size)) for one in shown]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    clock = next((some for some in (12, 10, 8, 0) if not widths or some + bool(some) + widths[1] + 1 + widths[2] <= width), 0)
     lines = []
-    for trade in shown:
-        text = f"{stamp(trade.ts_recv, 3)[11:-1]} {trade.price:,.{digits}f}"
-        line = Text(f"{text} {short(trade.size):>{max(0, width - len(text) - 1)}}", no_wrap=True)
-        line.truncate(width)
+    for trade, (ts, price, size) in zip(shown, cells, strict=True):
+        line = fit([*([Text(ts[:clock])] if clock else []), Text(f"{price:>{widths[1]}}")], width, 1)
+        line = fit([line, Text(f"{size:>{max(widths[2], width - len(line) - 1)}}")], width, 1)
         line.stylize({"buy": BID, "sell": ASK}.get(trade.side, "") if picture.standing.live else STALE)
         lines.append(line)
-    return Text("\n").join(lines)
+    return lines
 
 
 def rows(levels: Sequence[Level], side: str) -> list[Row]:
@@ -134,34 +137,42 @@ def stepped(book: Sides) -> Sides:
     )
 
 
-def _columns(levels: Sequence[Row], digits: int, width: int) -> tuple[int, int, int, int, int, int]:
-    """Widths of price, size, total and bar; decimals of price and size. Where it is narrow, sizes lose decimals, then the totals
-    go."""
+class Columns(NamedTuple):
+    """Widths of price, size, total (0: not shown, as for size) and bar; decimals of price and size."""
+
+    price: int
+    size: int
+    total: int
+    bar: int
+    digits: int
+    size_digits: int
+
+
+def _columns(levels: Sequence[Row], digits: int, width: int) -> Columns:
+    """What fits: the totals go first, then the bars get short and go, then the sizes."""
     size_digits = decimals(row.size for row in levels)
     price = max((len(f"{row.price:,.{digits}f}") for row in levels), default=1)
-    while True:
-        size = max((len(f"{row.size:,.{size_digits}f}") for row in levels), default=1)
-        total = max((len(f"{row.total:,.{size_digits}f}") for row in levels), default=1)
-        bar = width - price - size - total - 6
-        if bar >= 8 or not size_digits:
-            break
-        size_digits -= 1
-    if bar < 8:
+    size = max((len(f"{row.size:,.{size_digits}f}") for row in levels), default=1)
+    total = max((len(f"{row.total:,.{size_digits}f}") for row in levels), default=1)
+    bar = width - price - size - total - 6
+    if bar < LEAST_BAR:
         total, bar = 0, width - price - size - 4
-    return price, size, total, max(0, bar), digits, size_digits
+    if bar < 0:
+        size = size if price + size + 2 <= width else 0
+        bar = 0
+    return Columns(price, size, total, bar, digits, size_digits)
 
 
-def _line(row: Row, columns: tuple[int, int, int, int, int, int], share: float, width: int, live: bool) -> Text:
-    price, size, total, bar, digits, size_digits = columns
-    style = (BID if row.side == "bid" else ASK) if live else STALE
-    line = Text(no_wrap=True)
-    line.append(f" {row.price:>{price},.{digits}f}", style)
-    line.append(f" {row.size:>{size},.{size_digits}f}", "" if live else STALE)
-    if total:
-        line.append(f" {row.total:>{total},.{size_digits}f} ", "dim" if live else STALE)
-    line.append(" " + _bar(share, bar), style)
-    line.truncate(width)
-    return line
+def _line(row: Row, columns: Columns, share: float, width: int, live: bool) -> Text:
+    side = (BID if row.side == "bid" else ASK) if live else STALE
+    cells = [Text(f" {row.price:>{columns.price},.{columns.digits}f}", side)]
+    if columns.size:
+        cells.append(Text(f"{row.size:>{columns.size},.{columns.size_digits}f}", "" if live else STALE))
+    if columns.total:
+        cells.append(Text(f"{row.total:>{columns.total},.{columns.size_digits}f} ", "dim" if live else STALE))
+    if columns.bar:
+        cells.append(Text(_bar(share, columns.bar), side))
+    return fit(cells, width, 1)
 
 
 def _bar(share: float, width: int) -> str:
@@ -173,63 +184,57 @@ def _bar(share: float, width: int) -> str:
 def _middle(picture: Picture, width: int) -> Text:
     assert picture.book is not None
     told = figures(picture.book, picture.instrument)
-    if told.spread is None or told.spread_bps is None:
-        words = "one side is empty"
-    else:
+    variants = ["one side is empty"]
+    if told.mid is not None and told.spread is not None and told.spread_bps is not None:
         quote = f" {picture.instrument.quote}" if picture.instrument is not None else ""
         digits = price_decimals(picture.instrument, [picture.book.bids[0], picture.book.asks[0]])
-        words = f"{'crossed ' if told.spread < 0 else ''}spread {told.spread:.{digits}f}{quote} = {told.spread_bps:.3g} bps"
-    line = Text(f" {words} ".center(width, "─"), "bold" if picture.standing.live else STALE, no_wrap=True)
-    line.truncate(width)
-    return line
+        crossed = "crossed " if told.spread < 0 else ""
+        middle, bps = f"mid {told.mid:,.{digits + 1}f}", f"{number(told.spread_bps, 4)} bps"
+        spread = f"{crossed}spread {told.spread:,.{digits}f}{quote} = {bps}"
+        variants = [f"{middle}  {spread}", spread, f"{crossed}{bps}"]
+    return Text(centred(variants, width), MID if picture.standing.live else STALE, no_wrap=True)
 
 
-def _prices(picture: Picture, told: Figures, mode: str) -> Text:
+def _prices(picture: Picture, told: Figures, mode: str, width: int) -> Text:
     assert picture.book is not None
     digits = price_decimals(picture.instrument, picture.book.bids[:1]) + 2
-    line = Text(no_wrap=True)
-    for name, value in (("mid", told.mid), ("micro-price", told.micro_price)):
-        line.append(f" {name} ", "dim")
-        line.append("-" if value is None else f"{value:,.{digits}f} ", "bold")
-    line.append(" levels ", "dim")
-    line.append(f"{len(picture.book.bids):,} | {len(picture.book.asks):,}")
-    line.append("  bars ", "dim")
-    line.append(mode)
-    return line
+    cells = [
+        named(" mid", "-" if told.mid is None else f"{told.mid:,.{digits}f}", f"bold {MID}"),
+        named("micro-price", "-" if told.micro_price is None else f"{told.micro_price:,.{digits}f}", "bold"),
+        named("bars", mode),
+        named("levels", f"{len(picture.book.bids):,} | {len(picture.book.asks):,}"),
+    ]
+    return fit(cells, width)
 
 
 def _balance(told: Figures, width: int) -> Text:
-    """-100 ◄ to ► 100, the bar growing from the middle to the side that has more."""
+    """-100 to 100, the bar growing from the middle to the side that has more."""
     share = told.imbalance
-    half = max(4, min(24, (width - 40) // 2))
-    line = Text(no_wrap=True)
-    line.append(f" imbalance of {IMBALANCE_LEVELS} ", "dim")
-    line.append("   -" if share is None else f"{share:+4.0f}", "" if share is None else BID if share >= 0 else ASK)
-    filled = 0 if share is None else round(abs(share) / 100 * half)
-    line.append(" -100 ", "dim")
-    line.append("·" * (half - filled if share is not None and share < 0 else half), "dim")
-    if share is not None and share < 0:
-        line.append("█" * filled, ASK)
-    line.append("│", "dim")
-    if share is not None and share >= 0:
-        line.append("█" * filled, BID)
-    line.append("·" * (half - filled if share is not None and share >= 0 else half), "dim")
-    line.append(" 100", "dim")
-    return line
+    cells = [named(f" imbalance of {IMBALANCE_LEVELS}", "   -" if share is None else f"{share:+4.0f}", _side(share))]
+    half = min(24, (width - 34) // 2)
+    if half >= 4:
+        filled = 0 if share is None else round(abs(share) / 100 * half)
+        left, right = (filled, 0) if share is not None and share < 0 else (0, filled)
+        bar = Text.assemble(("-100 " + "·" * (half - left), "dim"), ("█" * left, ASK), ("│", "dim"))
+        cells.append(bar.append("█" * right, BID).append("·" * (half - right) + " 100", "dim"))
+    return fit(cells, width)
 
 
-def _depths(picture: Picture, told: Figures) -> Text:
+def _depths(picture: Picture, told: Figures, width: int) -> Text:
+    """Both sides, with their worth if that fits for both."""
     quote = f" {picture.instrument.quote}" if picture.instrument is not None else ""
-    line = Text(no_wrap=True)
-    line.append(f" within {DEPTH_BPS:g} bps ", "dim")
+    plain, worths = [], []
     for name, size, worth, style in (
-        ("bids", told.bid_depth, told.bid_depth_quote, BID),
+        (f" within {DEPTH_BPS:g} bps  bids", told.bid_depth, told.bid_depth_quote, BID),
         ("asks", told.ask_depth, told.ask_depth_quote, ASK),
     ):
-        line.append(f"{name} ", "dim")
-        line.append("-" if size is None else short(size), style)
-        line.append("  " if worth is None else f" ({short(worth)}{quote})  ", "dim")
-    return line
+        plain.append(named(name, "-" if size is None else short(size), style))
+        worths.append(Text.assemble(plain[-1], ("" if worth is None else f" ({short(worth)}{quote})", "dim")))
+    return fit(worths if sum(map(len, worths)) + 2 <= width else plain, width)
+
+
+def _side(share: float | None) -> str:
+    return "" if share is None else BID if share >= 0 else ASK
 
 
 def _badge(picture: Picture) -> str:

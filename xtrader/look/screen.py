@@ -1,6 +1,6 @@
-"""The full-screen view of a running recorder: ladder, figures and trades, ten times a second.
+"""The full-screen view of a running recorder: ladder, metrics, chart and trades, ten times a second.
 
-The rule: a thread of its own follows the journal and hands over pictures; the screen only draws the last one.
+The rule: a thread of its own follows the journal and hands over pictures and sums; the screen only draws the last ones.
 """
 
 from __future__ import annotations
@@ -12,62 +12,63 @@ from typing import ClassVar, Final
 import msgspec
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
 from textual.widgets import Footer, Static
 
-from xtrader.clock import Clock
-from xtrader.look import draw
+from xtrader.clock import SECOND, Clock
+from xtrader.look import draw, view
 from xtrader.look.picture import Picture
+from xtrader.look.statistics import Statistics, Summary
 from xtrader.look.watch import Watch
+from xtrader.model import analytics
 
-PERIOD: Final = 0.1
-"""Seconds between two pictures."""
-TRADES_WIDTH: Final = 30
-WIDE: Final = 120
-"""From this many columns on the trades have half as many again."""
+PERIOD: Final = SECOND // 10
+"""Nanoseconds between two pictures."""
+FOOTER: Final = 1
+MOST_LEVELS: Final = 1000
 
 
 class Screen(App[Exception | None]):
-    """Shows `key` until the user quits; the result is what ended it, None if the user did. `open_watch` gives the watch on an
-    instrument, and is called in the following thread."""
+    """Shows `key`, `levels` of each side, until the user quits; the result is what ended it, None if the user did. `open_watch`
+    gives the watch on an instrument, and is called in the following thread."""
 
-    CSS = """
-    #head { height: 4; }
-    #ladder { width: 1fr; }
-    #trades { border-left: solid $surface-lighten-2; padding-left: 1; }
-    """
+    CSS = "#view { height: 1fr; }"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "quit"),
+        # Textual itself only tells here which key quits.
+        Binding("ctrl+c", "quit", show=False, priority=True),
         Binding("p", "pause", "pause"),
-        Binding("m", "mode", "mode"),
-        Binding("s", "switch", "next instrument"),
-        Binding("r", "recentre", "recentre"),
+        Binding("m", "metrics", "metrics"),
+        Binding("s", "chart", "spread"),
+        Binding("r", "reset", "reset"),
+        Binding("b", "bars", "bars"),
+        Binding("n", "switch", "next"),
         Binding("up", "scroll(1)", "scroll", key_display="↑↓"),
-        Binding("down", "scroll(-1)", "scroll", show=False),
-        Binding("pageup", "scroll(10)", "scroll", show=False),
-        Binding("pagedown", "scroll(-10)", "scroll", show=False),
+        Binding("down", "scroll(-1)", show=False),
+        Binding("pageup", "scroll(10)", show=False),
+        Binding("pagedown", "scroll(-10)", show=False),
+        Binding("home", "recentre", show=False),
+        Binding("plus", "levels(1)", "levels", key_display="+-"),
+        Binding("minus", "levels(-1)", show=False),
     ]
 
-    def __init__(self, key: str, open_watch: Callable[[str], Watch], clock: Clock) -> None:
+    def __init__(self, key: str, open_watch: Callable[[str], Watch], clock: Clock, levels: int) -> None:
         super().__init__()
-        self.picture: Picture | None = None
-        """What is on the screen."""
         self._key = key
         self._open_watch = open_watch
         self._clock = clock
+        self._choices = view.Choices(levels)
         self._ended = Event()
-        self._frozen: Picture | None = None
-        self._mode = 0
-        self._scroll = 0
+        self._reset = Event()
+        self._shown: tuple[Picture, Summary] | None = None
+        """The newest."""
+        self._held: tuple[Picture, Summary] | None = None
+        """What is on the screen while it is paused."""
         self._keys: list[str] = []
 
     def compose(self) -> ComposeResult:
-        yield Static(f" {self._key}  reading the recording …", id="head")
-        with Horizontal():
-            yield Static(id="ladder")
-            yield Static(id="trades")
-        yield Footer(show_command_palette=False)
+        yield Static(f" {self._key}  reading the recording …", id="view")
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         self.run_worker(self._follow, thread=True, exit_on_error=False)
@@ -80,65 +81,91 @@ class Screen(App[Exception | None]):
 
     def action_pause(self) -> None:
         """Hold the picture, or go on with the present one."""
-        self._frozen = self.picture if self._frozen is None else None
-        self._draw()
+        self._held = self._shown if self._held is None else None
+        self._choose(paused=self._held is not None)
 
-    def action_mode(self) -> None:
+    def action_metrics(self) -> None:
+        """The panel of metrics, or not."""
+        self._choose(metrics=not self._choices.metrics)
+
+    def action_chart(self) -> None:
+        """The chart of the spread, or not."""
+        self._choose(chart=not self._choices.chart)
+
+    def action_reset(self) -> None:
+        """Metrics and chart begin anew."""
+        self._reset.set()
+
+    def action_bars(self) -> None:
         """What the bars show."""
-        self._mode = (self._mode + 1) % len(draw.MODES)
-        self._scroll = 0
-        self._draw()
+        after = draw.MODES.index(self._choices.mode) + 1
+        self._choose(mode=draw.MODES[after % len(draw.MODES)], scroll=0)
 
     def action_switch(self) -> None:
         """The next instrument of the same recorder."""
         if self._keys:
             later = [key for key in self._keys if key > self._key]
             self._key = later[0] if later else self._keys[0]
-            self.action_recentre()
+            self._held = None
+            self._choose(scroll=0, paused=False)
 
     def action_recentre(self) -> None:
-        """Back to the middle of the present book."""
-        self._scroll = 0
-        self._frozen = None
-        self._draw()
+        """Back to the middle of the book."""
+        self._choose(scroll=0)
 
     def action_scroll(self, lines: int) -> None:
         """Towards higher prices, or lower ones."""
-        if self.picture is not None and self.picture.book is not None:
-            self._scroll = draw.limit_scroll(self.picture.book, self._scroll + lines)
-            self._draw()
+        shown = self._held or self._shown
+        if shown is not None and shown[0].book is not None:
+            self._choose(scroll=draw.limit_scroll(shown[0].book, self._choices.scroll + lines))
+
+    def action_levels(self, more: int) -> None:
+        """More levels of each side, or fewer."""
+        self._choose(levels=max(1, min(MOST_LEVELS, self._choices.levels + more)))
+
+    def _choose(self, **choices: object) -> None:
+        self._choices = self._choices._replace(**choices)  # type: ignore[arg-type]
+        self._draw()
 
     def _follow(self) -> None:
         try:
-            watch = self._open_watch(self._key)
+            watch, statistics = self._open()
             while not self._ended.is_set():
+                due = self._clock.monotonic() + PERIOD
                 if watch.key != self._key:
-                    watch = self._open_watch(self._key)
+                    watch, statistics = self._open()
                 watch.poll()
-                self.call_from_thread(self._show, watch.picture(self._clock.now()), watch.subscribed())
-                self._ended.wait(PERIOD)
+                now = self._clock.now()
+                statistics.take(watch.news, now, watch.alive("L2"))
+                if self._reset.is_set():
+                    self._reset.clear()
+                    statistics = statistics.restarted(now)
+                self.call_from_thread(self._show, watch.picture(now), statistics.summary(now), watch.subscribed())
+                self._ended.wait(max(0, due - self._clock.monotonic()) / SECOND)
         except Exception as error:
             if not self._ended.is_set():
                 self.call_from_thread(self.exit, error)
 
-    def _show(self, picture: Picture, keys: list[str]) -> None:
-        self.picture = picture
+    def _open(self) -> tuple[Watch, Statistics]:
+        watch = self._open_watch(self._key)
+        now = self._clock.now()
+        picture = watch.picture(now)
+        live = picture.book is not None and picture.standing.live
+        return watch, Statistics(now, analytics.spread_bps(picture.book) if live and picture.book else None)
+
+    def _show(self, picture: Picture, summary: Summary, keys: list[str]) -> None:
+        self._shown = picture, summary
         self._keys = keys
+        if self._held is not None and summary.since != self._held[1].since:
+            # A reset is seen in a held picture too.
+            self._held = self._held[0], summary
         self._draw()
 
     def _draw(self) -> None:
-        if self.picture is None:
+        if self._shown is None:
             return
-        picture = self.picture
-        if self._frozen is not None:
-            # The book is the old one; whether there is a market to go back to is told as it is now.
-            picture = msgspec.structs.replace(self._frozen, standing=picture.standing)
-        head, ladder, trades = (self.query_one(f"#{name}", Static) for name in ("head", "ladder", "trades"))
+        picture, summary = self._held or self._shown
+        # The book may be an old one; whether there is a market to go back to is told as it is now.
+        picture = msgspec.structs.replace(picture, standing=self._shown[0].standing)
         width, height = self.size
-        beside = TRADES_WIDTH if width < WIDE else TRADES_WIDTH * 3 // 2
-        trades.styles.width = beside
-        mode = draw.MODES[self._mode]
-        head.update(draw.head(picture, width, self._frozen is not None, mode))
-        rows = height - 5
-        ladder.update(draw.ladder(picture, width - beside, rows, mode, self._scroll))
-        trades.update(draw.trades(picture, beside - 2, rows))
+        self.query_one("#view", Static).update(view.screen(picture, summary, self._choices, width, height - FOOTER))

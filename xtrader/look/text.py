@@ -60,7 +60,7 @@ def book_line(picture: Picture) -> str:
             parts.append(f"{side} {levels[0][0]:.{digits}f} x {number(levels[0][1])}" if levels else f"no {side}")
         told = figures(book, picture.instrument)
         if told.spread_bps is not None:
-            parts.append(f"spread {told.spread_bps:.3g} bps")
+            parts.append(f"spread {number(told.spread_bps, 4)} bps")
         if told.imbalance is not None:
             parts.append(f"imbalance {told.imbalance:+.0f}")
     return "  ".join(parts)
@@ -94,21 +94,23 @@ def book_table(picture: Picture, levels: int) -> Iterable[Text | Table]:
 
 
 def figure_lines(told: Figures, instrument: Instrument | None, best: Sequence[Level]) -> list[str]:
-    """The figures in words, two lines; a figure that the book cannot answer is a dash."""
+    """The figures in words, a line each; a figure that the book cannot answer is a dash."""
     digits = price_decimals(instrument, best)
     quote = instrument.quote if instrument is not None else ""
-    width = "-" if told.spread is None else f"{told.spread:.{digits}f}{' ' + quote if quote else ''}"
-    bps = "-" if told.spread_bps is None else f"{told.spread_bps:.3g} bps"
-    share = "-" if told.imbalance is None else f"{told.imbalance:+.0f}"
+    width = "-" if told.spread is None else f"{told.spread:,.{digits}f}{' ' + quote if quote else ''}"
+    bps = "-" if told.spread_bps is None else f"{number(told.spread_bps, 4)} bps"
     middle, micro = ("-" if price is None else f"{price:,.{digits + 2}f}" for price in (told.mid, told.micro_price))
-    depths = " / ".join(
+    bids, asks = (
         _worth(size, worth, quote)
         for size, worth in ((told.bid_depth, told.bid_depth_quote), (told.ask_depth, told.ask_depth_quote))
     )
-    return [
-        f"mid {middle}  micro-price {micro}  spread {width} ({bps})",
-        f"imbalance of {IMBALANCE_LEVELS} levels {share}  depth within {DEPTH_BPS:g} bps {depths}",
-    ]
+    lines = (
+        ("Mid", f"{middle}  micro-price {micro}"),
+        ("Spread", f"{width} = {bps}"),
+        ("Imbalance", f"{'-' if told.imbalance is None else f'{told.imbalance:+.0f}'}  of {IMBALANCE_LEVELS} levels, -100 to 100"),
+        ("Depth", f"bids {bids}, asks {asks}, within {DEPTH_BPS:g} bps"),
+    )
+    return [f"{name:<10} {values}" for name, values in lines]
 
 
 def trade_json(trade: Trade) -> str:

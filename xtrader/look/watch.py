@@ -16,10 +16,11 @@ from xtrader.clock import SECOND
 from xtrader.errors import ConfigError
 from xtrader.look.follow import FellBehind, Follower, newest
 from xtrader.look.picture import Picture, Standing
-from xtrader.model.analytics import sides
+from xtrader.look.statistics import News
+from xtrader.model.analytics import BPS, sides
 from xtrader.model.book import Book
 from xtrader.model.instrument import Instrument
-from xtrader.model.market import Trade
+from xtrader.model.market import Coverage, Trade
 from xtrader.pipeline import codec
 from xtrader.pipeline.codec import Payload
 from xtrader.pipeline.frames import Damaged
@@ -29,6 +30,8 @@ from xtrader.sinks.base import NULL, TRADE_SIDES, Trades, Updates
 STALLED: Final = 4 * SECOND
 """Nanoseconds without a frame after which a recorder, which writes one at least every second, has stalled."""
 TRADES_KEPT: Final = 256
+_NO_LOSS: Final = ("start", "clock_step")
+"""Causes of an interval that began without a loss before it."""
 
 Seed = Callable[[str, int], Book | None]
 """(instrument key, time) -> the book as the recording had it then, None if it has none; see Watch."""
@@ -82,12 +85,12 @@ class Watch:
         self.key = key
         self.trades: deque[Trade] = deque(maxlen=TRADES_KEPT)
         """The newest trades, newest first."""
-        self.new_trades: list[Trade] = []
-        """The trades of the last `poll`, oldest first."""
+        self.news = News()
+        """What the last `poll` brought."""
         self._directory = directory
         self._seed = seed
         self._begin()
-        self.new_trades.clear()
+        self.news = News()
 
     def alive(self, stream: str) -> int:
         """The time up to which all that was received of a stream was taken, int nanoseconds UTC."""
@@ -95,13 +98,14 @@ class Watch:
 
     def poll(self) -> None:
         """Take what was written since the last call. Raises OSError, ConfigError for a newer format."""
-        self.new_trades.clear()
+        self.news = News()
         try:
             self._take()
         except FellBehind:
             before = self.alive("TRADES")
             self._begin()
-            self.new_trades = [trade for trade in self.new_trades if trade.ts_recv > before]
+            trades = [trade for trade in self.news.trades if trade.ts_recv > before]
+            self.news = News(trades=trades, spreads=[(before, None)])
 
     def picture(self, now: int) -> Picture:
         """What is known at wall time `now`."""
@@ -165,8 +169,9 @@ class Watch:
         self._broken = 0
         self._ts_event: int | None = None
         self._ts_recv: int | None = None
+        self._gaps: set[tuple[str, int]] = set()
         self.trades.clear()
-        self.new_trades.clear()
+        self.news = News()
         self._take()
 
     def _take(self) -> None:
@@ -177,8 +182,16 @@ class Watch:
                 elif (self.key, "L2") in track.state.open:
                     self._book = None
                     self._broken = track.state.alive
+                    self._tell(Coverage(self.key, "L2", "gap", "storage", self._broken, None))
 
     def _take_rows(self, payload: Payload) -> None:
+        if payload.kind == codec.COVERAGE:
+            for row in codec.read_coverages(payload):
+                if row.instrument == self.key:
+                    self._tell(row)
+        if payload.kind == codec.META:
+            # What was lost before is in the head of the file, and is told as an open gap only.
+            self._gaps |= {(row.stream, row.ts_from) for row in codec.read_meta(payload).open if row.instrument == self.key}
         if payload.kind not in (codec.L2, codec.TRADES):
             return
         match codec.read_batch(payload):
@@ -186,6 +199,16 @@ class Watch:
                 self._take_updates(batch)
             case Trades() as batch if self.key in batch.keys:
                 self._take_trades(batch)
+
+    def _tell(self, row: Coverage) -> None:
+        """A coverage row is news if it opens an interval, or is the only one of a gap that is over."""
+        if row.stream == "L2" and row.ts_to is None and row.state != "live":
+            self.news.spreads.append((row.ts_from, None))
+        if row.state == "gap" and (row.stream, row.ts_from) not in self._gaps:
+            self._gaps.add((row.stream, row.ts_from))
+            self.news.gaps.append(row)
+        if row.stream == "L2" and row.ts_to is None and row.state == "live" and row.cause not in _NO_LOSS:
+            self.news.resyncs += 1
 
     def _take_updates(self, batch: Updates) -> None:
         rows = np.flatnonzero(batch.instrument == batch.keys.index(self.key))
@@ -205,6 +228,8 @@ class Watch:
             book.sequence = _optional(batch.sequence[row])
             self._ts_event = _optional(batch.ts_event[row])
             self._ts_recv = int(batch.ts_recv[row])
+            self.news.updates += 1
+            self.news.spreads.append((self._ts_recv, _spread(book)))
 
     def _take_trades(self, batch: Trades) -> None:
         for row in np.flatnonzero(batch.instrument == batch.keys.index(self.key)).tolist():
@@ -218,7 +243,13 @@ class Watch:
                 ts_recv=int(batch.ts_recv[row]),
             )
             self.trades.appendleft(trade)
-            self.new_trades.append(trade)
+            self.news.trades.append(trade)
+
+
+def _spread(book: Book) -> float | None:
+    """In basis points: that of analytics.spread_bps, which would sort the whole book."""
+    bid, ask = book.bids.best(), book.asks.best()
+    return None if bid is None or ask is None or not bid + ask else (ask - bid) / (bid + ask) * 2 * BPS
 
 
 def _optional(number: int) -> int | None:
