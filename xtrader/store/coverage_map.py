@@ -19,6 +19,8 @@ from xtrader.model.market import CAUSES, STATES
 Ints = npt.NDArray[np.int64]
 
 FOREVER: Final = 2**63 - 1
+CROSSED: Final = "crossed book"
+"""How the detail of a gap begins that was declared because the book was crossed."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -86,15 +88,18 @@ class CoverageMap:
 
     def crossed_before(self, ts: int, within: int) -> bool:
         """True if a gap that tells a crossed book ended at most `within` nanoseconds before `ts`."""
-        return any(gap.detail.startswith("crossed book") and 0 <= ts - gap.end(ts) <= within for gap in self.gaps)
+        return any(gap.detail.startswith(CROSSED) and 0 <= ts - gap.end(ts) <= within for gap in self.gaps)
 
     def uncovered(self, ts: Ints) -> npt.NDArray[np.bool_]:
         """Which of these times are inside no live interval, ends included. Around a start, and where the journal was damaged, the
-        last batch may be later than what recovery could prove, so gaps of those causes are no contradiction."""
+        last batch may be later than what recovery could prove, so gaps of those causes are no contradiction; nor is the message
+        that crossed the book, with which the gap that tells so ends."""
         found = np.ones(len(ts), bool)
         for one in self.intervals:
             if one.state == "live" or (one.state == "gap" and one.cause in ("start", "storage")):
                 found &= (ts < one.ts_from) | (ts > one.end(FOREVER))
+            elif one.state == "gap" and one.detail.startswith(CROSSED):
+                found &= ts != one.end(FOREVER)
         return found
 
     def _take(self, row: Row) -> None:

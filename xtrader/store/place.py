@@ -9,7 +9,7 @@ import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -22,6 +22,7 @@ JOURNAL = ".journal"
 WORKERS = "worker-*"
 READS_AT_ONCE = 16
 """Lists, or pieces of lists: an object store answers many at once as fast as one."""
+FOREVER: Final = 2**63 - 1
 
 
 class Part(NamedTuple):
@@ -44,6 +45,14 @@ class Listed(NamedTuple):
     parts: dict[tuple[str, str], list[Part]]
     ts_last: int
     merged_to: int
+
+
+class Piece(NamedTuple):
+    """Some rows of a file, `rows` from row `first` on."""
+
+    path: str
+    first: int
+    rows: int
 
 
 class Place:
@@ -79,6 +88,26 @@ class Place:
         """The name of the list that a file holds, or holds a piece of (see the manifest on object stores)."""
         name, _, piece = str(info.path).rpartition(f"/{DIRECTORY}/")[2].partition("/")
         return f"{name}.jsonl" if piece else name
+
+    def merged(self, path: str) -> Piece | None:
+        """Where the rows of a part are by now; None if it was not merged with others, or not all of its rows are there. Raises
+        OSError."""
+        self.listed()
+        with self._lock:
+            lines = {line.path: line for _, found in self._read.values() for line in found}
+        holders = {replaced: line for line in lines.values() for replaced in line.replaces}
+        name = path.removeprefix(f"{self.root}/")
+        if name not in lines or name not in holders:
+            return None
+        first, rows = 0, lines[name].rows
+        while name in holders:
+            whole = holders[name]
+            counts = [lines[one].rows if one in lines else FOREVER for one in whole.replaces]
+            if sum(counts) != whole.rows:
+                return None
+            first += sum(counts[: whole.replaces.index(name)])
+            name = whole.path
+        return Piece(f"{self.root}/{name}", first, rows)
 
     def _lines(self, info: Any) -> list[Line]:
         state = (info.size, info.mtime_ns)

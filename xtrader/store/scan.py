@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from xtrader.sinks.base import TRADE_SIDES, Ints
 from xtrader.sinks.schemas import SCHEMAS
-from xtrader.store.place import Part
+from xtrader.store.place import FOREVER, Part, Piece
 from xtrader.store.view import RARE, Source
 
 BATCH_ROWS: Final = 262_144
@@ -62,48 +62,75 @@ def blocks(source: Source, columns: Sequence[str], window: Window = ALWAYS, batc
             if part.stream in RARE:
                 yield _kept(source, part).select(columns)
             else:
-                yield from _blocks(source.filesystem, part, columns, window, batch_rows)
+                yield from _followed(source, part, columns, window, batch_rows)
     for table in source.tail:
         yield from (pa.Table.from_batches([batch]) for batch in table.select(columns).combine_chunks().to_batches(batch_rows))
 
 
 def _kept(source: Source, part: Part) -> Any:
     """All of a part of a rare stream, read once."""
-    table = source.kept.get(part.path)
+    table = source.place.kept.get(part.path)
     if table is None:
-        blocks = list(_blocks(source.filesystem, part, SCHEMAS[part.stream].names, ALWAYS, BATCH_ROWS))
-        table = source.kept[part.path] = pa.concat_tables(blocks) if blocks else SCHEMAS[part.stream].empty_table()
+        blocks = list(_followed(source, part, SCHEMAS[part.stream].names, ALWAYS, BATCH_ROWS))
+        table = source.place.kept[part.path] = pa.concat_tables(blocks) if blocks else SCHEMAS[part.stream].empty_table()
     return table
 
 
-def _blocks(filesystem: Any, part: Part, columns: Sequence[str], window: Window, batch_rows: int) -> Iterator[Any]:
+def _followed(source: Source, part: Part, columns: Sequence[str], window: Window, batch_rows: int) -> Iterator[Any]:
+    """The rows of a part, if it was merged with others meanwhile those of the merged one that were its own."""
+    piece = Piece(part.path, 0, FOREVER)
+    done = 0
+    while True:
+        try:
+            for read, table in _blocks(source.place.filesystem, piece, done, part.stream, columns, window, batch_rows):
+                done = read
+                yield table
+            return
+        except OSError:
+            moved = source.place.merged(part.path)
+            if moved is None or moved.path == piece.path:
+                raise
+            piece = moved
+
+
+def _blocks(
+    filesystem: Any, piece: Piece, done: int, stream: str, columns: Sequence[str], window: Window, batch_rows: int
+) -> Iterator[tuple[int, Any]]:
+    """The rows of a piece after its first `done`, in tables, each with how many are done then."""
     try:
         with (
-            filesystem.open_input_file(part.path) as file,
+            filesystem.open_input_file(piece.path) as file,
             pq.ParquetFile(file, pre_buffer=True, page_checksum_verification=True) as parquet,
         ):
+            start = -piece.first
             # One group at a time: what is fetched ahead is then a group, not the file.
             for group in range(parquet.num_row_groups):
-                if _matters(parquet, group, window):
+                stop = start + parquet.metadata.row_group(group).num_rows
+                if done < stop and start < piece.rows and _matters(parquet, group, window):
                     for batch in parquet.iter_batches(batch_rows, row_groups=[group], columns=list(columns)):
-                        # The columns come in the file's order, whatever the order in which they were asked for.
-                        table = pa.Table.from_batches([batch]).select(columns)
-                        yield _same_words(table, columns.index("side"), SIDES[part.stream]) if "side" in columns else table
+                        low, high = max(done - start, 0), min(piece.rows - start, batch.num_rows)
+                        start += batch.num_rows
+                        if low < high:
+                            # The columns come in the file's order, whatever the order in which they were asked for.
+                            table = pa.Table.from_batches([batch.slice(low, high - low)]).select(columns)
+                            table = _same_words(table, SIDES[stream]) if "side" in columns else table
+                            yield min(start, piece.rows), table
+                start = stop
     except pa.ArrowException as error:
-        raise OSError(f"{part.path} is damaged: {error}") from error
+        raise OSError(f"{piece.path} is damaged: {error}") from error
     except OSError as error:
         if error.errno is None:
-            raise OSError(f"{part.path} cannot be read: {error}") from error
+            raise OSError(f"{piece.path} cannot be read: {error}") from error
         raise
 
 
-def _same_words(table: Any, place: int, words: Any) -> Any:
+def _same_words(table: Any, words: Any) -> Any:
     """The sides by the same dictionary everywhere, so that tables of different files fit together as they are."""
-    column = table.column(place).chunk(0)
+    column = table["side"].chunk(0)
     if column.dictionary.equals(words):
         return table
     indices = pc.index_in(column.dictionary, words).take(column.indices).cast(pa.int8())
-    return table.set_column(place, "side", pa.DictionaryArray.from_arrays(indices, words))
+    return table.set_column(table.column_names.index("side"), "side", pa.DictionaryArray.from_arrays(indices, words))
 
 
 def _matters(parquet: Any, group: int, window: Window) -> bool:

@@ -18,16 +18,15 @@ RARE = ("COVERAGE", "INSTRUMENTS")
 
 class Source(NamedTuple):
     """What one collector recorded of one stream of one instrument, in the order of recording: parts, then the tables of the
-    journal. `until` is the time up to which it is known to have recorded, `kept` holds parts of the rare streams, by path."""
+    journal. `until` is the time up to which it is known to have recorded."""
 
-    filesystem: Any
+    place: Place
     collector: str
     stream: str
     key: str
     parts: Sequence[Part]
     tail: Sequence[Any]
     until: int
-    kept: dict[str, Any]
 
 
 class View:
@@ -70,7 +69,7 @@ class View:
                 if stream in streams:
                     where = (stream, key)
                     found = [part for part in parts.get(where, ()) if start is None or part.last_offset <= start]
-                    source = Source(place.filesystem, collector, stream, key, found, tables.get(where, []), until, place.kept)
+                    source = Source(place, collector, stream, key, found, tables.get(where, []), until)
                     self._sources.setdefault(where, []).append(source)
 
 
