@@ -13,7 +13,7 @@ test: $(STAMP)
 	$(RUN)pytest -n auto
 
 soak: $(STAMP)
-	XTRADER_MIXES=$${XTRADER_MIXES:-500} $(RUN)pytest -n auto tests/faults
+	XTRADER_STORM=1 XTRADER_MIXES=$${XTRADER_MIXES:-500} $(RUN)pytest -n auto tests/faults tests/feed/test_storm.py
 
 lint: $(STAMP)
 	$(RUN)ruff check .

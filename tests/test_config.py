@@ -4,7 +4,7 @@ import platformdirs
 import pytest
 
 from xtrader.config import Settings, check_directories, collector_id, load
-from xtrader.errors import ConfigError
+from xtrader.errors import ConfigError, StorageError
 from xtrader.quantities import log_level, seconds, size
 
 EXCHANGES = ("BINANCE_FUTURES", "OKX_SWAP", "DERIBIT")
@@ -279,3 +279,10 @@ def test_a_collector_keeps_its_name_beside_its_journal(tmp_path: Path, monkeypat
 
 def test_a_collector_takes_the_name_it_is_given(tmp_path: Path) -> None:
     assert collector_id(settings({"output_directory": str(tmp_path)}, {"XTRADER_COLLECTOR_ID": "mine"})) == "mine"
+
+
+def test_a_collector_id_that_cannot_be_kept_is_a_failure_of_the_disk(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("no directory")
+    wanted = settings({"output_directory": str(tmp_path / "data")})
+    with pytest.raises(StorageError):
+        collector_id(wanted)

@@ -21,7 +21,7 @@ from xtrader import values
 from xtrader.destination import STORE_VARIABLE, Upload, require_usable, secrets_of, upload_of
 from xtrader.dotenv import read_dotenv
 from xtrader.durable import make_directory, replace_file
-from xtrader.errors import ConfigError
+from xtrader.errors import ConfigError, StorageError
 from xtrader.values import Value
 from xtrader.variables import QUESTDB, QUESTDB_SECRETS
 
@@ -235,7 +235,7 @@ def collector_id(settings: Settings) -> str:
 
     The first run takes the user's id, or makes one of host name and output directory (or the journal's). Later runs read it, so a
     container that gets another host name goes on under its first name. Raises ConfigError if the user asks for another id than the
-    journal has, OSError if it cannot be kept.
+    journal has, StorageError if it cannot be kept.
     """
     kept = settings.journal_directory / "collector"
     if kept.exists():
@@ -248,8 +248,11 @@ def collector_id(settings: Settings) -> str:
         return found
     place = settings.output_directory if "parquet" in settings.sinks else settings.journal_directory
     chosen = settings.collector or _derived_collector(place)
-    make_directory(kept.parent)
-    replace_file(kept, f"{chosen}\n".encode())
+    try:
+        make_directory(kept.parent)
+        replace_file(kept, f"{chosen}\n".encode())
+    except OSError as error:
+        raise StorageError(kept, error) from error
     return chosen
 
 

@@ -17,7 +17,7 @@ from xtrader.clock import SystemClock
 from xtrader.emulator.client import text_frame
 from xtrader.emulator.server import Emulator
 from xtrader.feed.feed import Feed
-from xtrader.feed.keep import LONGEST_WAIT, backoff
+from xtrader.feed.keep import LONGEST_WAIT, Keeper, backoff
 from xtrader.feed.rest import Rest
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
@@ -91,6 +91,28 @@ def check_against_truth(emulator: Emulator, records: Sequence[Record], exchange:
             assert (book.bids.sizes, book.asks.sizes) == states[update.sequence]
     deltas = [update for update in updates if not update.is_snapshot]
     assert all(after.prev_sequence == before.sequence for before, after in pairwise(deltas))
+
+
+PHASES: dict[str, Callable[[Keeper], bool]] = {
+    "the new connection is being made": lambda keeper: keeper._both is not None,
+    "the new connection talks": lambda keeper: all(seat is not None and seat.received for seat in keeper._seats),
+    "the old connection is being closed": lambda keeper: keeper._seats[keeper._seat] not in (None, keeper.current),
+}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_feed_that_is_stopped_during_a_replacement_leaves_no_connection_behind(phase: str) -> None:
+    async def main() -> None:
+        async with Emulator(["OKX_SWAP"], instruments=1, rate=300) as emulator:
+            short = ShortLived(market("OKX_SWAP", emulator.variables), 2.0)
+            async with feeding({"OKX_SWAP": short}, of("OKX_SWAP", "BTC-USDT-SWAP")) as (feed, _):
+                await until(feed.ready)
+                async with asyncio.timeout(60):
+                    while not PHASES[phase](feed.keepers[0]):
+                        await asyncio.sleep(0)
+            await until(lambda: not emulator.venues["OKX_SWAP"].clients)
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(("exchange", "symbol"), PAIRS)

@@ -1,19 +1,23 @@
 """Throws damaged messages at a venue's session: `python -m tests.venues.fuzz OKX_SWAP --runs 1000000 [--seed 1]`.
 
-With atheris (`make fuzz` installs it) coverage guides the damage; without it a mutator of our own does it blindly. Only the
-documented errors may come out. Starts from the transcripts' real messages.
+Starts from the transcripts' real messages. With atheris (`make fuzz` installs it) what reaches new code is damaged further; without
+it, or with --blind, each message is damaged afresh. Only the documented errors may come out.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import importlib.util
+import re
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from types import FunctionType
 
 from tests.venues.speakers import SPEAKERS
 from xtrader.errors import CredentialsRejected, ProtocolError
@@ -42,6 +46,33 @@ TOKENS = [
     b"\xff",
     b"[[[",
 ]
+PART = re.compile(rb'"[^"]*"|-?[0-9][0-9.]*|true|false|null|\\[\\]|\\{\\}')
+VALUES = [
+    b"null",
+    b"false",
+    b"-1",
+    b"0",
+    b"1e999",
+    b"-9223372036854775808",
+    b"9223372036854775807",
+    b"9" * 30,
+    b"1790000000000.5",
+    b'""',
+    b'"x"',
+    b'"-1"',
+    b'"0"',
+    b'"NaN"',
+    b'"1e999"',
+    b'"1e-400"',
+    b'"9223372036854775808"',
+    b"[]",
+    b"{}",
+    b"[[]]",
+    b'[["1","2"]]',
+    b'["delete",1,0]',
+]
+LONGEST = 8192
+"""Bytes of a message that coverage guides."""
 
 
 def corpus(exchange: str) -> list[bytes]:
@@ -118,7 +149,10 @@ class Target:
 
 
 def mutate(random: Random, text: bytes, other: bytes) -> bytes:
-    """`text` with some of it cut out, doubled, overwritten or replaced by a piece of `other`."""
+    """`text` with some of it cut out, doubled, overwritten, or replaced by a piece of `other`. Every other time it stays JSON, with
+    other values or names here and there."""
+    if random.random() < 0.5:
+        return _replace(random, text, PART.findall(other))
     made = bytearray(text)
     for _ in range(random.choice((1, 1, 1, 2, 4, 8))):
         at = random.randrange(len(made) + 1)
@@ -136,6 +170,16 @@ def mutate(random: Random, text: bytes, other: bytes) -> bytes:
             start = random.randrange(len(other) + 1)
             made[at:until] = other[start : start + random.choice((1, 8, 60))]
     return bytes(made)
+
+
+def _replace(random: Random, text: bytes, others: list[bytes]) -> bytes:
+    for _ in range(random.choice((1, 1, 2, 4))):
+        parts = list(PART.finditer(text))
+        if not parts:
+            break
+        part = random.choice(parts)
+        text = text[: part.start()] + random.choice(random.choice((VALUES, others or VALUES))) + text[part.end() :]
+    return text
 
 
 def run(exchange: str, runs: int, seed: int) -> tuple[int, float]:
@@ -156,26 +200,46 @@ def run(exchange: str, runs: int, seed: int) -> tuple[int, float]:
     return target.refused, slowest
 
 
+def guided(exchange: str, runs: int, seed: int) -> None:
+    """The same under atheris, which ends the process: with 0 after `runs` messages, otherwise after telling what came out."""
+    atheris = importlib.import_module("atheris")
+    texts = corpus(exchange)
+    target = Target(exchange)
+    for function in [one for one in gc.get_objects() if isinstance(one, FunctionType)]:
+        if (function.__module__ or "").startswith("xtrader."):
+            atheris.instrument_func(function)
+    with tempfile.TemporaryDirectory() as directory:
+        for n, text in enumerate(texts):
+            for kind in (b"f", b"a", b"c"):
+                (Path(directory) / f"{n}{kind.decode()}").write_bytes(kind + text)
+        limits = [f"-runs={runs}", f"-seed={seed}", "-timeout=60", "-rss_limit_mb=1024", f"-max_len={LONGEST}", "-len_control=0"]
+        atheris.Setup([sys.argv[0], *limits, directory], target.take, custom_mutator=_mutator(texts))
+        atheris.Fuzz()
+
+
+def _mutator(texts: list[bytes]) -> Callable[[bytes, int, int], bytes]:
+    """The kind of a message, its first byte, is mostly kept."""
+
+    def made(data: bytes, longest: int, seed: int) -> bytes:
+        random = Random(seed)
+        kind = data[:1] if random.random() < 0.9 else random.choice((b"f", b"i", b"p", b"a", b"e", b"c"))
+        return (kind + mutate(random, data[1:], random.choice(texts)))[:longest]
+
+    return made
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.venues.fuzz")
     parser.add_argument("exchange", choices=list(SPEAKERS))
     parser.add_argument("--runs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--blind", action="store_true")
     asked = parser.parse_args()
-    if importlib.util.find_spec("atheris") is None:
-        refused, slowest = run(asked.exchange, asked.runs, asked.seed)
-        print(f"{asked.exchange}: {asked.runs} messages of seed {asked.seed}, {refused} refused, slowest {slowest * 1000:.1f} ms")
+    if not asked.blind and importlib.util.find_spec("atheris") is not None:
+        guided(asked.exchange, asked.runs, asked.seed)
         return
-    atheris = importlib.import_module("atheris")
-    with tempfile.TemporaryDirectory() as directory:
-        for n, text in enumerate(corpus(asked.exchange)):
-            for kind in (b"f", b"a", b"c"):
-                (Path(directory) / f"{n}{kind.decode()}").write_bytes(kind + text)
-        atheris.instrument_all()
-        target = Target(asked.exchange)
-        limits = [f"-runs={asked.runs}", f"-seed={asked.seed}", "-timeout=5", "-rss_limit_mb=2048", "-max_len=8192"]
-        atheris.Setup([sys.argv[0], *limits, directory], target.take)
-        atheris.Fuzz()
+    refused, slowest = run(asked.exchange, asked.runs, asked.seed)
+    print(f"{asked.exchange}: {asked.runs} messages of seed {asked.seed}, {refused} refused, slowest {slowest * 1000:.1f} ms")
 
 
 if __name__ == "__main__":

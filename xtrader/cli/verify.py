@@ -100,8 +100,12 @@ def _print(report: Report) -> None:
                     f"[{STYLES[level]}]{level}[/] {escape(finding.file)}: {escape(finding.what)}", highlight=False, soft_wrap=True
                 )
     damage, holes = (sum(one.level == level for one in report.findings) for level in ("damage", "hole"))
-    said = {0: "clean", 1: f"{holes} declared holes, no damage", 2: f"{damage} findings of damage"}[report.exit_code]
-    console.print(f"{report.directory}: {said}", markup=False, highlight=False, soft_wrap=True)
+    said = {0: "clean", 1: f"{_counted(holes, 'declared hole')}, no damage", 2: f"{_counted(damage, 'finding')} of damage"}
+    console.print(f"{report.directory}: {said[report.exit_code]}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _draw(report: Report) -> Table:

@@ -14,6 +14,8 @@ from xtrader.emulator.venue import Answer, Board, Stage
 
 PREFIXES = {"BINANCE_SPOT": "/api/v3/", "BINANCE_FUTURES": "/fapi/v1/", "BINANCE_COINM": "/dapi/v1/"}
 WEIGHT_LIMITS = {"BINANCE_SPOT": 6000, "BINANCE_FUTURES": 2400, "BINANCE_COINM": 2400}
+MINUTE = 60_000
+"""Milliseconds in which that much may be spent."""
 SPOT_DEPTHS = ((100, 5), (500, 25), (1000, 50), (5000, 250))
 FUTURES_DEPTHS = ((50, 2), (100, 5), (500, 10), (1000, 20))
 FUTURES_LIMITS = (5, 10, 20, 50, 100, 500, 1000)
@@ -84,7 +86,7 @@ class Rest:
         return self._spend(weight, Answer(msgspec.json.encode(result)))
 
     def _spend(self, weight: int, answer: Answer) -> Answer:
-        minute, rest = divmod(self._stage.ms(), 60_000)
+        minute, rest = divmod(self._stage.ms(), MINUTE)
         if minute not in self._used:
             self._used.clear()
         self._used[minute] += weight
@@ -96,7 +98,7 @@ class Rest:
             words = "Way too many requests; IP banned until then. Please use the websocket for live updates to avoid bans."
             return Answer(_error(-1003, words), 418, (*headers, ("Retry-After", "120")))
         words = f"Too many requests; current limit of IP is {limit} requests per minute."
-        return Answer(_error(-1003, words), 429, (*headers, ("Retry-After", str(60 - rest // 1000))))
+        return Answer(_error(-1003, words), 429, (*headers, ("Retry-After", str((MINUTE - rest) // 1000 + 1))))
 
     def _board(self, query: Mapping[str, str]) -> BinanceBoard:
         symbol = query.get("symbol")

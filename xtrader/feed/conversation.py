@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol, TypeAlias
 
 import structlog
@@ -86,13 +87,17 @@ class Conversation:
             self._spawn(self._ended(connection))
             await self._failure
         finally:
+            connection.on_message = _ignore
             for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            connection.on_message = _ignore
-            await _close(connection)
-            if self._raw is not None:
-                self._raw.close()
+            try:
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+                await _close(connection)
+            finally:
+                # A second cancellation does not wait for the goodbye. Nothing happens to what is closed already.
+                connection.transport.abort()
+                if self._raw is not None:
+                    self._raw.close()
 
     def _on_message(self, payload: memoryview, ts_recv: int) -> None:
         if self._failure.done():
@@ -204,8 +209,6 @@ def _ignore(payload: memoryview, ts_recv: int) -> None:
 
 async def _close(connection: wire.Connection) -> None:
     """Say goodbye, but not for ever: a dead peer never answers."""
-    try:
+    with suppress(TimeoutError, OSError):
         async with asyncio.timeout(2.0):
             await connection.close()
-    except (TimeoutError, OSError):
-        connection.transport.abort()

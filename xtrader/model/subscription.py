@@ -39,9 +39,8 @@ def parse_subscriptions(text: str, exchanges: Collection[str]) -> tuple[Subscrip
         one = _parse(token, exchanges)
         found.setdefault((one.stream, one.exchange, one.instrument.upper()), one)
     if not found:
-        example = f"L2:{min(exchanges, default='EXCHANGE')}@BTCUSDT"
         raise ConfigError(
-            f'no subscriptions: give --subscriptions "STREAM:EXCHANGE@INSTRUMENT,…", such as "{example}", '
+            f'no subscriptions: give --subscriptions "STREAM:EXCHANGE@INSTRUMENT,…", such as "L2:{_example(exchanges)}", '
             "or set the variable SUBSCRIPTIONS"
         )
     return tuple(found.values())
@@ -51,8 +50,7 @@ def parse_name(text: str, exchanges: Collection[str]) -> tuple[str, str]:
     """(exchange, instrument as it was typed) of `EXCHANGE@INSTRUMENT`. Raises ConfigError with one sentence."""
     exchange, at, instrument = (part.strip() for part in text.partition("@"))
     if not at or not exchange or not instrument:
-        example = f"{min(exchanges, default='EXCHANGE')}@BTCUSDT"
-        raise ConfigError(f"'{text}' is no instrument: it must be EXCHANGE@INSTRUMENT, such as {example}")
+        raise ConfigError(f"'{text}' is no instrument: it must be EXCHANGE@INSTRUMENT, such as {_example(exchanges)}")
     if exchange.upper() not in exchanges:
         raise ConfigError(f"unknown exchange '{exchange}' in '{text}'; {_near(exchange.upper(), exchanges)}")
     return exchange.upper(), instrument
@@ -70,6 +68,11 @@ def _parse(token: str, exchanges: Collection[str]) -> Subscription:
     if any(character.isspace() or character in ":@" or not character.isprintable() for character in instrument):
         raise ConfigError(f"instrument '{instrument}' in '{token}' cannot be one name; subscriptions are separated by commas")
     return Subscription(stream.upper(), exchange.upper(), instrument)
+
+
+def _example(exchanges: Collection[str]) -> str:
+    """The last by name: the first one lists no such pair."""
+    return f"{max(exchanges, default='EXCHANGE')}@BTCUSDT"
 
 
 def _near(name: str, known: Collection[str]) -> str:
