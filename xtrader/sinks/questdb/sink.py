@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from xtrader.errors import ConfigError, SinkRetry
 from xtrader.model.book import Book
 from xtrader.sinks.base import Batch, Coverages, Instruments, Session, Trades, Updates
@@ -17,7 +19,7 @@ from xtrader.sinks.questdb import rows, state
 from xtrader.sinks.questdb.conf import Target
 from xtrader.sinks.questdb.delivery import Delivery
 from xtrader.sinks.questdb.ledger import Ledger
-from xtrader.sinks.questdb.rows import Row
+from xtrader.sinks.questdb.rows import Block
 from xtrader.sinks.questdb.server import Server, tcp_answers
 from xtrader.sinks.questdb.tables import Conflict, Finding, compare
 from xtrader.sinks.questdb.watch import lagging, require_running
@@ -60,7 +62,7 @@ class QuestdbSink:
         self._state = state.State()
         self._collector = ""
         self._committed_rows = 0
-        self._pending: dict[str, list[Row]] = {}
+        self._pending: dict[str, list[Block]] = {}
         self._books: dict[str, Book] = {}
         self._ledger = Ledger()
         self._watched = 0.0
@@ -89,13 +91,13 @@ class QuestdbSink:
             case Session():
                 self._collector = batch.collector
             case Trades():
-                self._take("trades", list(rows.trade_rows(batch, self._collector)))
+                self._take("trades", rows.trade_block(batch, self._collector))
             case Updates():
-                self._take("book_updates", list(rows.update_rows(batch, self._collector, self._books)))
+                self._take("book_updates", rows.update_block(batch, self._collector, self._books))
             case Coverages():
-                self._take("coverage", list(rows.coverage_rows(batch, self._collector)))
+                self._take("coverage", rows.coverage_block(batch, self._collector))
             case Instruments():
-                self._take("instruments", list(rows.instrument_rows(batch, self._collector)))
+                self._take("instruments", rows.instrument_block(batch, self._collector))
 
     def commit(self, first: int, last: int) -> int:
         """See Sink: one request a table. Below the offset that was proven before, only tables that lack rows get any."""
@@ -105,7 +107,8 @@ class QuestdbSink:
             if not filling or table in self._state.again:
                 made, refused = self._delivery.send(self._target.prefix + table, pending)
                 requests += made
-                self._ledger.add(table, [row for row in pending if row.digest not in refused] if refused else pending)
+                held = np.concatenate([block.held() for block in pending])
+                self._ledger.add(table, held[~np.isin(held[:, 1], list(refused))] if refused else held)
         self.refused = self._delivery.refused
         self._pending = {}
         self._committed_rows = self.rows
@@ -149,8 +152,8 @@ class QuestdbSink:
         """See Sink."""
         self.abandon()
 
-    def _take(self, table: str, found: list[Row]) -> None:
-        self._pending.setdefault(table, []).extend(found)
+    def _take(self, table: str, found: Block) -> None:
+        self._pending.setdefault(table, []).append(found)
         self.rows += len(found)
 
     def _transport(self) -> str:
