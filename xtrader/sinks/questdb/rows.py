@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from questdb import TimestampNanos
 
-from xtrader.model.book import Book
-from xtrader.model.market import Level
-from xtrader.sinks.base import NULL, TRADE_SIDES, Coverages, Floats, Instruments, Ints, Trades, Updates
+from xtrader.sinks.base import NULL, TRADE_SIDES, Coverages, Instruments, Ints, Trades, Updates
+from xtrader.sinks.questdb.depth import Depth
 from xtrader.sinks.questdb.digests import digest, trade_digests, update_digests
-
-Best: TypeAlias = tuple[Level | None, Level | None] | None
-"""Best bid and ask of a book; None where the book is not known."""
 
 
 class Row(NamedTuple):
@@ -72,8 +68,8 @@ def trade_block(batch: Trades, collector: str) -> Block:
     return Block(ts, digests, rows)
 
 
-def update_block(batch: Updates, collector: str, books: dict[str, Book]) -> Block:
-    """A row per book message. `books` are brought up to date message by message; the best prices in a row are those after
+def update_block(batch: Updates, collector: str, depth: Depth) -> Block:
+    """A row per book message. `depth` is brought up to date; the best prices in a row are those after
     it, and null for an instrument whose book is not known."""
     names = [{**pair, "collector": collector} for pair in _symbols(batch.keys)]
     ts, digests = times(batch), update_digests(batch)
@@ -82,7 +78,7 @@ def update_block(batch: Updates, collector: str, books: dict[str, Book]) -> Bloc
     starts = ends - batch.counts
     heads = (ts, digests, batch.instrument, batch.is_snapshot.astype(bool), starts, starts + batch.bids, ends)
     columns = (*heads, batch.sequence, batch.prev_sequence, batch.ts_event, batch.ts_recv)
-    bests = _bests(batch, levels, books)
+    bests = depth.take(batch)
 
     def rows(first: int, last: int) -> Iterator[Row]:
         picked = (column[first:last].tolist() for column in columns)
@@ -152,25 +148,3 @@ def _block(rows: Sequence[Row]) -> Block:
 
 def _symbols(keys: Sequence[str]) -> list[dict[str, str | None]]:
     return [{"exchange": exchange, "instrument": symbol} for exchange, _, symbol in (key.partition("@") for key in keys)]
-
-
-def _bests(batch: Updates, levels: Floats, books: dict[str, Book]) -> list[Best]:
-    """The best levels after each message; None where the book is not known."""
-    prices, sizes = levels.tolist()
-    found: list[Best] = []
-    start = 0
-    columns = (batch.instrument, batch.is_snapshot, batch.bids, batch.counts)
-    for instrument, snapshot, bids, count in zip(*(column.tolist() for column in columns), strict=True):
-        middle, end = start + bids, start + count
-        key = batch.keys[instrument]
-        if snapshot:
-            books[key] = Book()
-        book = books.get(key)
-        if book is None:
-            found.append(None)
-        else:
-            book.bids.apply(zip(prices[start:middle], sizes[start:middle], strict=True))
-            book.asks.apply(zip(prices[middle:end], sizes[middle:end], strict=True))
-            found.append(book.best())
-        start = end
-    return found

@@ -13,11 +13,11 @@ from typing import Final
 import numpy as np
 
 from xtrader.errors import ConfigError, SinkRetry
-from xtrader.model.book import Book
 from xtrader.sinks.base import Batch, Coverages, Instruments, Session, Trades, Updates
 from xtrader.sinks.questdb import rows, state
 from xtrader.sinks.questdb.conf import Target
 from xtrader.sinks.questdb.delivery import Delivery
+from xtrader.sinks.questdb.depth import Depth, Packed
 from xtrader.sinks.questdb.ledger import Ledger
 from xtrader.sinks.questdb.rows import Block
 from xtrader.sinks.questdb.server import Server, tcp_answers
@@ -63,12 +63,12 @@ class QuestdbSink:
         self._collector = ""
         self._committed_rows = 0
         self._pending: dict[str, list[Block]] = {}
-        self._books: dict[str, Book] = {}
+        self._depth = Depth({})
         self._ledger = Ledger()
         self._watched = 0.0
         self._proven = 0.0
-        self._before: tuple[int, state.Packed] | None = None
-        self._sent: list[tuple[float, int, state.Packed]] = []
+        self._before: tuple[int, Packed] | None = None
+        self._sent: list[tuple[float, int, Packed]] = []
 
     def open(self, first: int) -> int:
         """See Sink. Makes and mends the tables; those that lack rows are filled again from the oldest journal there is."""
@@ -81,7 +81,7 @@ class QuestdbSink:
             if not self._visible(patient=True):
                 raise SinkRetry(self.trouble)
             self._mend()
-        self._books = state.unpacked(self._state.again_books if self._state.again else self._state.books)
+        self._depth = Depth(self._state.again_books if self._state.again else self._state.books)
         self._watched = self._proven = time.monotonic()
         return self._state.again_from if self._state.again else self._state.offset
 
@@ -93,7 +93,7 @@ class QuestdbSink:
             case Trades():
                 self._take("trades", rows.trade_block(batch, self._collector))
             case Updates():
-                self._take("book_updates", rows.update_block(batch, self._collector, self._books))
+                self._take("book_updates", rows.update_block(batch, self._collector, self._depth))
             case Coverages():
                 self._take("coverage", rows.coverage_block(batch, self._collector))
             case Instruments():
@@ -113,7 +113,7 @@ class QuestdbSink:
         self._pending = {}
         self._committed_rows = self.rows
         if filling and last == self._state.offset:
-            self._books = state.unpacked(self._state.books) | self._books
+            self._depth = Depth(self._state.books | self._depth.packed())
         return requests
 
     def settle(self, last: int, final: bool) -> int:
@@ -132,10 +132,10 @@ class QuestdbSink:
             self._ledger.prove(self._server, self._target.prefix)
             self._proven = time.monotonic()
             if final:
-                self._settled(last, state.packed(self._books))
+                self._settled(last, self._depth.packed())
             elif self._before is not None:
                 self._settled(*self._before)
-            self._before = last, state.packed(self._books)
+            self._before = last, self._depth.packed()
         return self._state.offset
 
     def abandon(self) -> None:
@@ -202,7 +202,7 @@ class QuestdbSink:
         self.trouble = late
         return not late
 
-    def _settled(self, last: int, books: state.Packed) -> None:
+    def _settled(self, last: int, books: Packed) -> None:
         """Everything below `last` is proven."""
         found = self._state
         if found.again and last < found.offset:
@@ -215,7 +215,7 @@ class QuestdbSink:
     def _settle_by_time(self, last: int, now: float) -> None:
         """Everything that was sent longer than the window ago; marks are a second apart."""
         if not self._sent or now - self._sent[-1][0] >= 1.0:
-            self._sent.append((now, last, state.packed(self._books)))
+            self._sent.append((now, last, self._depth.packed()))
         old = [mark for mark in self._sent if now - mark[0] >= self._target.replay_window]
         if old:
             self._sent = self._sent[len(old) :]
