@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from questdb import QuestDBError, QuestDBErrorCode, Sender, TimestampNanos
 from xtrader.durable import make_directory, sync_directory
 from xtrader.errors import SinkRetry
 from xtrader.sinks.questdb.conf import Target
-from xtrader.sinks.questdb.rows import Row
+from xtrader.sinks.questdb.rows import Block, Row
 from xtrader.sinks.questdb.server import LoginRefused
 
 REQUEST_ROWS: Final = 20_000
@@ -55,13 +55,14 @@ class Delivery:
         with contextlib.suppress(FileNotFoundError):
             self._given_up = {msgspec.json.decode(line, type=_Line).digest for line in self._set_aside.read_bytes().splitlines()}
 
-    def send(self, table: str, rows: Sequence[Row]) -> tuple[int, set[int]]:
+    def send(self, table: str, blocks: Sequence[Block]) -> tuple[int, set[int]]:
         """Deliver rows into a table; returns how many requests that took and the digests of rows that were set aside. Raises
         SinkRetry, OSError (the file of refused rows)."""
         requests = 0
         refused: set[int] = set()
-        for start in range(0, len(rows), REQUEST_ROWS):
-            requests += self._send(table, rows[start : start + REQUEST_ROWS], refused)
+        count = sum(map(len, blocks))
+        for first in range(0, count, REQUEST_ROWS):
+            requests += self._send(table, blocks, first, min(first + REQUEST_ROWS, count), refused)
         return requests, refused
 
     def close(self) -> None:
@@ -71,12 +72,14 @@ class Delivery:
                 self._sender.close(flush=False)
             self._sender = None
 
-    def _send(self, table: str, rows: Sequence[Row], refused: set[int]) -> int:
+    def _send(self, table: str, blocks: Sequence[Block], first: int, last: int, refused: set[int]) -> int:
         sender = self._connected()
         buffer = sender.new_buffer()
-        for row in rows:
+        put = buffer.row
+        for row in _rows(blocks, first, last):
+            ts, symbols, columns = row
             try:
-                buffer.row(table, symbols=row.symbols, columns=row.columns, at=TimestampNanos(row.ts))
+                put(table, symbols=symbols, columns=columns, at=TimestampNanos(ts))
             except (QuestDBError, ValueError, OverflowError) as error:
                 self._give_up(table, row, f"the client: {error}", refused)
         if not len(buffer):
@@ -87,19 +90,20 @@ class Delivery:
             self.close()
             text = self._explained(error)
             # What stands between often refuses a large request without a word.
-            if len(rows) > 1 and (text.endswith(":") or any(word in text for word in _TOO_LARGE)):
-                return self._halves(table, rows, refused)
+            several = last - first > 1
+            if several and (text.endswith(":") or any(word in text for word in _TOO_LARGE)):
+                return self._halves(table, blocks, first, last, refused)
             if "error in line" not in text or any(word in text for word in _NOT_THE_ROW):
                 raise SinkRetry(f"{table}: {text}") from None
             self._check()
-            if len(rows) > 1:
-                return self._halves(table, rows, refused)
-            self._give_up(table, rows[0], text, refused)
+            if several:
+                return self._halves(table, blocks, first, last, refused)
+            self._give_up(table, next(_rows(blocks, first, last)), text, refused)
         return 1
 
-    def _halves(self, table: str, rows: Sequence[Row], refused: set[int]) -> int:
-        middle = len(rows) // 2
-        return 1 + self._send(table, rows[:middle], refused) + self._send(table, rows[middle:], refused)
+    def _halves(self, table: str, blocks: Sequence[Block], first: int, last: int, refused: set[int]) -> int:
+        middle = (first + last) // 2
+        return 1 + self._send(table, blocks, first, middle, refused) + self._send(table, blocks, middle, last, refused)
 
     def _connected(self) -> Sender:
         if self._sender is None:
@@ -121,8 +125,9 @@ class Delivery:
         return text
 
     def _give_up(self, table: str, row: Row, reason: str, refused: set[int]) -> None:
-        refused.add(row.digest)
-        if row.digest in self._given_up:
+        number = row.columns["digest"]
+        refused.add(number)
+        if number in self._given_up:
             return
         columns = {name: _plain(value) for name, value in row.columns.items()}
         line = {"table": table, "reason": reason, "ts": row.ts, **row.symbols, **columns}
@@ -134,8 +139,17 @@ class Delivery:
             os.fsync(file.fileno())
         if new:
             sync_directory(self._set_aside.parent)
-        self._given_up.add(row.digest)
+        self._given_up.add(number)
         self.refused += 1
+
+
+def _rows(blocks: Sequence[Block], first: int, last: int) -> Iterator[Row]:
+    """Rows from `first` until before `last`, numbered over all blocks."""
+    for block in blocks:
+        if first < len(block) and last > 0:
+            yield from block.rows(max(first, 0), min(last, len(block)))
+        first -= len(block)
+        last -= len(block)
 
 
 class _Line(msgspec.Struct):

@@ -5,14 +5,12 @@ The rule: an acknowledgement is not the proof; a minute is proven when every row
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from xtrader.errors import SinkRetry
 from xtrader.sinks.base import Ints
-from xtrader.sinks.questdb.rows import Row
 from xtrader.sinks.questdb.server import Server
 
 MINUTE: Final = 60 * 10**9
@@ -28,11 +26,10 @@ class Ledger:
         """Rows held."""
         self._parts: dict[str, list[Ints]] = {}
 
-    def add(self, table: str, rows: Sequence[Row]) -> None:
-        """Rows that the server has acknowledged."""
-        if rows:
-            self._parts.setdefault(table, []).append(np.array([(row.ts, row.digest) for row in rows], np.int64))
-            self.rows += len(rows)
+    def add(self, table: str, held: Ints) -> None:
+        """Times and digests of rows that the server has acknowledged, shape (n, 2)."""
+        self._parts.setdefault(table, []).append(held)
+        self.rows += len(held)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -5,107 +5,126 @@ The rule: a row is a function of the journal alone, so a row that is sent again 
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator, Mapping, Sequence
-from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from questdb import TimestampNanos
 
-from xtrader.model.book import Book
-from xtrader.sinks.base import NULL, TRADE_SIDES, Coverages, Instruments, Trades, Updates
-
-_TRADE: Final = struct.Struct("<qdd")
-_UPDATE: Final = struct.Struct("<qqqii")
+from xtrader.sinks.base import NULL, TRADE_SIDES, Coverages, Instruments, Ints, Trades, Updates
+from xtrader.sinks.questdb.depth import Depth
+from xtrader.sinks.questdb.digests import digest, trade_digests, update_digests
 
 
 class Row(NamedTuple):
     """One row as the client takes it: its time in nanoseconds, symbols, and the other columns that are not null."""
 
     ts: int
-    digest: int
     symbols: dict[str, str | None]
     columns: dict[str, Any]
 
 
-def digest(*parts: bytes) -> int:
-    """63 bits that tell events apart whose times and instruments are equal."""
-    return int.from_bytes(blake2b(b"".join(parts), digest_size=8).digest(), "little") >> 1
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows of one table, kept as columns; `ts` (nanoseconds) and `digest` of shape (n,). `rows(first, last)` makes the rows
+    from `first` until before `last`, the same ones each time."""
+
+    ts: Ints
+    digest: Ints
+    rows: Callable[[int, int], Iterator[Row]]
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    def held(self) -> Ints:
+        """Times and digests, shape (n, 2)."""
+        return np.column_stack((self.ts, self.digest))
 
 
-def trade_rows(batch: Trades, collector: str) -> Iterator[Row]:
+def times(batch: Trades | Updates) -> Ints:
+    """The designated timestamp: the venue's time, or that of receipt where it gives none; shape (n,)."""
+    return np.where(batch.ts_event == NULL, batch.ts_recv, batch.ts_event)
+
+
+def trade_block(batch: Trades, collector: str) -> Block:
     """A row per trade."""
-    symbols = _symbols(batch.keys)
-    columns = (batch.instrument, batch.side, batch.price, batch.size, batch.ts_event, batch.ts_recv)
-    for trade_id, row in zip(batch.trade_id, zip(*(column.tolist() for column in columns), strict=True), strict=True):
-        instrument, side_index, price, size, ts_event, ts_recv = row
-        side = TRADE_SIDES[side_index]
-        event = _TRADE.pack(ts_event, price, size)
-        number = digest(batch.keys[instrument].encode(), b"\0", trade_id.encode(), b"\0", side.encode(), event)
-        values: dict[str, Any] = {"trade_id": trade_id, "price": price, "size": size, "digest": number}
-        values["ts_recv"] = TimestampNanos(ts_recv)
-        if ts_event != NULL:
-            values["ts_event"] = TimestampNanos(ts_event)
-        names = {**symbols[instrument], "side": side, "collector": collector}
-        yield Row(ts_recv if ts_event == NULL else ts_event, number, names, values)
+    names = [[{**pair, "side": side, "collector": collector} for side in TRADE_SIDES] for pair in _symbols(batch.keys)]
+    ts, digests = times(batch), trade_digests(batch)
+    columns = (ts, digests, batch.instrument, batch.side, batch.price, batch.size, batch.ts_event, batch.ts_recv)
+
+    def rows(first: int, last: int) -> Iterator[Row]:
+        picked = (column[first:last].tolist() for column in columns)
+        for at, number, instrument, side, price, size, ts_event, ts_recv, trade_id in zip(
+            *picked, batch.trade_id[first:last], strict=True
+        ):
+            received = TimestampNanos(ts_recv)
+            values = {"trade_id": trade_id, "price": price, "size": size, "digest": number, "ts_recv": received}
+            if ts_event != NULL:
+                values["ts_event"] = TimestampNanos(ts_event)
+            yield Row(at, names[instrument][side], values)
+
+    return Block(ts, digests, rows)
 
 
-def update_rows(batch: Updates, collector: str, books: dict[str, Book]) -> Iterator[Row]:
-    """A row per book message. `books` are brought up to date message by message; the best prices in a row are those after
+def update_block(batch: Updates, collector: str, depth: Depth) -> Block:
+    """A row per book message. `depth` is brought up to date; the best prices in a row are those after
     it, and null for an instrument whose book is not known."""
-    symbols = [{**names, "collector": collector} for names in _symbols(batch.keys)]
-    names = [key.encode() for key in batch.keys]
-    raw = np.ascontiguousarray(batch.levels).tobytes()
-    arrays = np.ascontiguousarray(batch.levels.T)
-    prices, sizes = arrays.tolist()
-    columns = (batch.instrument, batch.is_snapshot, batch.bids, batch.counts, batch.sequence, batch.prev_sequence)
-    start = 0
-    for instrument, snapshot, bids, count, sequence, prev, ts_event, ts_recv in zip(
-        *(column.tolist() for column in (*columns, batch.ts_event, batch.ts_recv)), strict=True
-    ):
-        middle, end = start + bids, start + count
-        head = _UPDATE.pack(ts_event, sequence, prev, snapshot, bids)
-        number = digest(names[instrument], head, raw[16 * start : 16 * end])
-        values: dict[str, Any] = {
-            "ts_recv": TimestampNanos(ts_recv),
-            "is_snapshot": bool(snapshot),
-            "bids": arrays[:, start:middle],
-            "asks": arrays[:, middle:end],
-            "digest": number,
-        }
-        if ts_event != NULL:
-            values["ts_event"] = TimestampNanos(ts_event)
-        if sequence != NULL:
-            values["sequence"] = sequence
-        if prev != NULL:
-            values["prev_sequence"] = prev
-        key = batch.keys[instrument]
-        book = books.get(key)
-        if snapshot:
-            book = books[key] = Book()
-        if book is not None:
-            book.bids.apply(zip(prices[start:middle], sizes[start:middle], strict=True))
-            book.asks.apply(zip(prices[middle:end], sizes[middle:end], strict=True))
-            _add_best(values, book)
-        yield Row(ts_recv if ts_event == NULL else ts_event, number, symbols[instrument], values)
-        start = end
+    names = [{**pair, "collector": collector} for pair in _symbols(batch.keys)]
+    ts, digests = times(batch), update_digests(batch)
+    levels = np.ascontiguousarray(batch.levels.T)
+    ends = np.cumsum(batch.counts, dtype=np.int64)
+    starts = ends - batch.counts
+    heads = (ts, digests, batch.instrument, batch.is_snapshot.astype(bool), starts, starts + batch.bids, ends)
+    columns = (*heads, batch.sequence, batch.prev_sequence, batch.ts_event, batch.ts_recv)
+    bests = depth.take(batch)
+
+    def rows(first: int, last: int) -> Iterator[Row]:
+        picked = (column[first:last].tolist() for column in columns)
+        for at, number, instrument, snapshot, start, middle, end, sequence, prev, ts_event, ts_recv, best in zip(
+            *picked, bests[first:last], strict=True
+        ):
+            values = {
+                "ts_recv": TimestampNanos(ts_recv),
+                "is_snapshot": snapshot,
+                "bids": levels[:, start:middle],
+                "asks": levels[:, middle:end],
+                "digest": number,
+            }
+            if ts_event != NULL:
+                values["ts_event"] = TimestampNanos(ts_event)
+            if sequence != NULL:
+                values["sequence"] = sequence
+            if prev != NULL:
+                values["prev_sequence"] = prev
+            if best is not None:
+                bid, ask = best
+                if bid is not None:
+                    values["bid_price"], values["bid_size"] = bid
+                if ask is not None:
+                    values["ask_price"], values["ask_size"] = ask
+            yield Row(at, names[instrument], values)
+
+    return Block(ts, digests, rows)
 
 
-def coverage_rows(batch: Coverages, collector: str) -> Iterator[Row]:
+def coverage_block(batch: Coverages, collector: str) -> Block:
     """A row per coverage row; these are a collector's own, so its name is in the digest."""
+    made = []
     for row in batch.rows:
         number = digest(collector.encode(), b"\0", msgspec.json.encode(row))
         names = {**_symbols([row.instrument])[0], "covers": row.stream, "state": row.state, "cause": row.cause}
         values: dict[str, Any] = {"ts_from": TimestampNanos(row.ts_from), "detail": row.detail, "digest": number}
         if row.ts_to is not None:
             values["ts_to"] = TimestampNanos(row.ts_to)
-        yield Row(batch.ts, number, names | {"collector": collector}, values)
+        made.append(Row(batch.ts, names | {"collector": collector}, values))
+    return _block(made)
 
 
-def instrument_rows(batch: Instruments, collector: str) -> Iterator[Row]:
+def instrument_block(batch: Instruments, collector: str) -> Block:
     """A row per instrument that was told, at the time when the venue said so."""
+    made = []
     for row in batch.rows:
         number = digest(msgspec.json.encode(row))
         found: Mapping[str, Any] = msgspec.structs.asdict(row)
@@ -118,16 +137,14 @@ def instrument_rows(batch: Instruments, collector: str) -> Iterator[Row]:
         values |= {"ts_recv": TimestampNanos(batch.ts), "digest": number}
         if row.expiry is not None:
             values["expiry"] = TimestampNanos(row.expiry)
-        yield Row(row.ts or batch.ts, number, names | {"collector": collector}, values)
+        made.append(Row(row.ts or batch.ts, names | {"collector": collector}, values))
+    return _block(made)
+
+
+def _block(rows: Sequence[Row]) -> Block:
+    ts = np.array([row.ts for row in rows], np.int64)
+    return Block(ts, np.array([row.columns["digest"] for row in rows], np.int64), lambda first, last: iter(rows[first:last]))
 
 
 def _symbols(keys: Sequence[str]) -> list[dict[str, str | None]]:
     return [{"exchange": exchange, "instrument": symbol} for exchange, _, symbol in (key.partition("@") for key in keys)]
-
-
-def _add_best(values: dict[str, Any], book: Book) -> None:
-    bid, ask = book.best()
-    if bid is not None:
-        values["bid_price"], values["bid_size"] = bid
-    if ask is not None:
-        values["ask_price"], values["ask_size"] = ask

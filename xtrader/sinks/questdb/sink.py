@@ -10,14 +10,16 @@ import time
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from xtrader.errors import ConfigError, SinkRetry
-from xtrader.model.book import Book
 from xtrader.sinks.base import Batch, Coverages, Instruments, Session, Trades, Updates
 from xtrader.sinks.questdb import rows, state
 from xtrader.sinks.questdb.conf import Target
 from xtrader.sinks.questdb.delivery import Delivery
+from xtrader.sinks.questdb.depth import Depth, Packed
 from xtrader.sinks.questdb.ledger import Ledger
-from xtrader.sinks.questdb.rows import Row
+from xtrader.sinks.questdb.rows import Block
 from xtrader.sinks.questdb.server import Server, tcp_answers
 from xtrader.sinks.questdb.tables import Conflict, Finding, compare
 from xtrader.sinks.questdb.watch import lagging, require_running
@@ -60,13 +62,13 @@ class QuestdbSink:
         self._state = state.State()
         self._collector = ""
         self._committed_rows = 0
-        self._pending: dict[str, list[Row]] = {}
-        self._books: dict[str, Book] = {}
+        self._pending: dict[str, list[Block]] = {}
+        self._depth = Depth({})
         self._ledger = Ledger()
         self._watched = 0.0
         self._proven = 0.0
-        self._before: tuple[int, state.Packed] | None = None
-        self._sent: list[tuple[float, int, state.Packed]] = []
+        self._before: tuple[int, Packed] | None = None
+        self._sent: list[tuple[float, int, Packed]] = []
 
     def open(self, first: int) -> int:
         """See Sink. Makes and mends the tables; those that lack rows are filled again from the oldest journal there is."""
@@ -79,7 +81,7 @@ class QuestdbSink:
             if not self._visible(patient=True):
                 raise SinkRetry(self.trouble)
             self._mend()
-        self._books = state.unpacked(self._state.again_books if self._state.again else self._state.books)
+        self._depth = Depth(self._state.again_books if self._state.again else self._state.books)
         self._watched = self._proven = time.monotonic()
         return self._state.again_from if self._state.again else self._state.offset
 
@@ -89,13 +91,13 @@ class QuestdbSink:
             case Session():
                 self._collector = batch.collector
             case Trades():
-                self._take("trades", list(rows.trade_rows(batch, self._collector)))
+                self._take("trades", rows.trade_block(batch, self._collector))
             case Updates():
-                self._take("book_updates", list(rows.update_rows(batch, self._collector, self._books)))
+                self._take("book_updates", rows.update_block(batch, self._collector, self._depth))
             case Coverages():
-                self._take("coverage", list(rows.coverage_rows(batch, self._collector)))
+                self._take("coverage", rows.coverage_block(batch, self._collector))
             case Instruments():
-                self._take("instruments", list(rows.instrument_rows(batch, self._collector)))
+                self._take("instruments", rows.instrument_block(batch, self._collector))
 
     def commit(self, first: int, last: int) -> int:
         """See Sink: one request a table. Below the offset that was proven before, only tables that lack rows get any."""
@@ -105,12 +107,13 @@ class QuestdbSink:
             if not filling or table in self._state.again:
                 made, refused = self._delivery.send(self._target.prefix + table, pending)
                 requests += made
-                self._ledger.add(table, [row for row in pending if row.digest not in refused] if refused else pending)
+                held = np.concatenate([block.held() for block in pending])
+                self._ledger.add(table, held[~np.isin(held[:, 1], list(refused))] if refused else held)
         self.refused = self._delivery.refused
         self._pending = {}
         self._committed_rows = self.rows
         if filling and last == self._state.offset:
-            self._books = state.unpacked(self._state.books) | self._books
+            self._depth = Depth(self._state.books | self._depth.packed())
         return requests
 
     def settle(self, last: int, final: bool) -> int:
@@ -129,10 +132,10 @@ class QuestdbSink:
             self._ledger.prove(self._server, self._target.prefix)
             self._proven = time.monotonic()
             if final:
-                self._settled(last, state.packed(self._books))
+                self._settled(last, self._depth.packed())
             elif self._before is not None:
                 self._settled(*self._before)
-            self._before = last, state.packed(self._books)
+            self._before = last, self._depth.packed()
         return self._state.offset
 
     def abandon(self) -> None:
@@ -149,8 +152,8 @@ class QuestdbSink:
         """See Sink."""
         self.abandon()
 
-    def _take(self, table: str, found: list[Row]) -> None:
-        self._pending.setdefault(table, []).extend(found)
+    def _take(self, table: str, found: Block) -> None:
+        self._pending.setdefault(table, []).append(found)
         self.rows += len(found)
 
     def _transport(self) -> str:
@@ -199,7 +202,7 @@ class QuestdbSink:
         self.trouble = late
         return not late
 
-    def _settled(self, last: int, books: state.Packed) -> None:
+    def _settled(self, last: int, books: Packed) -> None:
         """Everything below `last` is proven."""
         found = self._state
         if found.again and last < found.offset:
@@ -212,7 +215,7 @@ class QuestdbSink:
     def _settle_by_time(self, last: int, now: float) -> None:
         """Everything that was sent longer than the window ago; marks are a second apart."""
         if not self._sent or now - self._sent[-1][0] >= 1.0:
-            self._sent.append((now, last, state.packed(self._books)))
+            self._sent.append((now, last, self._depth.packed()))
         old = [mark for mark in self._sent if now - mark[0] >= self._target.replay_window]
         if old:
             self._sent = self._sent[len(old) :]

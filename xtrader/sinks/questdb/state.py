@@ -6,18 +6,12 @@ The rule: it is replaced in one step, and names the journal offset that it belon
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
 
 import msgspec
 
 from xtrader.durable import make_directory, replace_file
-from xtrader.model.book import Book
-
-_Levels: TypeAlias = list[tuple[float, float]]
-Packed: TypeAlias = dict[str, tuple[_Levels, _Levels]]
-"""Bids and asks by instrument."""
+from xtrader.sinks.questdb.depth import Packed
 
 
 class State(msgspec.Struct):
@@ -43,18 +37,3 @@ def save(path: Path, state: State) -> None:
     """Durable on return. Raises OSError."""
     make_directory(path.parent)
     replace_file(path, msgspec.msgpack.encode(state))
-
-
-def packed(books: Mapping[str, Book]) -> Packed:
-    """Books as plain lists."""
-    return {key: (list(book.bids.sizes.items()), list(book.asks.sizes.items())) for key, book in books.items()}
-
-
-def unpacked(books: Packed) -> dict[str, Book]:
-    """Books from plain lists."""
-    found = {}
-    for key, (bids, asks) in books.items():
-        book = found[key] = Book()
-        book.bids.replace(bids)
-        book.asks.replace(asks)
-    return found

@@ -13,6 +13,7 @@ import numpy as np
 
 from xtrader.sinks.base import Batch, Coverages, Instruments, Ints, Session, Trades, Updates
 from xtrader.sinks.questdb import rows
+from xtrader.sinks.questdb.digests import trade_digests, update_digests
 from xtrader.sinks.questdb.ledger import distinct
 from xtrader.sinks.questdb.server import Server
 
@@ -89,16 +90,14 @@ def _table(batch: Batch) -> str:
 
 def _digests(batch: Batch, collector: str) -> Ints:
     """Times and digests of a batch's rows, shape (n, 2)."""
-    found: Iterator[rows.Row]
     match batch:
         case Updates():
-            found = rows.update_rows(batch, collector, {})
+            return np.column_stack((rows.times(batch), update_digests(batch)))
         case Trades():
-            found = rows.trade_rows(batch, collector)
+            return np.column_stack((rows.times(batch), trade_digests(batch)))
         case Coverages():
-            found = rows.coverage_rows(batch, collector)
+            return rows.coverage_block(batch, collector).held()
         case Instruments():
-            found = rows.instrument_rows(batch, collector)
+            return rows.instrument_block(batch, collector).held()
         case _:
-            found = iter(())
-    return np.array([(row.ts, row.digest) for row in found], np.int64).reshape(-1, 2)
+            return np.zeros((0, 2), np.int64)
