@@ -23,6 +23,10 @@ TOGETHER: dict[str, tuple[str, ...]] = {
         "abort_connect:{exchange}:times=2",
     ),
     "wrong route: acknowledged, then silence": ("close_1006:TRADES:{target}:after=5", "never_delivers:TRADES:{target}:times=2"),
+    "a socket that dies while the venue stands still": (
+        "freeze:L2:{target}:after=5,seconds=20",
+        "half_open:L2:{target}:after=6",
+    ),
     "a loss while the resync is under way": ("lost:L2:{target}:after=5,times=3,every=2",),
 }
 """Faults that make one story."""

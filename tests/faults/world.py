@@ -24,6 +24,8 @@ from xtrader.venues import market
 
 VENUES = ("BINANCE_SPOT", "BINANCE_FUTURES", "OKX_SWAP", "DERIBIT")
 LOGIN = {"DERIBIT_CLIENT_ID": CLIENT_ID, "DERIBIT_CLIENT_SECRET": CLIENT_SECRET}
+TICK = 0.05
+"""Seconds after which the venues write at the latest what they published."""
 RATE = 10.0
 """Messages a second for each instrument."""
 WARM = 2.0
@@ -120,7 +122,7 @@ async def _record(plan: Plan) -> Outcome:
         rate=RATE * plan.instruments * len(plan.venues),
         timers=plan.timers,
         wall=lambda: clock.true() / 1e9,
-        tick=0.05,
+        tick=TICK,
     )
     for made in emulator.venues.values():
         made.stage.truth = notes

@@ -355,6 +355,23 @@ def test_a_connection_that_hangs_is_passed_after_seconds_and_holds_no_memory(sub
     assert last.sequence > 60_000
 
 
+def test_what_a_silent_connection_lacks_begins_where_another_one_last_recorded() -> None:
+    stored: list[Trade | BookUpdate | Coverage] = []
+    merged = Redundant([TAPE], [lambda key: None, lambda key: None], stored.append)
+
+    def cover(number: int, state: str, cause: str, ts_from: int, ts_to: int | None = None) -> None:
+        merged.take(number, Coverage(TAPE.key, "TRADES", state, cause, ts_from * MS, None if ts_to is None else ts_to * MS))
+
+    cover(0, "live", "start", 0)
+    cover(1, "live", "disconnect", 20)
+    merged.take(0, Trade(TAPE.key, "100", "buy", 1.0, 1.0, None, 30 * MS, 100))
+    cover(0, "gap", "disconnect", 31)
+    cover(1, "gap", "silent", 20, 90)
+    cover(1, "syncing", "silent", 90)
+    gaps = [row for row in stored if isinstance(row, Coverage) and row.state == "gap"]
+    assert [(row.cause, row.ts_from, row.ts_to) for row in gaps] == [("silent", 30 * MS, 90 * MS)]
+
+
 EXCHANGES = {"BINANCE_FUTURES": "BTCUSDT", "BINANCE_SPOT": "BTCUSDT", "OKX_SWAP": "BTC-USDT-SWAP", "DERIBIT": "BTC-PERPETUAL"}
 
 

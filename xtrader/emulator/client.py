@@ -82,11 +82,17 @@ class Client:
 
     def freeze(self, state: str) -> None:
         """Become "frozen" (neither read nor write) or "dead" (what is read is forgotten, nothing is written): not even a pong."""
+        if self.state == "dead":
+            return
         self.flush()
-        self.state = state
+        was_frozen, self.state = self.state == "frozen", state
         self.socket.mute = "all"
-        if state == "frozen" and self.socket.state is State.OPEN:
-            self.socket.transport.pause_reading()
+        if self.socket.state is State.OPEN:
+            if state == "frozen":
+                self.socket.transport.pause_reading()
+            elif was_frozen:
+                # Who does not read never sees that the other side hung up.
+                self.socket.transport.resume_reading()
 
     def thaw(self) -> None:
         """Go on after a freeze; what was queued goes out now."""

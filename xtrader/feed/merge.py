@@ -9,6 +9,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeAlias, TypeVar
 
+import msgspec
+
 from xtrader.clock import SECOND
 from xtrader.model.market import BookUpdate, Coverage, Trade
 
@@ -97,6 +99,9 @@ class Merged(ABC, Generic[MemberT]):
         else:
             self._state = row.state
             self._since = row.ts_from
+        if row.state == "gap" and row.ts_from < self.ts_last and (row.ts_to is None or self.ts_last < row.ts_to):
+            # Its connection fell silent, another one recorded on for a while.
+            row = msgspec.structs.replace(row, ts_from=self.ts_last)
         self._put(row)
 
     def _is_coming_back(self) -> bool:
