@@ -1,0 +1,32 @@
+"""What the recording processes do without, though it is installed.
+
+The rule: nothing is taken from whoever wants it later.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.abc import MetaPathFinder
+
+import pyarrow as pa
+
+
+class _Absent(MetaPathFinder):
+    """Finds no pandas, wherever it is."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name, name=name)
+
+
+def leave_pandas_out() -> None:
+    """Keep pyarrow from importing pandas, which it does at its first array, to ask whether that is a Series. It takes 26 MB and
+    a fifth of a second in each process. Whoever imports pandas or calls `to_pandas` later gets it all the same."""
+    if "pandas" in sys.modules:
+        return
+    absent = _Absent()
+    sys.meta_path.insert(0, absent)
+    try:
+        pa.array([])
+    finally:
+        sys.meta_path.remove(absent)
