@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from xtrader.model.book import Side
+from xtrader.model.book import Asks, Bids
 from xtrader.model.market import Level
 from xtrader.sinks.base import Floats, Indexes, Ints, Updates
 
@@ -43,7 +43,7 @@ class _Side:
     def hold(self, levels: Floats) -> None:
         """Hold these levels, all that there are, each once."""
         order = np.argsort(levels[0] * self.sign)
-        self.near = Side(self.sign)
+        self.near = Bids() if self.sign < 0 else Asks()
         self.near.replace(zip(*levels[:, order[:NEAR]].tolist(), strict=True))
         self.far = levels[:, order[NEAR:]]
         self.floor = float(levels[0, order[NEAR - 1]]) * self.sign if self.far.size else INFINITE
