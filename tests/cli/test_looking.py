@@ -155,6 +155,7 @@ def check_refusals(command: Callable[..., Ran]) -> None:
         (("book", KEY, "nowhere"), "there is no directory"),
         (("book", KEY, "data", "--at", "noon"), "'noon' is no time"),
         (("book", KEY, "data", "--live", "--follow"), "contradict"),
+        (("book", KEY, "data", "--live"), "needs a terminal"),
         (("trades", KEY, "data", "--follow", "--to", "2026-01-01"), "contradict"),
         (("trades", OTHER, "data", "--follow"), "are not recorded here"),
         (("plot", KEY, "data", "--output", "x.pdf"), "ends in neither .png nor .html"),
@@ -163,6 +164,8 @@ def check_refusals(command: Callable[..., Ran]) -> None:
         ran = command(*arguments)
         assert (ran.code, ran.err.count("\n")) == (2, 1), ran.err
         assert said in ran.err
+    none = command("trades", KEY, "data", "--to", "2020-01-01")
+    assert (none.code, none.out, none.err.count("\n")) == (0, "", 1)
     early = command("book", KEY, "data", "--at", "2020-01-01")
     assert (early.code, early.err.count("\n")) == (1, 1)
 

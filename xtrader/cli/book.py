@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,8 @@ def book(
     modes = [name for name, given in (("--at", at), ("--follow", follow), ("--live", live)) if given]
     if len(modes) > 1:
         raise ConfigError(f"{' and '.join(modes)} contradict each other; keep one of them")
+    if live and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ConfigError("--live needs a terminal; --follow works without one")
     where = place(directory, output_directory)
     ts = moment(at)
     if ts is not None:

@@ -43,7 +43,8 @@ def trades(
     where = place(directory, output_directory)
     begin, until = moment(start), moment(end)
     found = _follow(where, instrument, begin, last) if follow else _recorded(where, instrument, begin, until, last)
-    _print(found, shape)
+    if not _print(found, shape):
+        click.echo(f"no trades of {instrument} are recorded there", err=True)
 
 
 def _recorded(where: Where, name: str, start: int | None, end: int | None, last: int | None) -> Iterator[Trade]:
@@ -79,12 +80,15 @@ def _follow(where: Where, name: str, start: int | None, last: int | None) -> Ite
         time.sleep(PERIOD)
 
 
-def _print(found: Iterable[Trade], shape: str) -> None:
+def _print(found: Iterable[Trade], shape: str) -> bool:
+    """True if there were any."""
     from xtrader.look import text
 
     print_ = printer()
     digits = -1
+    some = False
     for trade in found:
+        some = True
         if shape == "json":
             click.echo(text.trade_json(trade))
         elif shape == "compact":
@@ -94,3 +98,4 @@ def _print(found: Iterable[Trade], shape: str) -> None:
                 click.echo(HEADINGS)
             digits = max(digits, text.decimals([trade.price]))
             print_(text.trade_text(trade, digits))
+    return some
