@@ -1,0 +1,46 @@
+"""The end of the journal's budget while the database is away: recording pauses and says so, then both sinks hold the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+from tests.pipeline.parts import read_coverages, read_trades, read_updates
+from tests.running import in_sync, log_of, recorder, stop, until
+from tests.sinks.questdb import reading
+from tests.sinks.questdb.server import Server
+from xtrader.emulator.server import Emulator
+
+WANTED = "L2:OKX_SWAP@BTCUSDT,TRADES:OKX_SWAP@BTCUSDT"
+
+
+def test_files_go_on_until_the_budget_ends_then_recording_pauses_and_both_sinks_hold_the_same(
+    server: Server, prefix: str, tmp_path: Path
+) -> None:
+    variables = {"QUESTDB_TABLE_PREFIX": prefix, "XTRADER_JOURNAL_MAX_BYTES": "4MiB", "XTRADER_ROTATE_SECONDS": "1"}
+
+    async def main() -> None:
+        async with Emulator(["OKX_SWAP"], instruments=1, rate=2000) as emulator:
+            given = emulator.variables | server.variables() | variables
+            async with recorder(tmp_path, WANTED, given, "--sink", "parquet,questdb") as process:
+                await until(lambda: server.exists(f"{prefix}trades"))
+                server.stop()
+                parts = len(list((tmp_path / "data").rglob("*.parquet")))
+                await until(lambda: "no_room" in log_of(tmp_path), within=90)
+                # What was recorded before the pause is in the files: the database's absence did not hold them up.
+                await until(lambda: len(list((tmp_path / "data").rglob("*.parquet"))) > parts)
+                await asyncio.to_thread(server.start)
+                assert await stop(process, within=90) == 0, log_of(tmp_path)
+            async with recorder(tmp_path, WANTED, given, "--sink", "parquet,questdb") as process:
+                await in_sync(tmp_path, 2)
+                assert await stop(process, within=90) == 0, log_of(tmp_path)
+
+    asyncio.run(main())
+    data = tmp_path / "data"
+    coverages = read_coverages(data)
+    causes = [(row.state, row.cause) for row in coverages if row.stream == "TRADES" and row.ts_to is None]
+    assert ("gap", "storage") in causes
+    assert Counter(map(repr, reading.trades(server, prefix))) == Counter(map(repr, read_trades(data)))
+    assert Counter(map(repr, reading.updates(server, prefix))) == Counter(map(repr, read_updates(data)))
+    assert Counter(map(repr, reading.coverages(server, prefix))) == Counter(map(repr, coverages))
