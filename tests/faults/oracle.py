@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from tests.faults.world import TICK, Outcome
+from tests.faults.world import Outcome
 from xtrader.emulator.truth import BookEvent, FaultEvent, TradeEvent
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
@@ -104,7 +104,7 @@ def arrival(outcome: Outcome, exchange: str, at: int) -> int:
         end = frozen + round(fault.seconds * 1e9)
         if fault.exchange == exchange and frozen <= at <= end:
             at = max(at, end)
-    return at + round(TICK * 1e9)
+    return at + round(outcome.latency * 1e9)
 
 
 def altered(outcome: Outcome, subscription: Subscription, kinds: frozenset[str]) -> Iterator[FaultEvent]:
@@ -243,7 +243,7 @@ def reasons(outcome: Outcome, subscription: Subscription, intervals: list[Interv
         if before.end != after.start and not (after.state == "gap" and after.start <= before.end):
             yield f"nothing is said of {before.end} to {after.start}"
     for one in intervals:
-        if one.state == "live" or one.start < outcome.began:
+        if one.state == "live" or one.start < outcome.began or one.cause == "shutdown":
             continue
         if not any(one.start - LATER <= at <= max(one.end, one.start + 10**9) for at, _ in faults):
             yield f"no reason for {one}"

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from ssl import SSLContext
 
 from tests.faults.time_loop import LoopClock, run
 from xtrader.emulator.deribit import CLIENT_ID, CLIENT_SECRET
@@ -71,6 +72,8 @@ class Outcome:
     """Wall time at which recording was stopped."""
     began: int = 0
     """Wall time at which the faults were armed."""
+    latency: float = TICK
+    """Seconds from an event to its arrival at the most, where nothing is frozen."""
     subscriptions: tuple[Subscription, ...] = field(default_factory=tuple)
 
     @cached_property
@@ -103,6 +106,12 @@ class Plan:
     """Seconds after which faults that have not come are not waited for."""
     unreachable: str = ""
     """All is well without this exchange."""
+    tls: SSLContext | None = None
+    """Of the venues' servers; none without TLS."""
+    connections: int = 1
+    """Over which each subscription is recorded at once."""
+    meddle: Callable[[Emulator, Callable[[], bool]], Coroutine[None, None, None]] | None = None
+    """Does what no fault of a venue can, once recording runs; it can ask whether all is well on every connection."""
 
 
 def record(plan: Plan) -> Outcome:
@@ -123,6 +132,7 @@ async def _record(plan: Plan) -> Outcome:
         timers=plan.timers,
         wall=lambda: clock.true() / 1e9,
         tick=TICK,
+        tls=plan.tls,
     )
     for made in emulator.venues.values():
         made.stage.truth = notes
@@ -145,7 +155,7 @@ async def _record(plan: Plan) -> Outcome:
             for symbol in emulator.venues[exchange].boards
             for stream in ("L2", "TRADES")
         )
-        feed = Feed(markets, subscriptions, rest=rest, clock=clock, put=put)
+        feed = Feed(markets, subscriptions, rest=rest, clock=clock, put=put, connections=plan.connections)
         task = asyncio.create_task(feed.run())
 
         def live() -> bool:
@@ -157,7 +167,9 @@ async def _record(plan: Plan) -> Outcome:
             clients = [client for made in emulator.venues.values() for client in made.clients]
             wanted = {name: number for name, number in notes.newest.items() if name[0] != plan.unreachable}
             is_deaf = any(client.state != "open" or client.socket.mute for client in clients)
-            return live() and not is_deaf and all(reached.get(name) == number for name, number in wanted.items())
+            standings = [one for one in feed.standings() if one.subscription.exchange != plan.unreachable]
+            is_whole = all(one.connections == plan.connections for one in standings)
+            return live() and is_whole and not is_deaf and all(reached.get(name) == number for name, number in wanted.items())
 
         assert await _until(live, 60, task), "the undisturbed feed does not come up"
         await asyncio.sleep(WARM)
@@ -168,6 +180,8 @@ async def _record(plan: Plan) -> Outcome:
             clock.step(seconds)
             await asyncio.sleep(3)
         started = loop.time()
+        if plan.meddle is not None:
+            await plan.meddle(emulator, well)
         await asyncio.sleep(plan.at_least)
         calm_since = loop.time()
         pending = [""]

@@ -39,7 +39,7 @@ def test_usdm_single_trades_share_the_public_route() -> None:
 @pytest.mark.parametrize(
     ("exchange", "url", "stream", "limit"),
     [
-        ("BINANCE_SPOT", "wss://stream.binance.com:9443/stream", "btcusdt@trade", (4, 1.0)),
+        ("BINANCE_SPOT", "wss://stream.binance.com:9443/stream", "btcusdt@trade", (3, 1.0)),
         ("BINANCE_COINM", "wss://dstream.binance.com/stream", "btcusdt@aggTrade", (8, 1.0)),
     ],
 )

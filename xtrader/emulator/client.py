@@ -45,12 +45,13 @@ class Socket(ServerConnection):
 
 class Client:
     """A client's socket with an outbox. Frames wait there until the next `flush`, at most a few milliseconds; a client whose
-    unread bytes pass `limit` is disconnected, as the venues do."""
+    unread bytes pass `limit` is disconnected, as the venues do. `number` counts the venue's connections."""
 
-    def __init__(self, socket: Socket, limit: int) -> None:
+    def __init__(self, socket: Socket, limit: int, number: int) -> None:
         request = socket.request
         assert isinstance(request, Request)
         self.socket = socket
+        self.number = number
         self.path = request.path
         self.outbox: list[bytes] = []
         self.closing: asyncio.Task[None] | None = None

@@ -179,8 +179,8 @@ class Emulator:
     def _handler(self, made: Venue[Any]) -> Callable[[ServerConnection], Any]:
         async def handle(socket: ServerConnection) -> None:
             assert isinstance(socket, Socket)
-            client = Client(socket, self._send_buffer)
             made.counts["connect"] += 1
+            client = Client(socket, self._send_buffer, made.counts["connect"])
             made.clients.add(client)
             made.opened(client)
             client.flush()

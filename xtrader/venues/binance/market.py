@@ -36,7 +36,7 @@ class Place(Struct, frozen=True):
     dialect: Dialect
     limits: Limits
     sends: int
-    """Messages a second on one connection, one below the venue's limit or more: pongs count too."""
+    """Messages a second on one connection, two below the venue's limit: a ping and a pong in the same second count too."""
     catalogue_weight: int
     routes: tuple[str, str]
     """Paths of the combined streams that carry (depth and single trades, aggregates)."""
@@ -59,7 +59,7 @@ def place(exchange: str, trade_stream: str) -> Place:
     if exchange == "BINANCE_SPOT":
         dialect = _dialect("/api/v3", trade_stream="trade")
         spot = ("/stream", "/stream")
-        return Place("wss://stream.binance.com:9443", "https://api.binance.com", dialect, _limits(6000), 4, 20, spot)
+        return Place("wss://stream.binance.com:9443", "https://api.binance.com", dialect, _limits(6000), 3, 20, spot)
     if exchange == "BINANCE_FUTURES":
         dialect = _dialect("/fapi/v1", trade_stream=trade_stream)
         routed = ("/public/stream", "/market/stream")
