@@ -130,7 +130,7 @@ class Rest:
         self.calls += 1
         try:
             async with self._http.get(market.rest_url + path, params=params, max_redirects=3) as response:
-                body = await response.content.read(MAX_BODY)
+                body = bytearray()
                 while not response.content.at_eof() and len(body) < MAX_BODY:
                     body += await response.content.read(MAX_BODY - len(body))
                 status = response.status
@@ -146,7 +146,7 @@ class Rest:
             raise RestFailed(market.exchange, f"GET {path}: HTTP {status}, told to stay away for {seconds:.0f} s")
         if status >= 500:
             raise RestFailed(market.exchange, f"GET {path}: HTTP {status}")
-        return Answer(status, body, str(response.url), dict(headers))
+        return Answer(status, bytes(body), str(response.url), dict(headers))
 
 
 def _retry_after(text: str, default: float) -> float:
