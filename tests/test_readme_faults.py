@@ -31,7 +31,7 @@ def test_who_follows_the_readme_sees_the_gap_row_of_an_injected_fault(tmp_path: 
     block = re.search(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     assert block is not None
     lines = block[1]
-    for old, new in (("9310", str(free_pair())), ("--rate 5000", "--rate 500")):
+    for old, new in (("9310", str(free_pair())), ("--rate 5000", "--rate 1000")):
         assert old in lines
         lines = lines.replace(old, new)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("XTRADER_", "DERIBIT_"))}
@@ -41,16 +41,17 @@ def test_who_follows_the_readme_sees_the_gap_row_of_an_injected_fault(tmp_path: 
         "XTRADER_CACHE_DIRECTORY": str(tmp_path / "cache"),
         "XTRADER_MIN_FREE_BYTES": "1MiB",
     }
-    shell = subprocess.Popen(
-        ["bash", "-e"],
-        cwd=tmp_path,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=(tmp_path / "out").open("wb"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        text=True,
-    )
+    with (tmp_path / "out").open("wb") as out:
+        shell = subprocess.Popen(
+            ["bash", "-e"],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            text=True,
+        )
     try:
         shell.communicate(lines, timeout=120)
     finally:

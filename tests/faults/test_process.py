@@ -9,7 +9,7 @@ import signal
 import sys
 import urllib.request
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -25,7 +25,7 @@ from tests.running import in_sync, log_of, recorder, stop, until
 from xtrader.cli.emulate import CHANCES, HORIZON
 from xtrader.emulator.faults import KINDS
 from xtrader.emulator.server import Emulator
-from xtrader.emulator.truth import BookEvent, Event
+from xtrader.emulator.truth import BookEvent, Event, FaultEvent, TradeEvent
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 
@@ -45,6 +45,8 @@ SEEDS_FROM = 7500
 """Few seeds draw nothing slow: one is not far from here."""
 LATENCY = 3.0
 """Seconds that a message takes at most on a busy machine."""
+UNSTORED = 0.2
+"""Seconds between a message that is stored and a later one that only keeps its stream alive, such as a repetition."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def outcome_of(directory: Path) -> Outcome:
         records += stored(directory / "data", exchange, symbol)
     return Outcome(
         records=records,
-        events=[(event.ts * 1_000_000, event) for event in events],
+        events=timed(events, records),
         links=[tuple(one for one in subscriptions if one.exchange == exchange) for exchange in SYMBOLS],
         counts={},
         pending=[],
@@ -147,9 +149,38 @@ def outcome_of(directory: Path) -> Outcome:
         reconnects=0,
         ended=max(event.ts for event in events) * 1_000_000 + round(LATENCY * 1e9),
         began=max(first) + 1,
-        latency=LATENCY,
+        latency=UNSTORED,
         subscriptions=subscriptions,
     )
+
+
+def timed(events: Sequence[Event], records: Sequence[Trade | BookUpdate | Coverage]) -> list[tuple[int, Event]]:
+    """Each event with when it was received; one that was not stored with when the one before it was. What follows the last stored
+    one was on its way when recording ended, if that was soon."""
+    taken: dict[tuple[str, str | int], int] = {}
+    newest: dict[tuple[str, bool], int] = {}
+    for row in records:
+        if not isinstance(row, Coverage):
+            name = row.trade_id if isinstance(row, Trade) else row.sequence
+            assert name is not None
+            taken.setdefault((row.instrument, name), row.ts_recv)
+    keys = [None if isinstance(event, FaultEvent) else (f"{event.exchange}@{event.symbol}", number_of(event)) for event in events]
+    last = {(key[0], isinstance(key[1], str)): place for place, key in enumerate(keys) if key in taken and key is not None}
+    found: list[tuple[int, Event]] = []
+    for place, (key, event) in enumerate(zip(keys, events, strict=True)):
+        at = event.ts * 1_000_000
+        if key is not None:
+            stream = (key[0], isinstance(key[1], str))
+            if place > last[stream]:
+                at += round(LATENCY * 1e9)
+            else:
+                at = newest[stream] = taken.get(key, newest.get(stream, 0))
+        found.append((at, event))
+    return found
+
+
+def number_of(event: BookEvent | TradeEvent) -> str | int:
+    return event.id if isinstance(event, TradeEvent) else event.sequence
 
 
 def stored(data: Path, exchange: str, symbol: str) -> Iterator[Trade | BookUpdate]:
