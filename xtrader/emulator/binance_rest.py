@@ -98,7 +98,7 @@ class Rest:
             words = "Way too many requests; IP banned until then. Please use the websocket for live updates to avoid bans."
             return Answer(_error(-1003, words), 418, (*headers, ("Retry-After", "120")))
         words = f"Too many requests; current limit of IP is {limit} requests per minute."
-        return Answer(_error(-1003, words), 429, (*headers, ("Retry-After", str((MINUTE - rest) // 1000 + 1))))
+        return Answer(_error(-1003, words), 429, (*headers, ("Retry-After", str(-(-(MINUTE - rest) // 1000)))))
 
     def _board(self, query: Mapping[str, str]) -> BinanceBoard:
         symbol = query.get("symbol")
