@@ -37,14 +37,14 @@ def make_sink(spec: dict[str, Any]) -> Sink:
 
 
 async def record(journal_directory: Path, run: int, sink_directory: Path, url: str | None = None) -> None:
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     clock = SystemClock()
     journal = open_journal(journal_directory, "c1", clock, {}, segment_bytes=1 << 18)
     sink = {"name": "parquet", "directory": str(sink_directory)} | ({} if url is None else {"url": url})
     spec = LaneSpec(str(journal_directory), sink, 1.0, 1 << 19)
     lane = LaneProcess(spec, journal.durable, on_cursor=journal.release, command=LANE)
     writer = Writer(journal, clock, min_free=0, fsync_interval=0.02, on_durable=lane.advance)
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     working = asyncio.create_task(writer.run())
     following = asyncio.create_task(lane.run())
     for row in journal.open_coverage():

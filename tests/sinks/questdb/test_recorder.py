@@ -81,7 +81,8 @@ def test_the_best_prices_in_a_row_are_those_of_the_book_after_it(recorded: Recor
         where = f"exchange = '{exchange}' AND instrument = '{symbol}'"
         bids: dict[float, float] = {}
         asks: dict[float, float] = {}
-        rows = reading.rows(recorded.server, f"{PREFIX}book_updates", "ts_recv, sequence", where)
+        # Not by ts_recv: messages that waited for the snapshot were received before it.
+        rows = reading.rows(recorded.server, f"{PREFIX}book_updates", "sequence, is_snapshot DESC", where)
         for row in rows:
             for side, pair in ((bids, row["bids"]), (asks, row["asks"])):
                 if row["is_snapshot"]:
