@@ -63,6 +63,8 @@ def ways_of(done: Run) -> dict[str, list[int]]:
     ways: dict[str, list[int]] = {"read to handed on": [], "sent to handed on": [], "sent to journaled": []}
     for channel, name in ((frames.BOOK, "books"), (frames.TRADES, "trades")):
         times: list[list[int]] = done.answer.extra[name]  # type: ignore[assignment]
+        if channel not in done.sent:
+            raise Wrong(f"nothing was paced on the channel of {name}")
         sent = done.sent[channel]
         # What was sent before the book's snapshot was asked for is not paced, and the snapshot was not sent: align the ends.
         count = min(len(sent), len(times)) * 9 // 10
