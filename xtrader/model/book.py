@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from heapq import nlargest, nsmallest
 from math import inf
@@ -13,7 +14,7 @@ NEAR_MOST = 128
 """Prices of a side that are kept apart for being near its best: so many at first, and at most, those that went away included."""
 
 
-class Side:
+class Side(ABC):
     """One side of a book: sizes by price, and its best price always at hand.
 
     Setting a level costs a dict store, and a set's more if its price is near the best. Only when the best level goes away are
@@ -39,9 +40,9 @@ class Side:
         if self.sizes:
             self._survey()
 
+    @abstractmethod
     def apply(self, levels: Iterable[Level]) -> None:
         """Set absolute sizes; 0 removes; removing an absent level is normal."""
-        raise NotImplementedError
 
     def best(self) -> float | None:
         """The best price, None for an empty side."""
