@@ -1,3 +1,4 @@
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -64,3 +65,7 @@ def test_a_closed_standard_error_is_no_error(monkeypatch: pytest.MonkeyPatch, tm
         pass
     monkeypatch.setattr("sys.stderr", gone)
     structlog.get_logger("x").info("nobody hears this")
+    heard = io.StringIO()
+    monkeypatch.setattr("sys.stderr", heard)
+    structlog.get_logger("x").info("somebody hears this")
+    assert [json.loads(line)["event"] for line in heard.getvalue().splitlines()] == ["somebody hears this"]

@@ -102,7 +102,7 @@ PHASES: dict[str, Callable[[Keeper], bool]] = {
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_feed_that_is_stopped_during_a_replacement_leaves_no_connection_behind(phase: str) -> None:
-    async def main() -> None:
+    async def main() -> int:
         async with Emulator(["OKX_SWAP"], instruments=1, rate=300) as emulator:
             short = ShortLived(market("OKX_SWAP", emulator.variables), 2.0)
             async with feeding({"OKX_SWAP": short}, of("OKX_SWAP", "BTC-USDT-SWAP")) as (feed, _):
@@ -110,9 +110,14 @@ def test_a_feed_that_is_stopped_during_a_replacement_leaves_no_connection_behind
                 async with asyncio.timeout(60):
                     while not PHASES[phase](feed.keepers[0]):
                         await asyncio.sleep(0)
-            await until(lambda: not emulator.venues["OKX_SWAP"].clients)
+            clients = emulator.venues["OKX_SWAP"].clients
+            async with asyncio.timeout(20):
+                while clients:
+                    await asyncio.sleep(0.05)
+            await asyncio.sleep(0.5)
+            return len(clients)
 
-    asyncio.run(main())
+    assert asyncio.run(main()) == 0, "a connection was left, or made after the stop"
 
 
 @pytest.mark.parametrize(("exchange", "symbol"), PAIRS)
@@ -200,12 +205,14 @@ def test_a_venue_that_makes_us_speak_without_end_and_never_reads_is_left() -> No
             connection.transport.write(text_frame(request.encode()) * 1000)
             await asyncio.sleep(0.005)
 
-    async def main() -> None:
+    async def main() -> list[Coverage]:
         async with serve(demand, "127.0.0.1", 0, ping_interval=None, close_timeout=0.1) as server:
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             made = market("DERIBIT", {"XTRADER_DERIBIT_WS_URL": url, "XTRADER_DERIBIT_REST_URL": "http://127.0.0.1:1"})
             async with feeding({"DERIBIT": made}, of("DERIBIT", "BTC-PERPETUAL")) as (_, records):
                 await until(lambda: any(isinstance(r, Coverage) and "could not be sent" in r.detail for r in records), within=60)
             server.close(close_connections=True)
+            return [r for r in records if isinstance(r, Coverage) and "could not be sent" in r.detail]
 
-    asyncio.run(main())
+    rows = asyncio.run(main())
+    assert {(row.stream, row.state, row.cause) for row in rows} == {("L2", "gap", "silent"), ("TRADES", "gap", "silent")}

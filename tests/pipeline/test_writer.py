@@ -69,6 +69,8 @@ async def test_a_quiet_writer_says_that_it_is_alive(tmp_path: Path, monkeypatch:
     await made.close()
     await running
     journal.close()
+    assert codec.ALIVE in kinds(tmp_path)
+    assert made.rows == 0
 
 
 @in_loop
@@ -112,7 +114,9 @@ async def test_a_journal_over_its_budget_has_no_room(tmp_path: Path) -> None:
     told: list[bool] = []
     made = Writer(journal, SystemClock(), min_free=0, max_bytes=journal.size() - 1, on_room=told.append)
     running = asyncio.create_task(made.run())
-    await until(lambda: told == [False])
+    await until(lambda: told)
+    assert told == [False]
+    assert not made.room
     await made.close()
     await running
     journal.close()

@@ -103,7 +103,7 @@ class Target:
 
     def __init__(self, exchange: str) -> None:
         speaker = SPEAKERS[exchange]
-        self.refused = 0
+        self.taken = self.refused = 0
         self._market = market(exchange, LOGIN if exchange == "DERIBIT" else {})
         self._speaker = speaker
         self._subscriptions = tuple(Subscription(stream, exchange, speaker.symbol) for stream in ("L2", "TRADES"))
@@ -130,6 +130,8 @@ class Target:
         except (ProtocolError, CredentialsRejected):
             self.refused += 1
             self._session = self._fresh()
+        else:
+            self.taken += 1
 
     def _fresh(self) -> MarketSession:
         self._session = self._market.session(Link(self._speaker.exchange, "fuzz", "", self._subscriptions), "start", {})

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.venues.binance_wire import S, ack, aggregate, book, covers, depth, fetches, session_of, trade, trades
+from tests.venues.sound import is_sound
 from xtrader.errors import ProtocolError
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate
@@ -167,7 +168,7 @@ def test_mutilated_frames_are_taken_or_end_the_session_with_a_protocol_error(
         at %= len(frame) or 1
         frame = frame[:at] + put + frame[at + length :]
     with suppress(ProtocolError):
-        list(session.receive(memoryview(frame), 1))
+        assert all(map(is_sound, session.receive(memoryview(frame), 1)))
 
 
 @settings(max_examples=300, deadline=None)
@@ -182,4 +183,5 @@ def test_mutilated_answers_are_taken_or_end_the_session_with_a_protocol_error(
         at %= len(body) or 1
         body = body[:at] + put + body[at + length :]
     with suppress(ProtocolError):
-        list(session.answer(Fetch("BINANCE_FUTURES@BTCUSDT", purpose, "/fapi/v1/depth"), status, body, 2))
+        fetch = Fetch("BINANCE_FUTURES@BTCUSDT", purpose, "/fapi/v1/depth")
+        assert all(map(is_sound, session.answer(fetch, status, body, 2)))

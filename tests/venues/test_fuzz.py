@@ -61,6 +61,7 @@ def test_json_of_any_shape_raises_documented_errors_only(exchange: str, messages
     target = Target(exchange)
     for kind, value in messages:
         target.take(bytes([kind]) + json.dumps(value).encode())
+    assert target.taken + target.refused == len(messages)
 
 
 def _nested(exchange: str) -> bytes:
@@ -89,7 +90,12 @@ def test_a_message_that_is_too_deep_too_large_or_too_long_is_refused(exchange: s
 
 @venues
 def test_a_name_of_megabytes_is_taken_or_refused(exchange: str) -> None:
-    Target(exchange).take(b"f" + _name(exchange))
+    target = Target(exchange)
+    target.take(b"f" + _name(exchange))
+    before = target.taken, target.refused
+    target.take(b"f" + corpus(exchange)[-3])
+    assert sum(before) == 1
+    assert target.refused == before[1], "the session goes on after it, or a new one does"
 
 
 @venues

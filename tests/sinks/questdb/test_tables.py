@@ -82,7 +82,10 @@ def test_a_table_of_somebody_else_is_refused_by_name(server: Server, prefix: str
 
 
 def test_a_server_that_does_not_answer_is_no_reason_not_to_begin() -> None:
-    require_usable(target({"QUESTDB_HTTP_PORT": "1"}))
+    nobody = target({"QUESTDB_HTTP_PORT": "1"})
+    with pytest.raises(SinkRetry, match="does not answer"):
+        compare(Questions(nobody), "")
+    require_usable(nobody)
 
 
 def message(sequence: int | None, ts_event: int | None, ts_recv: int, price: float = 1.0, snapshot: bool = False) -> BookUpdate:

@@ -6,13 +6,14 @@ checked, and becomes the same rows.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from xtrader.errors import ConfigError, SinkRetry
+from xtrader.errors import SinkRetry
 from xtrader.sinks.base import Batch, Coverages, Instruments, Session, Trades, Updates
 from xtrader.sinks.questdb import rows, state
 from xtrader.sinks.questdb.conf import Target
@@ -227,9 +228,5 @@ def require_usable(target: Target) -> None:
     Raises ConfigError that names the table and the column."""
     if target.transport == "tcp" and target.tables_exist:
         return
-    try:
+    with contextlib.suppress(SinkRetry):
         compare(Server(target), target.prefix)
-    except ConfigError:
-        raise
-    except SinkRetry:
-        return
