@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
+from tests.needs import missing
 
 
 def captures() -> Path:
     """The directory of the recordings: XTRADER_CAPTURES, else beside the repository. Skips where there is none; fails in CI."""
     path = Path(os.environ.get("XTRADER_CAPTURES") or Path(__file__).resolve().parents[2] / "shared" / "captures")
     if not path.is_dir():
-        reason = f"no recordings at {path} (set XTRADER_CAPTURES)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(f"no recordings at {path} (set XTRADER_CAPTURES)")
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pytest
 
 from tests import objectstore
 from tests.captures import captures
+from tests.needs import missing
 from tests.objectstore import KEYS
 from xtrader.cli.main import main
 
@@ -32,10 +32,7 @@ def needed(*names: str) -> None:
         try:
             importlib.import_module(name)
         except ImportError:
-            reason = f"{name} is not installed: pip install '.[clusters]'"
-            if os.environ.get("CI") == "true":
-                pytest.fail(reason)
-            pytest.skip(reason)
+            missing(f"{name} is not installed: pip install '.[clusters]'")
 
 
 def example(heading: str) -> Any:
@@ -83,8 +80,7 @@ def test_spark_gives_the_same_counts_and_bars(recording: Path, expected: Bars, m
     from pyspark.sql import SparkSession
 
     if shutil.which("java") is None:
-        reason = "no java: Spark cannot run"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+        missing("no java: Spark cannot run")
     monkeypatch.chdir(recording)
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
     builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").config("spark.driver.memory", "1g")

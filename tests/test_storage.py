@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,23 +10,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests import reading
+from tests.needs import small_file_system
 from tests.running import log_of, recorder, stop, until
 from xtrader.emulator.server import Emulator
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 MB; skips where none can be mounted."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)], capture_output=True, check=False)
-    if mounted.returncode:
-        reason = f"cannot mount a tmpfs: {mounted.stderr.decode().strip()}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    """A file system of 64 MiB."""
+    with small_file_system(tmp_path / "disk", "64m") as place:
+        yield place
 
 
 def test_recording_stops_before_the_disk_is_full_and_goes_on_when_there_is_room_again(small_disk: Path) -> None:

@@ -11,16 +11,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
+from tests.needs import missing
 
 
 def require_tmux() -> None:
     """Skip without tmux; fail in CI."""
     if shutil.which("tmux") is None:
-        reason = "no tmux (apt install tmux)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("no tmux (apt install tmux)")
 
 
 class Terminal:

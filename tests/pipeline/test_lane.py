@@ -14,6 +14,7 @@ import msgspec
 import psutil
 import pytest
 
+from tests.needs import small_file_system
 from tests.pipeline.loops import in_loop, until
 from tests.pipeline.parts import manifest, part_paths, read_trades, read_updates
 from tests.pipeline.recorder import LANE
@@ -248,16 +249,8 @@ def test_a_lane_leaves_when_the_recorder_is_gone(tmp_path: Path) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB."""
-    directory = tmp_path / "disk"
-    directory.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(directory)], capture_output=True, check=False)
-    if mounted.returncode:
-        reason = f"a small file system needs root: {mounted.stderr.decode().strip()}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    yield directory
-    subprocess.run(["umount", "-l", str(directory)], check=True)
+    with small_file_system(tmp_path / "disk", "4m") as place:
+        yield place
 
 
 def test_a_full_disk_under_the_journal_ends_the_recorder_and_spoils_nothing(small_disk: Path) -> None:

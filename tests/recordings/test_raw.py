@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import missing
 from xtrader.errors import ConfigError, StorageError
 from xtrader.recordings import redact
 from xtrader.recordings.events import Answered, Closed, Event, Opened, Received, Sent
@@ -82,8 +83,9 @@ def test_a_flipped_bit_loses_its_block_only_and_is_told(tmp_path: Path) -> None:
     assert kept == [*complete[:8], lost, *complete[14:]]
 
 
-@pytest.mark.skipif(shutil.which("zstd") is None, reason="the zstd program is not here")
 def test_zstd_itself_prints_a_file(tmp_path: Path) -> None:
+    if shutil.which("zstd") is None:
+        missing("the zstd program is not here (apt install zstd)")
     printed = subprocess.run(["zstd", "-dc", record(tmp_path)], capture_output=True, check=True).stdout
     first, second, *_ = printed.split(b"\n")
     assert first == b'O 1700000000000000000 73 {"format":1,"exchange":"X_SPOT","link":"X_SPOT/0","url":"wss://x.com/ws"}'

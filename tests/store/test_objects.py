@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import fsspec
 import pytest
 
 import xtrader
+from tests.needs import missing
 from tests.pipeline.records import load
 from tests.store.recordings import record
 
@@ -29,9 +29,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The endpoint of an S3 server of our own; the usual variables lead to it."""
     if not importable("moto"):
-        if os.environ.get("CI") == "true":
-            pytest.fail("moto is not installed")
-        pytest.skip("moto is not installed")
+        missing("moto is not installed")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-import pytest
+
+from tests.needs import missing
 
 VERSION = "9.3.4"
 SMALL = {
@@ -36,8 +37,8 @@ def jar() -> Path:
     """The server's jar. Skips where it cannot be had; fails in CI."""
     directory = platformdirs.user_cache_path("xtrader-tests")
     path = directory / f"questdb-{VERSION}.jar"
-    missing = [name for name in ("java", "mvn") if shutil.which(name) is None]
-    if not missing and not path.exists():
+    absent = [name for name in ("java", "mvn") if shutil.which(name) is None]
+    if not absent and not path.exists():
         # Beside the place where it belongs, then renamed: other test processes look for it at the same time.
         aside = directory / str(os.getpid())
         aside.mkdir(parents=True, exist_ok=True)
@@ -46,11 +47,8 @@ def jar() -> Path:
         for found in aside.glob("*.jar"):
             found.replace(path)
         shutil.rmtree(aside)
-    if missing or not path.exists():
-        reason = f"no QuestDB server: {' and '.join(missing) or 'the jar'} cannot be had"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    if absent or not path.exists():
+        missing(f"no QuestDB server: {' and '.join(absent) or 'the jar'} cannot be had")
     return path
 
 

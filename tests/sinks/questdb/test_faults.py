@@ -9,12 +9,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.needs import small_file_system
 from tests.pipeline.records import DAY_START, KEYS, trade
 from tests.sinks.questdb.rig import Rig
 from tests.sinks.questdb.server import Server
@@ -158,13 +158,9 @@ def test_a_row_that_the_server_refuses_is_set_aside_and_the_others_are_there(rig
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / "disk"
-    path.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(path)], capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip(f"no small disk can be mounted: {done.stderr.decode().strip()}")
-    yield path
-    subprocess.run(["umount", "-l", str(path)], check=True)
+    """A file system of 96 MiB."""
+    with small_file_system(tmp_path / "disk", "96m") as place:
+        yield place
 
 
 def test_a_disk_that_is_full_is_waited_for(tmp_path: Path, small_disk: Path) -> None:
