@@ -26,9 +26,12 @@ class Talk:
     def __init__(self, *subscriptions: Subscription, resume: Mapping[str, int] | None = None, cause: str = "start") -> None:
         okx = OkxMarket("OKX_SWAP", {})
         self.session: OkxSession = okx.session(okx.links(subscriptions or (L2, TRADES))[0], cause, resume or {})
-        self.counts: Counter[str] = self.session.counts
         self.now: int = BEGIN
         self.started: list[Output] = list(self.session.start(self.now))
+
+    @property
+    def counts(self) -> Counter[str]:
+        return self.session.counts
 
     def hear(self, message: dict[str, Any] | str) -> list[Output]:
         self.now += SECOND

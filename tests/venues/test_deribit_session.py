@@ -32,10 +32,13 @@ class Talk:
     def __init__(self, *subscriptions: Subscription, options: dict[str, str] | None = None) -> None:
         deribit = DeribitMarket("DERIBIT", options or {})
         self.session: DeribitSession = deribit.session(deribit.links(subscriptions or (L2, TRADES))[0], "start", {})
-        self.counts: Counter[str] = self.session.counts
         self.now: int = BEGIN
         self.interval: str = "raw" if options else "100ms"
         self.started: list[Output] = list(self.session.start(self.now))
+
+    @property
+    def counts(self) -> Counter[str]:
+        return self.session.counts
 
     def hear(self, **message: Any) -> list[Output]:
         self.now += SECOND

@@ -154,9 +154,12 @@ class Book:
 
     def crossed(self) -> bool:
         """True if the best bid is at or above the best ask."""
-        bid = self.bids.best()
-        ask = self.asks.best()
-        return bid is not None and ask is not None and bid >= ask
+        bids, asks = self.bids, self.asks
+        if bids._top < asks._top:
+            # No price is better than these, whether they are still there or not.
+            return False
+        best_bid, best_ask = bids.best(), asks.best()
+        return best_bid is not None and best_ask is not None and best_bid >= best_ask
 
     def best(self) -> tuple[Level | None, Level | None]:
         """((bid price, size), (ask price, size)); None for an empty side."""

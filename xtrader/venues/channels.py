@@ -172,7 +172,6 @@ class BookChannel(Channel):
         self.sequence = update.sequence
         self._previous = update.prev_sequence
         activity.messages += 1
-        self._counts["applied"] += 1
         if book.crossed():
             return self._crossed(update, book)
         self.ts_good = update.ts_recv
@@ -252,7 +251,6 @@ class TradesChannel(Channel):
                 out.extend(rows)
         self.ts_good = trade.ts_recv
         self.activity.messages += 1
-        self._counts["trades"] += 1
         if not out:
             return (trade,)
         out.append(trade)

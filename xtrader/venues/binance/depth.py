@@ -155,7 +155,6 @@ class DepthSync:
         self.last = delta.sequence
         self._ts_event = delta.ts_event
         self._activity.messages += 1
-        self._counts["applied"] += 1
         out: Sequence[Output] = self._on_crossed(book, delta) if book.crossed() else (delta,)
         if delta.ts_recv > self._ts_good:
             self._ts_good = delta.ts_recv

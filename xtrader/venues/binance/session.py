@@ -17,7 +17,7 @@ from xtrader.errors import ProtocolError
 from xtrader.model.book import Book
 from xtrader.model.market import Coverage
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Activity, Fetch, Link, Output, Send
+from xtrader.venues.base import Activity, Fetch, Link, Output, Send, counted
 from xtrader.venues.binance.depth import ASK_AGAIN, DepthSync
 from xtrader.venues.binance.tape import Tape
 from xtrader.venues.binance.wire import (
@@ -85,7 +85,8 @@ class BinanceSession:
     (`serverShutdown`): whoever owns the link replaces it then."""
 
     def __init__(self, dialect: Dialect, link: Link, cause: str, resume: Mapping[str, int]) -> None:
-        self.counts: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+        self._messages = 0
         self.activity: Mapping[Subscription, Activity] = {s: Activity(s) for s in link.subscriptions}
         self.closing = False
         self._venue = link.exchange
@@ -107,13 +108,18 @@ class BinanceSession:
                     self._venue,
                     activity,
                     cause,
-                    self.counts,
+                    self._counts,
                     dialect.depth_path,
                     dialect.depths,
                     is_futures=dialect.is_futures,
                 )
             else:
-                self._tapes[subscription] = Tape(self._venue, activity, cause, self.counts, resume.get(subscription.key))
+                self._tapes[subscription] = Tape(self._venue, activity, cause, self._counts, resume.get(subscription.key))
+
+    @property
+    def counts(self) -> Counter[str]:
+        """See MarketSession; added up when asked for."""
+        return counted(self._counts, self._messages, self.activity)
 
     def start(self, now: int) -> Iterable[Output]:
         """Every subscription opens as syncing; then the SUBSCRIBE requests."""
@@ -135,14 +141,14 @@ class BinanceSession:
 
     def receive(self, payload: bytes | bytearray | memoryview, ts_recv: int) -> Iterable[Output]:
         """Take one message. Raises ProtocolError."""
-        self.counts["messages"] += 1
+        self._messages += 1
         try:
             frame = decode_envelope(payload)
         except BAD:
             return self._unusual(payload, ts_recv)
         handler = self._routes.get(frame.stream) or self._route(frame.stream)
         if handler is None:
-            self.counts["ignored"] += 1
+            self._counts["ignored"] += 1
             return ()
         return handler(frame.data, ts_recv)
 
@@ -168,7 +174,7 @@ class BinanceSession:
         """Everything but a wanted event in its envelope: answers, raw events, events that nobody asked for, and the malformed."""
         frame = decode_frame(self._venue, payload)
         if frame is None:
-            self.counts["ignored"] += 1
+            self._counts["ignored"] += 1
         elif frame.stream:
             name = event_name(frame.data)
             is_wanted = (self._routes.get(frame.stream) or self._route(frame.stream)) is not None
@@ -178,7 +184,7 @@ class BinanceSession:
                 decode_event(self._venue, frame.data)
                 raise ProtocolError(self._venue, f"malformed message on {frame.stream}")
             elif is_wanted:
-                self.counts["unknown"] += 1
+                self._counts["unknown"] += 1
             else:
                 self._count_unwanted(kind_of(frame.stream))
         elif frame.e in EVENTS:
@@ -192,11 +198,11 @@ class BinanceSession:
         elif frame.id is not None:
             return self._on_ack(frame.id, ts_recv)
         else:
-            self.counts["ignored"] += 1
+            self._counts["ignored"] += 1
         return ()
 
     def _count_unwanted(self, kind: str) -> None:
-        self.counts["ignored" if kind in UNWANTED else "unknown"] += 1
+        self._counts["ignored" if kind in UNWANTED else "unknown"] += 1
 
     def _raw_event(self, event: Event, ts_recv: int) -> Sequence[Output]:
         """An event without its envelope: the stream is told by the event's own name."""
@@ -204,14 +210,14 @@ class BinanceSession:
         stream = f"{event.s.lower()}@{kind}"
         handler = self._routes.get(stream) or self._route(stream)
         if handler is None:
-            self.counts["ignored"] += 1
+            self._counts["ignored"] += 1
             return ()
         return handler(event, ts_recv)
 
     def _on_ack(self, number: int | str, ts_recv: int) -> Sequence[Output]:
         request = self._requests.pop(number, None) if isinstance(number, int) else None
         if request is None:
-            self.counts["ignored"] += 1
+            self._counts["ignored"] += 1
             return ()
         out: list[Output] = []
         for subscription in request.subscriptions:
@@ -243,11 +249,11 @@ class BinanceSession:
         if fetch.purpose == "snapshot":
             sync = self._books[subscription]
             if status != 200:
-                self.counts["refused"] += 1
+                self._counts["refused"] += 1
                 return sync.snapshot_refused(refusal(status, body), ts_recv)
             return sync.snapshot(decode_snapshot(self._venue, body), ts_recv)
         if status != 200:
-            self.counts["refused"] += 1
+            self._counts["refused"] += 1
             return ()
         self._look(subscription, body, ts_recv)
         return ()
@@ -300,7 +306,7 @@ class BinanceSession:
         for number, request in list(self._requests.items()):
             if now - request.ts >= NO_ANSWER:
                 del self._requests[number]
-                self.counts["unanswered"] += 1
+                self._counts["unanswered"] += 1
                 again += request.subscriptions
         out += self._subscribe(again, now)
         for sync in self._books.values():
@@ -311,7 +317,7 @@ class BinanceSession:
         """Dead if the stream has still not reached `number`: declare the gap and subscribe anew."""
         if self.activity[subscription].state != "live" or self._seen(subscription) >= number:
             return ()
-        self.counts["silent"] += 1
+        self._counts["silent"] += 1
         out = [*self._part(subscription).silent(number, now), self._request("UNSUBSCRIBE", [subscription], Request((), now))]
         return [*out, *self._subscribe([subscription], now)]
 

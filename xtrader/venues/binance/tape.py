@@ -79,7 +79,6 @@ class Tape:
             side = "unknown"
             self._counts["unknown_side"] += 1
         activity.messages += 1
-        self._counts["trades"] += 1
         trade = Trade(self._key, str(number), side, event.p, event.q, ts_event, ts_recv, number)
         if live or rows:
             return [*live, *self._told(rows), trade]

@@ -12,7 +12,7 @@ from xtrader.errors import ProtocolError, Unresponsive
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Level, Trade
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Activity, Fetch, Link, Output, Send
+from xtrader.venues.base import Activity, Fetch, Link, Output, Send, counted
 from xtrader.venues.channels import SECOND, BookChannel, Channel, Channels, TradesChannel
 from xtrader.venues.deribit.login import VENUE, Login
 from xtrader.venues.deribit.wire import BookAnswer, BookData, Envelope, Failure, Frame, Step, Token, TradeData, TradesAnswer
@@ -47,10 +47,11 @@ class DeribitSession:
     """
 
     def __init__(self, link: Link, cause: str, resume: Mapping[str, int], login: Login | None) -> None:
-        self.counts: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+        self._messages = 0
         self.closing = False
         self._login = login
-        self._channels = Channels(link.subscriptions, cause, resume, self.counts, self._ask)
+        self._channels = Channels(link.subscriptions, cause, resume, self._counts, self._ask)
         self.activity: Mapping[Subscription, Activity] = self._channels.activity
         self._by_name: dict[str, Channel] = {}
         self._names: dict[Channel, str] = {}
@@ -63,6 +64,11 @@ class DeribitSession:
         self._opened = False
         self._heard = 0
 
+    @property
+    def counts(self) -> Counter[str]:
+        """See MarketSession; added up when asked for."""
+        return counted(self._counts, self._messages, self.activity)
+
     def start(self, now: int) -> list[Output]:
         self._heard = now
         out = self._channels.open(now)
@@ -73,7 +79,7 @@ class DeribitSession:
 
     def receive(self, payload: bytes | bytearray | memoryview, ts_recv: int) -> Iterable[Output]:
         self._heard = ts_recv
-        self.counts["messages"] += 1
+        self._messages += 1
         try:
             frame = _decode(payload)
         except _UNREADABLE as error:
@@ -86,7 +92,7 @@ class DeribitSession:
         name = params.channel
         channel = self._by_name.get(name) or self._bind(name)
         if channel is None:
-            self.counts["ignored"] += 1
+            self._counts["ignored"] += 1
             return ()
         data = params.data
         if isinstance(channel, BookChannel) and isinstance(data, BookData):
@@ -106,7 +112,7 @@ class DeribitSession:
                     subscription = Subscription("TRADES", VENUE, symbol)
                     self._channels.probed(subscription, trade.trade_seq, trade.timestamp * 1_000_000, ts_recv)
         except _UNREADABLE:
-            self.counts["probe_errors"] += 1
+            self._counts["probe_errors"] += 1
         return []
 
     def idle(self, now: int) -> list[Output]:
@@ -151,7 +157,7 @@ class DeribitSession:
     def _other(self, step: Step) -> Level:
         if step.action == "delete":
             return (step.price, 0.0)
-        self.counts["unknown_action"] += 1
+        self._counts["unknown_action"] += 1
         return (step.price, step.amount)
 
     def _trades_message(self, channel: TradesChannel, rows: Sequence[TradeData], ts_recv: int) -> list[Output]:
@@ -160,7 +166,7 @@ class DeribitSession:
             side = row.direction
             if side not in SIDES:
                 side = "unknown"
-                self.counts["unknown_side"] += 1
+                self._counts["unknown_side"] += 1
             number = row.trade_seq
             ts_event = row.timestamp * 1_000_000
             trade = Trade(channel.key, row.trade_id, side, row.price, row.amount, ts_event, ts_recv, number)
@@ -169,7 +175,7 @@ class DeribitSession:
 
     def _heartbeat(self, frame: Frame) -> list[Output]:
         if frame.method != "heartbeat":
-            self.counts["unknown"] += 1
+            self._counts["unknown"] += 1
         elif frame.params is not None and frame.params.type == "test_request":
             return [self._request("test", {}, urgent=True)]
         return []
@@ -188,7 +194,7 @@ class DeribitSession:
         except _UNREADABLE as error:
             raise ProtocolError(VENUE, f"the reply to {method or 'a request'} cannot be read: {error}") from None
         if frame.id is None:
-            self.counts["unknown"] += 1
+            self._counts["unknown"] += 1
         return []
 
     def _subscribed(self, asked: Sequence[Channel], names: Sequence[str], ts_recv: int) -> list[Output]:
@@ -204,7 +210,7 @@ class DeribitSession:
         return out
 
     def _failed(self, method: str, asked: Sequence[Channel], failure: Failure, ts_recv: int) -> list[Output]:
-        self.counts["errors"] += 1
+        self._counts["errors"] += 1
         if failure.code == TOO_MANY_REQUESTS:
             raise ProtocolError(VENUE, f"{failure.code} {failure.message[:100]}: the venue ends this session")
         if method == "auth" and self._login is not None:
@@ -213,7 +219,7 @@ class DeribitSession:
             self._refresh_token = ""
             return [self._log_in(self._login.by_signature(ts_recv), ts_recv)]
         if failure.code == RAW_NOT_ALLOWED and not self._only_100ms.issuperset(asked):
-            self.counts["raw_refused"] += 1
+            self._counts["raw_refused"] += 1
             self._only_100ms.update(asked)
             self._by_name.clear()
             for channel in asked:
@@ -247,11 +253,11 @@ class DeribitSession:
         if envelope.method == "subscription" and envelope.params is not None:
             name = envelope.params.channel
             if name and self._channel(name) is None:
-                self.counts["ignored"] += 1
+                self._counts["ignored"] += 1
                 return ()
             raise ProtocolError(VENUE, f"a message of {name[:80]} that cannot be read: {error}") from None
         if envelope.method not in ("", "subscription", "heartbeat"):
-            self.counts["unknown"] += 1
+            self._counts["unknown"] += 1
             return ()
         raise ProtocolError(VENUE, f"a message that cannot be read: {error}") from None
 

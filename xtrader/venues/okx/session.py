@@ -12,7 +12,7 @@ from xtrader.errors import ProtocolError, Unresponsive
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Trade
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Activity, Fetch, Link, Output, Send
+from xtrader.venues.base import Activity, Fetch, Link, Output, Send, counted
 from xtrader.venues.channels import SECOND, BookChannel, Channel, Channels, TradesChannel
 from xtrader.venues.okx.wire import Envelope, Frame, Row, TextBook, TextFrame
 
@@ -42,10 +42,11 @@ class OkxSession:
     """See venues/base.py (MarketSession) for what the methods return and raise."""
 
     def __init__(self, link: Link, cause: str, resume: Mapping[str, int]) -> None:
-        self.counts: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+        self._messages = 0
         self.closing = False
         self._exchange = link.exchange
-        self._channels = Channels(link.subscriptions, cause, resume, self.counts, self._ask)
+        self._channels = Channels(link.subscriptions, cause, resume, self._counts, self._ask)
         self.activity: Mapping[Subscription, Activity] = self._channels.activity
         self._books = self._channels.books
         self._trades = self._channels.trades
@@ -54,6 +55,11 @@ class OkxSession:
         self._pending: dict[str, set[Channel]] = {}
         self._heard = 0
         self._pinged: int | None = None
+
+    @property
+    def counts(self) -> Counter[str]:
+        """See MarketSession; added up when asked for."""
+        return counted(self._counts, self._messages, self.activity)
 
     def start(self, now: int) -> list[Output]:
         self._heard = now
@@ -67,8 +73,7 @@ class OkxSession:
 
     def receive(self, payload: bytes | bytearray | memoryview, ts_recv: int) -> Iterable[Output]:
         self._heard = ts_recv
-        counts = self.counts
-        counts["messages"] += 1
+        self._messages += 1
         try:
             frame = _decode(payload)
         except _UNREADABLE as error:
@@ -84,7 +89,7 @@ class OkxSession:
             trades = self._trades.get(arg.instId)
             if trades is not None:
                 return self._trade_message(trades, frame, ts_recv)
-        counts["ignored"] += 1
+        self._counts["ignored"] += 1
         return ()
 
     def answer(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> list[Output]:
@@ -93,7 +98,7 @@ class OkxSession:
         except _UNREADABLE:
             frame = Frame()
         if status != 200 or frame.code != "0" or not frame.data:
-            self.counts["probe_errors"] += 1
+            self._counts["probe_errors"] += 1
             return []
         row = frame.data[0]
         stream = "L2" if fetch.path == BOOKS_PATH else "TRADES"
@@ -148,7 +153,7 @@ class OkxSession:
         elif (sequence is None) != (previous is None):
             raise self._malformed("a books message with only one of seqId and prevSeqId")
         elif sequence == previous and sequence is not None:
-            self.counts["keepalives"] += 1
+            self._counts["keepalives"] += 1
         update = BookUpdate(
             channel.key,
             is_snapshot,
@@ -181,9 +186,9 @@ class OkxSession:
         if checksum:
             computed = text.checksum()
             if computed != checksum:
-                self.counts["breaks"] += 1
+                self._counts["breaks"] += 1
                 return channel.lose("venue_gap", f"checksum {checksum}, the book has {computed}", update.ts_recv)
-            self.counts["checksums"] += 1
+            self._counts["checksums"] += 1
         return channel.take(update)
 
     def _trade_message(self, channel: TradesChannel, frame: Frame, ts_recv: int) -> Sequence[Output]:
@@ -204,9 +209,9 @@ class OkxSession:
         side = row.side
         if side not in SIDES:
             side = "unknown"
-            self.counts["unknown_side"] += 1
+            self._counts["unknown_side"] += 1
         if row.source not in SOURCES:
-            self.counts["unknown_source"] += 1
+            self._counts["unknown_source"] += 1
         number = _number(text)
         count = row.count
         first = number - count + 1 if number is not None and count is not None and count > 0 else None
@@ -217,22 +222,22 @@ class OkxSession:
         if event == "subscribe" and frame.arg is not None:
             channel = self._find(frame.arg.channel, frame.arg.instId)
             if channel is None:
-                self.counts["ignored"] += 1
+                self._counts["ignored"] += 1
                 return []
             self._settled(channel)
             return channel.acked(ts_recv)
         if event in ("error", "channel-conn-count-error"):
             return self._error(frame, ts_recv)
         if event == "notice":
-            self.counts["notices"] += 1
+            self._counts["notices"] += 1
             self.closing = self.closing or frame.code == "64008"
         elif event not in QUIET_EVENTS:
-            self.counts["unknown"] += 1
+            self._counts["unknown"] += 1
         return []
 
     def _error(self, frame: Frame, ts_recv: int) -> list[Output]:
         """The subscriptions that an error concerns are refused: those it names, else what its request still waits for."""
-        self.counts["errors"] += 1
+        self._counts["errors"] += 1
         named = _CONCERNS.search(frame.msg)
         concerned: Iterable[Channel] = ()
         if frame.id.startswith("u"):
@@ -260,7 +265,7 @@ class OkxSession:
         if envelope is not None and envelope.event not in EVENTS:
             channel = envelope.arg.channel if envelope.arg is not None else ""
             if channel not in BOOK_CHANNELS and channel != "trades":
-                self.counts["ignored" if channel else "unknown"] += 1
+                self._counts["ignored" if channel else "unknown"] += 1
                 return ()
         raise self._malformed(f"{bytes(payload[:200]).decode(errors='replace')}: {error}") from error
 
