@@ -5,8 +5,8 @@ import sys
 
 LATER = """
 import sys
-from xtrader.pipeline.lean import leave_pandas_out
-leave_pandas_out()
+from xtrader.pipeline.lean import run_lean
+run_lean()
 from xtrader import app
 import pyarrow as pa
 column = pa.array(["a", "b"])

@@ -10,9 +10,9 @@ import click
 @click.command("_lane", hidden=True)
 def lane() -> None:
     """Follow the journal into a sink. Started by the recorder, not by people."""
-    from xtrader.pipeline.lean import leave_pandas_out
+    from xtrader.pipeline.lean import run_lean
 
-    leave_pandas_out()
+    run_lean()
     from xtrader import app
 
     sys.exit(app.run_lane_process())

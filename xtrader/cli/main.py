@@ -122,9 +122,9 @@ def _record(flags: dict[str, object]) -> int:
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)
     parse_subscriptions(settings.subscriptions, exchanges())
     check_directories(settings)
-    from xtrader.pipeline.lean import leave_pandas_out
+    from xtrader.pipeline.lean import run_lean
 
-    leave_pandas_out()
+    run_lean()
     from xtrader import app, workers
 
     return workers.record(settings) if workers.is_wanted(settings) else app.record(settings)

@@ -10,9 +10,9 @@ import click
 @click.command("_worker", hidden=True)
 def worker() -> None:
     """Record a part of the subscriptions. Started by the recorder, not by people."""
-    from xtrader.pipeline.lean import leave_pandas_out
+    from xtrader.pipeline.lean import run_lean
 
-    leave_pandas_out()
+    run_lean()
     from xtrader import workers
 
     sys.exit(workers.run_worker())

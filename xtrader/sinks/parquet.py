@@ -38,7 +38,7 @@ class ParquetSink:
 
     name = "parquet"
 
-    def __init__(self, directory: Path, collector: str, *, compression_level: int = 3, buffer_bytes: int = BUFFER_BYTES) -> None:
+    def __init__(self, directory: Path, collector: str, *, compression_level: int = 1, buffer_bytes: int = BUFFER_BYTES) -> None:
         self.rows = 0
         self.trouble = ""
         self.refused = 0
