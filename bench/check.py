@@ -78,10 +78,14 @@ def our_files(directory: Path) -> Found:
     return found
 
 
+def books_in(directory: Path) -> int:
+    """Book messages in xtrader's Parquet files."""
+    return int(ds.dataset(directory / "data" / "stream=L2", partitioning="hive").count_rows(filter=ds.field("is_last")))
+
+
 def messages_in(directory: Path) -> int:
     """Messages in xtrader's Parquet files."""
-    books, trades = (ds.dataset(directory / "data" / f"stream={stream}", partitioning="hive") for stream in ("L2", "TRADES"))
-    return int(books.count_rows(filter=ds.field("is_last")) + trades.count_rows())
+    return books_in(directory) + int(ds.dataset(directory / "data" / "stream=TRADES", partitioning="hive").count_rows())
 
 
 def our_journal(directory: Path) -> Found:
