@@ -6,7 +6,6 @@ The rule: frames flow once every channel of the traffic was subscribed to, on wh
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import ssl
@@ -161,12 +160,14 @@ class Replay:
             for block in blocks(payloads):
                 connection.transport.write(block)
                 await connection.drain()
-        # The answer to this ping comes after everything before it was read. Who has read it all may leave without one.
-        with contextlib.suppress(ConnectionClosed):
+        try:
+            # The answer to this ping comes after everything before it was read.
             await (await connection.ping())
-        self.left -= mine
-        if not self.left:
-            self.delivered.set()
+        finally:
+            # Who has read it all may leave without answering.
+            self.left -= mine
+            if not self.left:
+                self.delivered.set()
 
     async def send_paced(self, connection: ServerConnection, payloads: list[bytes], rate: float, sent: list[int]) -> None:
         """One frame a write, `rate` a second over all connections; `sent` gets the wall time (ns) of each."""

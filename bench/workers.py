@@ -1,8 +1,8 @@
 """What a second core brings: one process on one core against two workers on two, OKX and Deribit books, to finished Parquet.
 
 `python -m bench.workers [--rounds 3] [--messages 150000]`. Messages a wall second, from the difference of a long and a short run,
-so that starting up and ending are not in it. Two servers replay the frames. They have the other core while one core is measured, and
-share both cores with the workers after that: what they take there counts against the second core.
+so that starting up and ending are not in it. Two servers replay the frames. They have the other core while one core is measured,
+and share both cores with the workers after that: what they take there counts against the second core.
 """
 
 from __future__ import annotations
