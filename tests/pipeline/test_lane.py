@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import psutil
 import pytest
+import uvloop
 
 from tests.needs import small_file_system
 from tests.pipeline.loops import in_loop, until
@@ -212,6 +213,28 @@ async def test_a_lane_that_dies_is_started_again_and_readiness_tells(tmp_path: P
     assert await process.finish(30)
     await running
     journal.close()
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_orders_to_a_lane_that_dies_again_and_again_do_the_recorder_no_harm(
+    tmp_path: Path, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def main() -> None:
+        command = [sys.executable, "-c", "import os; os.close(0); import time; time.sleep(0.05)"]
+        process = LaneProcess(spec(tmp_path / "journal", tmp_path / "data"), 0, command=command)
+        running = asyncio.create_task(process.run())
+        durable = 0
+        while process.restarts < 3 and not running.done():
+            durable += 8
+            process.advance(durable)
+            await asyncio.sleep(0.001)
+        assert process.restarts == 3
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(main())
 
 
 @in_loop

@@ -145,11 +145,14 @@ class LaneProcess:
             self._on_cursor(status.cursor)
 
     async def _send(self, stdin: asyncio.StreamWriter) -> None:
-        """The spec, then the newest order whenever there is one: a lane that is slow to listen skips the ones between."""
+        """The spec, then the newest order whenever there is one: a lane that is slow to listen skips the ones between. Ends when
+        the lane listens no more: uvloop takes a write to a closed pipe for a mistake of the program, not for an OSError."""
         stdin.write(msgspec.json.encode(self._spec) + b"\n")
         self._ordered.set()
-        while True:
+        while not stdin.is_closing():
             await self._ordered.wait()
+            if stdin.is_closing():
+                return
             self._ordered.clear()
             stdin.write(msgspec.json.encode(self._order) + b"\n")
             await stdin.drain()
