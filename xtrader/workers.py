@@ -126,7 +126,7 @@ async def _answer(recorder: Recorder) -> None:
     writer, _ = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, os.fdopen(os.dup(1), "wb", 0))
     gone = asyncio.ensure_future(reader.read())
     while not gone.done():
-        if not writer.get_write_buffer_size():
+        if not writer.is_closing() and not writer.get_write_buffer_size():
             writer.write(msgspec.json.encode(recorder.telemetry.glance()) + b"\n")
         await asyncio.wait([gone], timeout=PERIOD)
     recorder.stop("the process that started this worker is gone")
