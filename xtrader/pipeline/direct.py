@@ -32,7 +32,7 @@ class Direct:
     ) -> None:
         self._sink = sink
         self._rotation = rotation or Rotation()
-        self._batcher = Batcher()
+        self._batcher = Batcher(self.flush)
         facts = {exchange: dict(values) for exchange, values in venues.items()}
         self._meta = Meta(collector, xtrader.__version__, facts, [], [], [], 0)
         self._now = 0
@@ -59,8 +59,6 @@ class Direct:
         self._now = now
         self._began = self._began or now
         self._batcher.add(record)
-        if self._batcher.full:
-            self.flush()
 
     def flush(self) -> None:
         """Hand over what was collected, as one batch a stream."""

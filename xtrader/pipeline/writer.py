@@ -59,8 +59,6 @@ class Writer:
     ) -> None:
         self.room = True
         """There is room on the disk and in the journal's budget."""
-        self.rows = 0
-        """Records taken."""
         self._journal = journal
         self._clock = clock
         self._min_free = min_free
@@ -68,16 +66,16 @@ class Writer:
         self._fsync_interval = fsync_interval
         self._on_durable = on_durable
         self._on_room = on_room
-        self._batcher = Batcher()
+        self._batcher = Batcher(self.flush)
+        self.put: Callable[[Record], None] = self._batcher.add
+        """Takes a record. Raises ProtocolError if a number does not fit (nothing is taken then), StorageError."""
         self._written = clock.monotonic()
         self._stop = asyncio.Event()
 
-    def put(self, record: Record) -> None:
-        """Take a record. Raises ProtocolError if a number does not fit (nothing is taken then), StorageError."""
-        self._batcher.add(record)
-        self.rows += 1
-        if self._batcher.full:
-            self.flush()
+    @property
+    def rows(self) -> int:
+        """Records taken."""
+        return self._batcher.rows
 
     def flush(self) -> None:
         """Write what was taken into the journal's page cache. Raises StorageError."""
