@@ -180,12 +180,13 @@ class Feed:
 
     def _record(self, record: Trade | BookUpdate | Coverage) -> None:
         """Hand a record on; a Coverage row together with the close of the interval that it ends."""
-        if type(record) is Coverage:
-            self._cover(record)
-            return
-        if type(record) is Trade:
+        if type(record) is BookUpdate:
+            self._put(record)
+        elif type(record) is Trade:
             self._last_trade[record.instrument] = record
-        self._put(record)
+            self._put(record)
+        elif type(record) is Coverage:
+            self._cover(record)
 
     def _cover(self, row: Coverage) -> None:
         current = self.tracker.current(row.instrument, row.stream)
