@@ -67,7 +67,7 @@ class Part:
         self._name = name
         facts = {"compression": f"zstd {level}", "schema_version": str(SCHEMA_VERSION), "software": xtrader.__version__, **metadata}
         self._settings = settings_of(facts)
-        self._writer = pq.ParquetWriter(
+        self._writer: Any = pq.ParquetWriter(
             self.temporary,
             schema.with_metadata({f"xtrader.{name}": value for name, value in facts.items()}),
             compression="zstd",
@@ -93,7 +93,9 @@ class Part:
                 self.ranges["sequence"] = (first, known[-1].as_py())
 
     def finish(self) -> None:
-        """Close the temporary file."""
+        """Close the temporary file; nothing if that was done before."""
+        if self._writer is None:
+            return
         facts = {
             f"xtrader.{end}_{name}": str(value)
             for name, ends in self.ranges.items()
@@ -101,6 +103,7 @@ class Part:
         }
         self._writer.add_key_value_metadata(facts)
         self._writer.close()
+        self._writer = None  # Even a closed one holds on to 20 kB.
 
     def path(self, last: int) -> Path:
         """The final name, relative to the data directory."""
@@ -149,8 +152,9 @@ class Part:
 
     def abandon(self) -> None:
         """Remove the temporary file, whatever state it is in."""
-        with contextlib.suppress(OSError):
-            self._writer.close()
+        if self._writer is not None:
+            with contextlib.suppress(OSError):
+                self._writer.close()
         self.temporary.unlink(missing_ok=True)
 
 
