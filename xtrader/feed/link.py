@@ -126,8 +126,8 @@ class _Reader(asyncio.BufferedProtocol):
         """Hand on every whole frame in the buffer; the position of the first byte that was not used."""
         buffer = self.buffer
         view = self.view
-        protocol = self.protocol
         on_message = self.connection.on_message
+        between = self._between_messages()
         while end - position >= 2:
             length = buffer[position + 1]
             start = position + 2
@@ -153,12 +153,17 @@ class _Reader(asyncio.BufferedProtocol):
                     return end
                 return position
             first = buffer[position]
-            if (first == 0x81 or first == 0x82) and protocol.current_size is None and protocol.state is State.OPEN:
+            if between and (first == 0x81 or first == 0x82):
                 on_message(view[start:stop], ts_recv)
             else:
                 self.connection.data_received(bytes(view[position:stop]))
+                between = self._between_messages()
             position = stop
         return position
+
+    def _between_messages(self) -> bool:
+        """The next frame begins a message of an open connection."""
+        return self.protocol.current_size is None and self.protocol.state is State.OPEN
 
     def _grow(self, size: int) -> None:
         kept = bytes(self.view[: self.end])
