@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow.dataset as ds
 import pyarrow.ipc
 import pyarrow.parquet as pq
@@ -83,9 +84,12 @@ def books_in(directory: Path) -> int:
     return int(ds.dataset(directory / "data" / "stream=L2", partitioning="hive").count_rows(filter=ds.field("is_last")))
 
 
-def messages_in(directory: Path) -> int:
-    """Messages in xtrader's Parquet files."""
-    return books_in(directory) + int(ds.dataset(directory / "data" / "stream=TRADES", partitioning="hive").count_rows())
+def rate_in(directory: Path, seconds: float) -> float:
+    """Messages a second in xtrader's Parquet files, in the last `seconds` of what was received."""
+    books, trades = (ds.dataset(directory / "data" / f"stream={stream}", partitioning="hive") for stream in ("L2", "TRADES"))
+    times = books.to_table(["ts_recv"], filter=ds.field("is_last"))["ts_recv"], trades.to_table(["ts_recv"])["ts_recv"]
+    received = np.sort(np.concatenate([column.to_numpy().astype(np.int64) for column in times]))
+    return float(np.count_nonzero(received > received[-1] - seconds * 1e9) / seconds)
 
 
 def our_journal(directory: Path) -> Found:

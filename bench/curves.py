@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import frames, latency, run
-from bench.check import Wrong, messages_in
+from bench.check import Wrong, rate_in
 from bench.contenders import CONTENDERS, LATENCY
 from bench.cores import Cores
 from bench.server import Pace
@@ -112,7 +112,7 @@ def by_instruments(count: int) -> dict[str, Any]:
             venue.kill()
             venue.wait()
         files = sum(1 for _ in (Path(temporary) / "data").rglob("*.parquet"))
-        rate = messages_in(Path(temporary)) / (now - synced)
+        rate = rate_in(Path(temporary), STEADY_SECONDS - 1)
     busy = watch.cores(now - STEADY_SECONDS + 1, now)
     return {
         "cores": round(busy, 4),
