@@ -55,7 +55,8 @@ PERIOD = 10.0
 
 
 def record(settings: Settings, also: Callable[[Record], None] | None = None) -> int:
-    """Record until told to stop; returns the exit code. `also` is called with every record, inside the event loop.
+    """Record until told to stop; returns the exit code. `also` is called with every record, inside the event loop,
+    before it is packed for the journal, which it comes into whatever `also` does.
 
     Raises ConfigError for what cannot be recorded, StorageError when the disk fails, CredentialsRejected.
     """
@@ -186,7 +187,7 @@ class Recorder:
             on_room=self._on_room,
         )
         self.feed: Feed | None = None
-        self._put = self.writer.put if also is None else _both(self.writer.put, also)
+        self._put = self.writer.put if also is None else _both(also, self.writer.put)
         self.telemetry = Telemetry(clock, lambda: self.feed, self.writer, journal, self.lanes)
 
     async def run(self, beside: Callable[[Recorder], Coroutine[Any, Any, None]] | None = None) -> int:
@@ -311,10 +312,12 @@ class Recorder:
         _exit(1)
 
 
-def _both(first: Callable[[Record], None], second: Callable[[Record], None]) -> Callable[[Record], None]:
+def _both(first: Callable[[Record], None], always: Callable[[Record], None]) -> Callable[[Record], None]:
     def put(record: Record) -> None:
-        first(record)
-        second(record)
+        try:
+            first(record)
+        finally:
+            always(record)
 
     return put
 
