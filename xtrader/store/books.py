@@ -22,7 +22,7 @@ from xtrader.store.intervals import Interval, Stretch, intervals, live_spans, st
 from xtrader.store.ladder import COLUMNS, Ladder, Levels, cut
 from xtrader.store.merge import known_at
 from xtrader.store.rows import Rows
-from xtrader.store.scan import BATCH_ROWS, Window, blocks, times
+from xtrader.store.scan import BATCH_ROWS, Window, ahead, blocks, times
 from xtrader.store.view import View
 
 SAMPLES: Final = 4096
@@ -85,7 +85,7 @@ def sampled(found: Sequence[Stretch], at: Sequence[int]) -> Iterator[tuple[int, 
 def _sampled(stretch: Stretch, at: Sequence[int]) -> Iterator[tuple[int, Ladder | None]]:
     ladder = Ladder()
     done = 0
-    for table, known in chain(stretch, at[-1], COLUMNS):
+    for table, known in ahead(chain(stretch, at[-1], COLUMNS)):
         ladder.begin(table)
         # Later rows may have been known at the block's last time as well: the next block decides.
         ready = bisect_left(at, int(known[-1]), done)
