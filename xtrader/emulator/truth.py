@@ -23,6 +23,19 @@ class BookEvent(msgspec.Struct, frozen=True, tag="book", tag_field="kind"):
     asks: Levels
 
 
+class SnapshotEvent(msgspec.Struct, frozen=True, tag="snapshot", tag_field="kind"):
+    """A whole book that was answered between two messages: it has the first of the changes that the second one tells, and its
+    number lies between theirs."""
+
+    exchange: str
+    symbol: str
+    sequence: int
+    ts: int
+    """Venue time, milliseconds UTC."""
+    bids: Levels
+    asks: Levels
+
+
 class TradeEvent(msgspec.Struct, frozen=True, tag="trade", tag_field="kind"):
     """One trade as the venue's main trade stream shows it. `side` is the aggressor's: buy or sell."""
 
@@ -54,7 +67,7 @@ class FaultEvent(msgspec.Struct, frozen=True, tag="fault", tag_field="kind"):
     path: str = ""
 
 
-Event = BookEvent | TradeEvent | FaultEvent
+Event = BookEvent | SnapshotEvent | TradeEvent | FaultEvent
 _decoder = msgspec.json.Decoder(Event)
 
 
@@ -89,7 +102,7 @@ class Truth:
                 self._books.setdefault((event.exchange, event.symbol), []).append(event)
             elif isinstance(event, FaultEvent):
                 self.faults.append(event)
-            else:
+            elif isinstance(event, TradeEvent):
                 self._trades.setdefault((event.exchange, event.symbol), []).append(event)
         if self._file is not None:
             self._file.write(self._encoder.encode(event) + b"\n")
