@@ -9,7 +9,7 @@ import os
 import random
 from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -133,25 +133,30 @@ class Message(NamedTuple):
 
 
 class Published(NamedTuple):
-    """What a venue told of a book: its messages in order, a list for each time that it began to count anew, and the books that it
-    answered between two messages, by their numbers."""
+    """What a venue told of a book: its messages in order, and the books that it answered between two messages, by their numbers."""
 
-    messages: list[list[Message]]
+    messages: list[Message]
     answers: dict[int, Sides]
 
     def books(self, snapshot: int, last: int) -> Iterator[Books]:
         """The book at the number `last` for somebody who took the snapshot with the number `snapshot`: the true book then, and what
         was sent after it. Numbers that were given more than once mean more than one book."""
-        before: list[Sides] = []
-        for group in self.messages:
-            numbers = [message.number for message in group]
-            start, end = bisect_right(numbers, snapshot), bisect_right(numbers, last)
-            is_answer = snapshot not in numbers and snapshot in self.answers
-            # A venue that counts anew may show its book before it sends a message.
-            if start <= end and (snapshot in numbers or is_answer or not start) and (last == snapshot or last in numbers):
-                first = [self.answers[snapshot]] if is_answer else before + [message.true for message in group[:start]]
-                yield book_of(first + [message.sent for message in group[start:end]])
-            before += [message.true for message in group]
+        for start in self._places(snapshot):
+            is_between = snapshot in self.answers and self.messages[start - 1].number != snapshot
+            first = [self.answers[snapshot]] if is_between else [message.true for message in self.messages[:start]]
+            for end in self._places(last):
+                if start <= end:
+                    yield book_of(first + [message.sent for message in self.messages[start:end]])
+
+    def _places(self, number: int) -> list[int]:
+        """How many messages there may have been when the number was given."""
+        numbers = [message.number for message in self.messages]
+        found = [place for place, one in enumerate(numbers, 1) if one == number]
+        if found:
+            return found
+        # Between two messages; also where a venue counts anew, it may show its book before it sends a message.
+        steps = enumerate(pairwise([*numbers, 2**63]), 1)
+        return [place for place, (before, after) in steps if before < number < after or after < before]
 
 
 def book_of(messages: list[Sides]) -> Books:
@@ -164,24 +169,21 @@ def book_of(messages: list[Sides]) -> Books:
 
 
 def published(outcome: Outcome, subscription: Subscription) -> Published:
-    messages: list[list[Message]] = [[]]
+    messages: list[Message] = []
     answers = {}
     for _, event in outcome.events:
         if isinstance(event, TradeEvent) or (event.exchange, event.symbol) != (subscription.exchange, subscription.instrument):
             continue
-        group = messages[-1]
         if isinstance(event, FaultEvent):
             if event.fault in ALTERED:
-                (place,) = (place for place, message in enumerate(group) if message.number == event.number)
-                group[place] = group[place]._replace(sent=altered(event.fault, group[place].true))
+                place = max(place for place, message in enumerate(messages) if message.number == event.number)
+                messages[place] = messages[place]._replace(sent=altered(event.fault, messages[place].true))
             continue
         bids, asks = ([(float(price), float(size)) for price, size in levels] for levels in (event.bids, event.asks))
         if isinstance(event, SnapshotEvent):
             answers[event.sequence] = (bids, asks)
-            continue
-        if group and event.sequence < group[-1].number:
-            messages.append(group := [])
-        group.append(Message(event.sequence, (bids, asks), (bids, asks)))
+        else:
+            messages.append(Message(event.sequence, (bids, asks), (bids, asks)))
     return Published(messages, answers)
 
 
