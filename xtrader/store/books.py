@@ -41,10 +41,8 @@ BOOKS: Final = pa.schema(
 
 def live_stretches(view: View, key: str) -> list[Stretch]:
     """Where the book of an instrument is known, and from whom."""
-    found = {id(source): live_spans(intervals(source), "L2") for source in view.sources("COVERAGE", key)}
-    covers = {(id(source.place), source.collector): found[id(source)] for source in view.sources("COVERAGE", key)}
-    books = view.sources("L2", key)
-    return stretches([(source, covers.get((id(source.place), source.collector), [])) for source in books])
+    covers = {(id(source.place), source.collector): live_spans(intervals(source), "L2") for source in view.sources("COVERAGE", key)}
+    return stretches([(source, covers.get((id(source.place), source.collector), [])) for source in view.sources("L2", key)])
 
 
 def chain(stretch: Stretch, end: int, columns: Sequence[str], batch_rows: int = BATCH_ROWS) -> Iterator[tuple[Any, Ints]]:
