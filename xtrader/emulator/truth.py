@@ -77,6 +77,7 @@ class Truth:
     def __init__(self, directory: Path | None = None, *, keep: bool = True) -> None:
         self._keep = keep
         self._books: dict[tuple[str, str], list[BookEvent]] = {}
+        self._snapshots: dict[tuple[str, str], list[SnapshotEvent]] = {}
         self._trades: dict[tuple[str, str], list[TradeEvent]] = {}
         self.faults: list[FaultEvent] = []
         """The faults that were carried out, in order."""
@@ -102,7 +103,9 @@ class Truth:
                 self._books.setdefault((event.exchange, event.symbol), []).append(event)
             elif isinstance(event, FaultEvent):
                 self.faults.append(event)
-            elif isinstance(event, TradeEvent):
+            elif isinstance(event, SnapshotEvent):
+                self._snapshots.setdefault((event.exchange, event.symbol), []).append(event)
+            else:
                 self._trades.setdefault((event.exchange, event.symbol), []).append(event)
         if self._file is not None:
             self._file.write(self._encoder.encode(event) + b"\n")
@@ -125,6 +128,10 @@ class Truth:
     def books(self, exchange: str, symbol: str) -> list[BookEvent]:
         """All book messages of an instrument, in order; the first one is the whole book at the start."""
         return self._books.get((exchange, symbol), [])
+
+    def snapshots(self, exchange: str, symbol: str) -> list[SnapshotEvent]:
+        """All books of an instrument that were answered between two messages, in order."""
+        return self._snapshots.get((exchange, symbol), [])
 
     def book(self, exchange: str, symbol: str, sequence: int) -> tuple[dict[str, str], dict[str, str]]:
         """(bids, asks) as size text by price text after the message `sequence`. Raises KeyError if there was no such message."""

@@ -25,7 +25,8 @@ from xtrader.store.rows import Rows
 from xtrader.store.scan import BATCH_ROWS, Window, ahead, blocks, times
 from xtrader.store.view import View
 
-SAMPLES: Final = 4096
+LEVELS_AT_ONCE: Final = 32_768
+"""About so many levels of a side are in a table of books, however deep they are."""
 _LIST: Final = pa.list_(pa.float64())
 BOOKS: Final = pa.schema(
     [
@@ -106,9 +107,10 @@ def sampled_rows(view: View, key: str, every: int, depth: int, window: Window) -
             start, end = max(window.start, found[0].start), min(window.end, found[-1].end)
             at = range(-(-start // every) * every, end, every)
             samples = sampled(found, at)
+            count = max(1, LEVELS_AT_ONCE // depth)
             while piece := [
                 (ts, None if ladder is None else Sample(ladder.sequence, *ladder.sides(depth)))
-                for ts, ladder in itertools.islice(samples, SAMPLES)
+                for ts, ladder in itertools.islice(samples, count)
             ]:
                 yield _books(piece)
 
