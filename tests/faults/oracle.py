@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from tests.faults.world import Outcome
-from xtrader.emulator.truth import BookEvent, FaultEvent, TradeEvent
+from xtrader.emulator.truth import BookEvent, FaultEvent, SnapshotEvent, TradeEvent
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 
@@ -159,6 +159,11 @@ def books(outcome: Outcome, subscription: Subscription, intervals: list[Interval
         if type(event) is BookEvent and (event.exchange, event.symbol) == (subscription.exchange, subscription.instrument)
     ]
     numbers = {event.sequence: number for number, (_, event) in enumerate(sent)}
+    answered = {
+        event.sequence: event
+        for _, event in outcome.events
+        if type(event) is SnapshotEvent and (event.exchange, event.symbol) == (subscription.exchange, subscription.instrument)
+    }
     changed = {fault.number for fault in altered(outcome, subscription, ALTERED)}
     ours: Books = ({}, {})
     true: Books = ({}, {})
@@ -184,6 +189,9 @@ def books(outcome: Outcome, subscription: Subscription, intervals: list[Interval
                 yield f"{row.prev_sequence} does not follow {last}"
         if row.is_snapshot:
             is_whole = True
+            answer = answered.get(row.sequence) if row.sequence is not None else None
+            if place is None and answer is not None and not have_levels(row, answer):
+                yield f"the snapshot {row.sequence} is not what was answered"
         elif row.sequence in changed:
             is_whole = False
         apply(ours, row)
@@ -210,10 +218,15 @@ def books(outcome: Outcome, subscription: Subscription, intervals: list[Interval
 
 def same(row: BookUpdate, event: BookEvent, last: int | None) -> bool:
     """Whether a row is the event. Where connections took turns it may begin at the stored state `last`, within its range."""
-    texts = [[(float(price), float(size)) for price, size in levels] for levels in (event.bids, event.asks)]
     is_cut = last is not None and row.prev_sequence == last and (event.previous or last) < last < event.sequence
     follows = row.prev_sequence == event.previous or is_cut
-    return follows and (sorted(row.bids), sorted(row.asks)) == (sorted(texts[0]), sorted(texts[1]))
+    return follows and have_levels(row, event)
+
+
+def have_levels(row: BookUpdate, event: BookEvent | SnapshotEvent) -> bool:
+    """Whether both tell the same levels."""
+    texts = [sorted((float(price), float(size)) for price, size in levels) for levels in (event.bids, event.asks)]
+    return [sorted(row.bids), sorted(row.asks)] == texts
 
 
 def apply(book: Books, row: BookUpdate) -> None:

@@ -25,7 +25,7 @@ from tests.running import in_sync, log_of, recorder, stop, until
 from xtrader.cli.emulate import CHANCES, HORIZON
 from xtrader.emulator.faults import KINDS
 from xtrader.emulator.server import Emulator
-from xtrader.emulator.truth import BookEvent, Event, FaultEvent, TradeEvent
+from xtrader.emulator.truth import BookEvent, Event, TradeEvent
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 
@@ -164,7 +164,10 @@ def timed(events: Sequence[Event], records: Sequence[Trade | BookUpdate | Covera
             name = row.trade_id if isinstance(row, Trade) else row.sequence
             assert name is not None
             taken.setdefault((row.instrument, name), row.ts_recv)
-    keys = [None if isinstance(event, FaultEvent) else (f"{event.exchange}@{event.symbol}", number_of(event)) for event in events]
+    keys = [
+        (f"{event.exchange}@{event.symbol}", number_of(event)) if isinstance(event, BookEvent | TradeEvent) else None
+        for event in events
+    ]
     last = {(key[0], isinstance(key[1], str)): place for place, key in enumerate(keys) if key in taken and key is not None}
     found: list[tuple[int, Event]] = []
     for place, (key, event) in enumerate(zip(keys, events, strict=True)):

@@ -15,7 +15,7 @@ from tests.faults.time_loop import LoopClock, run
 from xtrader.emulator.deribit import CLIENT_ID, CLIENT_SECRET
 from xtrader.emulator.faults import Fault
 from xtrader.emulator.server import Emulator
-from xtrader.emulator.truth import Event, FaultEvent, Truth
+from xtrader.emulator.truth import BookEvent, Event, FaultEvent, TradeEvent, Truth
 from xtrader.emulator.venue import Timers
 from xtrader.feed.feed import Feed
 from xtrader.feed.rest import Rest
@@ -48,9 +48,9 @@ class Notes(Truth):
 
     def add(self, event: Event) -> None:
         self.events.append((self.clock.true(), event))
-        if not isinstance(event, FaultEvent):
-            is_trade = hasattr(event, "id")
-            number = event.id if is_trade else str(event.sequence)  # type: ignore[union-attr]
+        if isinstance(event, TradeEvent | BookEvent):
+            is_trade = isinstance(event, TradeEvent)
+            number = event.id if isinstance(event, TradeEvent) else str(event.sequence)
             self.newest[event.exchange, event.symbol, "TRADES" if is_trade else "L2"] = number
 
 

@@ -120,6 +120,15 @@ def test_books_at_a_cadence_are_the_books_at_those_times_and_null_in_a_gap(tmp_p
     assert part.num_rows == 147
 
 
+def test_books_come_in_tables_that_are_the_shorter_the_deeper_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = xtrader.open(record(tmp_path, Market(3).collected([(1, 20)])))
+    monkeypatch.setattr("xtrader.store.books.LEVELS_AT_ONCE", 12)
+    for depth, rows in ((1, 12), (5, 2), (100, 1)):
+        tables = list(data.books(KEY, depth=depth).tables())
+        assert {table.num_rows for table in tables[:-1]} == {rows}
+        assert sum(table.num_rows for table in tables) == 19
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_gap_of_one_collector_is_filled_by_another_and_chains_are_never_mixed(tmp_path: Path, seed: int) -> None:
     market = Market(seed)
@@ -154,7 +163,7 @@ def check_chain(data: Dataset, market: Market, live: list[tuple[float, float]]) 
 
 
 def published(truth: Truth, exchange: str, symbol: str) -> dict[int, Sides]:
-    """The true book after each sequence number."""
+    """The true book at each sequence number: of its messages, and of the books that were answered between two of them."""
     found: dict[int, Sides] = {}
     bids: dict[float, float] = {}
     asks: dict[float, float] = {}
@@ -165,6 +174,8 @@ def published(truth: Truth, exchange: str, symbol: str) -> dict[int, Sides]:
                 if not float(size):
                     del side[float(price)]
         found[event.sequence] = (dict(bids), dict(asks))
+    for answer in truth.snapshots(exchange, symbol):
+        found.setdefault(answer.sequence, tuple({float(p): float(s) for p, s in side} for side in (answer.bids, answer.asks)))
     return found
 
 
@@ -193,7 +204,6 @@ def test_books_of_a_recording_with_cuts_are_what_the_venues_published(tmp_path: 
     answered = refused = 0
     for exchange, symbol in venues.items():
         true = published(truth, exchange, symbol)
-        numbers = sorted(true)
         messages = list(reading.messages(tmp_path / "data", exchange, symbol))
         known: list[int] = []
         for message in messages:
@@ -203,9 +213,8 @@ def test_books_of_a_recording_with_cuts_are_what_the_venues_published(tmp_path: 
             if any(low <= ts < high for low, high in spans):
                 book = data.book_at(f"{exchange}@{symbol}", ts)
                 assert book.sequence == messages[bisect_right(known, ts) - 1].sequence
-                # A REST snapshot has the number of the last change in it, or a later one that the venue gave to another book.
-                last = numbers[bisect_right(numbers, book.sequence or 0) - 1]
-                assert sides(book) == true[last], f"{exchange} at {ts}, seed {SEED}"
+                assert book.sequence is not None
+                assert sides(book) == true[book.sequence], f"{exchange} at {ts}, seed {SEED}"
                 answered += 1
             else:
                 with pytest.raises(NotCovered):

@@ -17,7 +17,7 @@ from xtrader.cli.main import main
 from xtrader.errors import NotCovered
 from xtrader.store.dataset import Dataset
 
-TIMES = int(os.environ.get("XTRADER_TEST_BOOK_TIMES", "30"))
+TIMES = int(os.environ.get("XTRADER_TEST_BOOK_TIMES", "200"))
 """Random times for each recording."""
 SEED = int(os.environ.get("XTRADER_TEST_SEED", "0")) or random.randrange(1, 2**32)
 

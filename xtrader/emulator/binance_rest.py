@@ -10,6 +10,7 @@ import msgspec
 
 from xtrader.emulator.listing import Listing
 from xtrader.emulator.market import Fill, Print
+from xtrader.emulator.truth import SnapshotEvent
 from xtrader.emulator.venue import Answer, Board, Stage
 
 PREFIXES = {"BINANCE_SPOT": "/api/v3/", "BINANCE_FUTURES": "/fapi/v1/", "BINANCE_COINM": "/dapi/v1/"}
@@ -120,9 +121,11 @@ class Rest:
         book = board.market.book
         number = board.id_after(book.touches)
         levels = {"bids": board.texts(book.bids.top(limit)), "asks": board.texts(book.asks.top(limit))}
+        ts = self._stage.ms()
+        if self._stage.truth is not None:
+            self._stage.truth.add(SnapshotEvent(self._exchange, board.symbol, number, ts, **levels))
         if self._spot:
             return weight, {"lastUpdateId": number, **levels}
-        ts = self._stage.ms()
         times = {"E": ts, "T": ts - 1}
         if self._exchange == "BINANCE_COINM":
             return weight, {"lastUpdateId": number, **times, "symbol": board.symbol, "pair": board.pair, **levels}

@@ -23,6 +23,19 @@ class BookEvent(msgspec.Struct, frozen=True, tag="book", tag_field="kind"):
     asks: Levels
 
 
+class SnapshotEvent(msgspec.Struct, frozen=True, tag="snapshot", tag_field="kind"):
+    """A whole book that was answered between two messages: it has the first of the changes that the second one tells, and its
+    number lies between theirs."""
+
+    exchange: str
+    symbol: str
+    sequence: int
+    ts: int
+    """Venue time, milliseconds UTC."""
+    bids: Levels
+    asks: Levels
+
+
 class TradeEvent(msgspec.Struct, frozen=True, tag="trade", tag_field="kind"):
     """One trade as the venue's main trade stream shows it. `side` is the aggressor's: buy or sell."""
 
@@ -54,7 +67,7 @@ class FaultEvent(msgspec.Struct, frozen=True, tag="fault", tag_field="kind"):
     path: str = ""
 
 
-Event = BookEvent | TradeEvent | FaultEvent
+Event = BookEvent | SnapshotEvent | TradeEvent | FaultEvent
 _decoder = msgspec.json.Decoder(Event)
 
 
@@ -64,6 +77,7 @@ class Truth:
     def __init__(self, directory: Path | None = None, *, keep: bool = True) -> None:
         self._keep = keep
         self._books: dict[tuple[str, str], list[BookEvent]] = {}
+        self._snapshots: dict[tuple[str, str], list[SnapshotEvent]] = {}
         self._trades: dict[tuple[str, str], list[TradeEvent]] = {}
         self.faults: list[FaultEvent] = []
         """The faults that were carried out, in order."""
@@ -89,6 +103,8 @@ class Truth:
                 self._books.setdefault((event.exchange, event.symbol), []).append(event)
             elif isinstance(event, FaultEvent):
                 self.faults.append(event)
+            elif isinstance(event, SnapshotEvent):
+                self._snapshots.setdefault((event.exchange, event.symbol), []).append(event)
             else:
                 self._trades.setdefault((event.exchange, event.symbol), []).append(event)
         if self._file is not None:
@@ -112,6 +128,10 @@ class Truth:
     def books(self, exchange: str, symbol: str) -> list[BookEvent]:
         """All book messages of an instrument, in order; the first one is the whole book at the start."""
         return self._books.get((exchange, symbol), [])
+
+    def snapshots(self, exchange: str, symbol: str) -> list[SnapshotEvent]:
+        """All books of an instrument that were answered between two messages, in order."""
+        return self._snapshots.get((exchange, symbol), [])
 
     def book(self, exchange: str, symbol: str, sequence: int) -> tuple[dict[str, str], dict[str, str]]:
         """(bids, asks) as size text by price text after the message `sequence`. Raises KeyError if there was no such message."""

@@ -22,10 +22,11 @@ from xtrader.store.intervals import Interval, Stretch, intervals, live_spans, st
 from xtrader.store.ladder import COLUMNS, Ladder, Levels, cut
 from xtrader.store.merge import known_at
 from xtrader.store.rows import Rows
-from xtrader.store.scan import BATCH_ROWS, Window, blocks, times
+from xtrader.store.scan import BATCH_ROWS, Window, ahead, blocks, times
 from xtrader.store.view import View
 
-SAMPLES: Final = 4096
+LEVELS_AT_ONCE: Final = 32_768
+"""About so many levels of a side are in a table of books, however deep they are."""
 _LIST: Final = pa.list_(pa.float64())
 BOOKS: Final = pa.schema(
     [
@@ -41,10 +42,8 @@ BOOKS: Final = pa.schema(
 
 def live_stretches(view: View, key: str) -> list[Stretch]:
     """Where the book of an instrument is known, and from whom."""
-    found = {id(source): live_spans(intervals(source), "L2") for source in view.sources("COVERAGE", key)}
-    covers = {(id(source.place), source.collector): found[id(source)] for source in view.sources("COVERAGE", key)}
-    books = view.sources("L2", key)
-    return stretches([(source, covers.get((id(source.place), source.collector), [])) for source in books])
+    covers = {(id(source.place), source.collector): live_spans(intervals(source), "L2") for source in view.sources("COVERAGE", key)}
+    return stretches([(source, covers.get((id(source.place), source.collector), [])) for source in view.sources("L2", key)])
 
 
 def chain(stretch: Stretch, end: int, columns: Sequence[str], batch_rows: int = BATCH_ROWS) -> Iterator[tuple[Any, Ints]]:
@@ -85,7 +84,7 @@ def sampled(found: Sequence[Stretch], at: Sequence[int]) -> Iterator[tuple[int, 
 def _sampled(stretch: Stretch, at: Sequence[int]) -> Iterator[tuple[int, Ladder | None]]:
     ladder = Ladder()
     done = 0
-    for table, known in chain(stretch, at[-1], COLUMNS):
+    for table, known in ahead(chain(stretch, at[-1], COLUMNS)):
         ladder.begin(table)
         # Later rows may have been known at the block's last time as well: the next block decides.
         ready = bisect_left(at, int(known[-1]), done)
@@ -108,9 +107,10 @@ def sampled_rows(view: View, key: str, every: int, depth: int, window: Window) -
             start, end = max(window.start, found[0].start), min(window.end, found[-1].end)
             at = range(-(-start // every) * every, end, every)
             samples = sampled(found, at)
+            count = max(1, LEVELS_AT_ONCE // depth)
             while piece := [
                 (ts, None if ladder is None else Sample(ladder.sequence, *ladder.sides(depth)))
-                for ts, ladder in itertools.islice(samples, SAMPLES)
+                for ts, ladder in itertools.islice(samples, count)
             ]:
                 yield _books(piece)
 

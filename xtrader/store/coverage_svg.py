@@ -73,8 +73,7 @@ def document(title: str, body: str) -> str:
 
 def legend() -> str:
     """What the colours mean."""
-    words = {"live": "live", "syncing": "syncing", "gap": "gap"}
-    keys = "".join(f'<span class=key style="background:{COLOURS[state]}"></span>{word}' for state, word in words.items())
+    keys = "".join(f'<span class=key style="background:{colour}"></span>{state}' for state, colour in COLOURS.items())
     return f'<p>{keys}<span class=key style="background:#eef0f3"></span>nothing known</p>'
 
 

@@ -38,14 +38,11 @@ class Labels:
         """Tables of one instrument, with its labels in front."""
         for table in tables:
             schema = pa.schema([*FIELDS, *table.schema])
-            yield pa.Table.from_arrays([*self.of([key] * table.num_rows), *table.columns], schema=schema)
+            yield pa.Table.from_arrays([*self.of(key, table.num_rows), *table.columns], schema=schema)
 
-    def of(self, keys: Sequence[str]) -> list[Any]:
-        """The two columns for a row per key."""
-        columns = []
-        same = len(keys) > 0 and keys.count(keys[0]) == len(keys)
-        for place, words in enumerate(self._words):
-            found = [words.index(key.partition("@")[::2][place]) for key in (keys[:1] if same else keys)]
-            codes = np.full(len(keys), found[0], np.int32) if same else np.array(found, np.int32)
-            columns.append(pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), self._dictionaries[place]))
-        return columns
+    def of(self, key: str, rows: int) -> list[Any]:
+        """The two columns for so many rows of an instrument."""
+        return [
+            pa.DictionaryArray.from_arrays(np.full(rows, words.index(word), np.int32), dictionary)
+            for word, words, dictionary in zip(key.partition("@")[::2], self._words, self._dictionaries, strict=True)
+        ]

@@ -28,51 +28,20 @@ class Levels(NamedTuple):
     sizes: Floats
 
 
-class _Side:
-    """One side: every price of the current block in ascending order, its size beside it (0: not in the book)."""
-
-    def __init__(self, is_bid: bool) -> None:
-        self._is_bid = is_bid
-        self._prices: Floats = np.zeros(0)
-        self._sizes: Floats = np.zeros(0)
-        self._rows: Places = np.zeros(0, np.intp)
-        self._places: Places = np.zeros(0, np.intp)
-        self._new: Floats = np.zeros(0)
-
-    def begin(self, rows: Places, prices: Floats, sizes: Floats) -> None:
-        """Take the next block: the rows of this side, (n,) each."""
-        alive = self._sizes != 0
-        every = np.unique(np.concatenate([self._prices[alive], prices]))
-        kept = np.zeros(len(every))
-        kept[np.searchsorted(every, self._prices[alive])] = self._sizes[alive]
-        self._prices, self._sizes = every, kept
-        self._rows, self._places, self._new = rows, np.searchsorted(every, prices), sizes
-
-    def clear(self) -> None:
-        self._sizes[:] = 0
-
-    def apply(self, start: int, stop: int) -> None:
-        """Apply rows [start, stop) of the block."""
-        low, high = np.searchsorted(self._rows, (start, stop))
-        self._sizes[self._places[low:high]] = self._new[low:high]
-
-    def levels(self, depth: int | None = None) -> Levels:
-        """All levels or the best `depth`."""
-        found = np.flatnonzero(self._sizes)
-        if self._is_bid:
-            found = found[::-1]
-        found = found[:depth]
-        return Levels(self._prices[found], self._sizes[found])
-
-
 class Ladder:
-    """The book of one instrument. `begin` hands it a block of L2 rows (whole messages or not), `advance` applies its rows."""
+    """The book of one instrument. `begin` hands it a block of L2 rows (whole messages or not), `advance` applies its rows.
+
+    `_prices` are all n prices of the block and of the book before it, ascending. `_sizes` has a place for each of them as a bid, n
+    for them as asks (0: not in the book), and a last one for rows without a level; `_places` is the place of each row.
+    """
 
     def __init__(self) -> None:
         self.ready = False
         """A snapshot has been applied."""
-        self._bids = _Side(True)
-        self._asks = _Side(False)
+        self._prices: Floats = np.zeros(0)
+        self._sizes: Floats = np.zeros(1)
+        self._places: Places = np.zeros(0, np.intp)
+        self._new: Floats = np.zeros(0)
         self._table: Any = None
         self._position = 0
         self._snapshots: Places = np.zeros(0, np.intp)
@@ -80,18 +49,29 @@ class Ladder:
 
     def begin(self, table: Any) -> None:
         """Take the next block; the one before must have been applied to its end. `table` has the columns COLUMNS."""
-        side = table["side"].combine_chunks()
-        codes = pc.fill_null(side.indices, -1).to_numpy()
-        prices, sizes = (table[name].combine_chunks().to_numpy(zero_copy_only=False) for name in ("price", "size"))
-        for code, book_side in enumerate((self._bids, self._asks)):
-            rows = np.flatnonzero(codes == code)
-            book_side.begin(rows, prices[rows], sizes[rows])
-        is_last = table["is_last"].to_numpy()
+        columns = table.combine_chunks()
+        # Prices repeat: told apart by their hashes, few are left to be sorted and looked up.
+        words = columns["price"].chunk(0).dictionary_encode()
+        bids = self._widen(words.dictionary.to_numpy())[pc.fill_null(words.indices, -1).to_numpy()]
+        is_ask = pc.fill_null(columns["side"].chunk(0).indices, 0).to_numpy().astype(np.intp)
+        self._places = bids + is_ask * len(self._prices)
+        self._new = columns["size"].chunk(0).to_numpy(zero_copy_only=False)
+        is_last = columns["is_last"].to_numpy()
         firsts = np.concatenate([[not self._inside], is_last[:-1]])
         self._inside = not is_last[-1]
-        self._snapshots = np.flatnonzero(table["is_snapshot"].to_numpy() & firsts)
+        self._snapshots = np.flatnonzero(columns["is_snapshot"].to_numpy() & firsts)
         self._table = table
         self._position = 0
+
+    def _widen(self, prices: Floats) -> Places:
+        """Make room for prices beside those in the book. The place of each as a bid, and at the end that for no level."""
+        old = self._sizes[:-1].reshape(2, -1)
+        alive = np.flatnonzero(old.any(axis=0))
+        every = np.unique(np.concatenate([self._prices[alive], prices]))
+        sizes = np.zeros(2 * len(every) + 1)
+        sizes[:-1].reshape(2, -1)[:, np.searchsorted(every, self._prices[alive])] = old[:, alive]
+        self._prices, self._sizes = every, sizes
+        return np.append(np.searchsorted(every, prices), 2 * len(every))
 
     def advance(self, stop: int) -> None:
         """Apply the block's rows up to `stop`, exclusive: the end of a message."""
@@ -100,11 +80,10 @@ class Ladder:
         low, high = np.searchsorted(self._snapshots, (self._position, stop))
         if high > low:
             self._position = int(self._snapshots[high - 1])
-            self._bids.clear()
-            self._asks.clear()
+            self._sizes[:] = 0
             self.ready = True
-        self._bids.apply(self._position, stop)
-        self._asks.apply(self._position, stop)
+        # Of rows with one place the last one counts.
+        self._sizes[self._places[self._position : stop]] = self._new[self._position : stop]
         self._position = stop
         self._last = self._table.slice(stop - 1, 1)
 
@@ -116,7 +95,9 @@ class Ladder:
 
     def sides(self, depth: int | None = None) -> tuple[Levels, Levels]:
         """(bids, asks), best first."""
-        return self._bids.levels(depth), self._asks.levels(depth)
+        bids, asks = self._sizes[:-1].reshape(2, -1)
+        found = np.flatnonzero(bids)[::-1][:depth], np.flatnonzero(asks)[:depth]
+        return Levels(self._prices[found[0]], bids[found[0]]), Levels(self._prices[found[1]], asks[found[1]])
 
     def book(self) -> Book:
         """The same as the model's book."""

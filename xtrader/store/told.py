@@ -47,7 +47,7 @@ def coverage(view: View, window: Window) -> Rows:
                 if found:
                     words = [[source.collector] * len(found), *([getattr(one, name) for one in found] for name in _WORDS)]
                     arrays = [
-                        *labels.of([key] * len(found)),
+                        *labels.of(key, len(found)),
                         *(pa.array(column, pa.string()).dictionary_encode() for column in words),
                         pa.array([one.start for one in found], pa.int64()).cast(_TIME),
                         pa.array([one.end for one in found], pa.int64()).cast(_TIME),
@@ -70,6 +70,6 @@ def instruments(view: View, at: int | None) -> Rows:
                 rows = rows.filter(pa.array(times(rows) <= at))
             if rows.num_rows:
                 last = rows.take([int(np.argmax(times(rows)))]).combine_chunks()
-                yield pa.Table.from_arrays([*labels.of([key]), *last.columns], schema=INSTRUMENT_ROWS)
+                yield pa.Table.from_arrays([*labels.of(key, 1), *last.columns], schema=INSTRUMENT_ROWS)
 
     return Rows(INSTRUMENT_ROWS, read)
