@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class QuestdbSink:
         self._state = state.State()
         self._collector = ""
         self._committed_rows = 0
-        self._pending: dict[str, list[Block]] = {}
+        self._pending: dict[tuple[str, str], list[Batch]] = {}
         self._depth = Depth({})
         self._ledger = Ledger()
         self._watched = 0.0
@@ -91,24 +92,23 @@ class QuestdbSink:
         match batch:
             case Session():
                 self._collector = batch.collector
-            case Trades():
-                self._take("trades", rows.trade_block(batch, self._collector))
-            case Updates():
-                self._take("book_updates", rows.update_block(batch, self._collector, self._depth))
-            case Coverages():
-                self._take("coverage", rows.coverage_block(batch, self._collector))
-            case Instruments():
-                self._take("instruments", rows.instrument_block(batch, self._collector))
+            case Trades() | Updates():
+                self._take(batch, len(batch.ts_recv))
+            case Coverages() | Instruments():
+                self._take(batch, len(batch.rows))
 
     def commit(self, first: int, last: int) -> int:
         """See Sink: one request a table. Below the offset that was proven before, only tables that lack rows get any."""
         filling = bool(self._state.again) and last <= self._state.offset
         requests = 0
-        for table, pending in self._pending.items():
-            if not filling or table in self._state.again:
-                made, refused = self._delivery.send(self._target.prefix + table, pending)
+        for (table, collector), batches in self._pending.items():
+            blocks = self._blocks(batches, collector)
+            if filling and table not in self._state.again:
+                continue
+            for block in blocks:
+                made, refused = self._delivery.send(self._target.prefix + table, block)
                 requests += made
-                held = np.concatenate([block.held() for block in pending])
+                held = block.held()
                 self._ledger.add(table, held[~np.isin(held[:, 1], list(refused))] if refused else held)
         self.refused = self._delivery.refused
         self._pending = {}
@@ -153,9 +153,21 @@ class QuestdbSink:
         """See Sink."""
         self.abandon()
 
-    def _take(self, table: str, found: Block) -> None:
-        self._pending.setdefault(table, []).append(found)
-        self.rows += len(found)
+    def _take(self, batch: Batch, count: int) -> None:
+        self._pending.setdefault((rows.table(batch), self._collector), []).append(batch)
+        self.rows += count
+
+    def _blocks(self, batches: Sequence[Any], collector: str) -> list[Block]:
+        """Rows of batches of one table. All book messages come by here, also those that are not to be sent."""
+        match batches[0]:
+            case Trades():
+                return [rows.trade_block(rows.joined(batches), collector)]
+            case Updates():
+                return [rows.update_block(rows.joined(batches), collector, self._depth)]
+            case Coverages():
+                return [rows.coverage_block(batch, collector) for batch in batches]
+            case _:
+                return [rows.instrument_block(batch, collector) for batch in batches]
 
     def _transport(self) -> str:
         """http or tcp. Once HTTP was seen it is not given up for TCP because of an outage. Raises SinkRetry."""
