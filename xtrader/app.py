@@ -110,7 +110,7 @@ def _lane_specs(settings: Settings, collector: str) -> list[LaneSpec]:
     database = {"name": "questdb", "memory": str(journal / "questdb.state"), "set_aside": str(journal / "questdb-refused.jsonl")}
     specs = {
         "parquet": LaneSpec(str(journal), parquet, settings.rotate_seconds, settings.rotate_bytes),
-        "questdb": LaneSpec(str(journal), database, questdb.COMMIT_SECONDS, questdb.COMMIT_BYTES),
+        "questdb": LaneSpec(str(journal), database, questdb.COMMIT_SECONDS, questdb.COMMIT_BYTES, rotate_freely=True),
     }
     return [specs[name] for name in settings.sinks]
 
