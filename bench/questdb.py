@@ -105,12 +105,12 @@ def outage(server: Server, directory: Path, seconds: float, rate: int) -> None:
         time.sleep(WARM)
         processes["sink"] = processes["recorder"].children()[0]
         watched("before", processes, WARM)
-        had = shown(server, "outage_")
         server.stop()
         watched("server down", processes, seconds)
         server.start()
-        back = time.monotonic()
-        while shown(server, "outage_") == had:
+        server.settle()
+        back, given_before = time.monotonic(), requests(server)
+        while requests(server) == given_before:
             time.sleep(0.1)
         print(f"server back: the sink had looked again after {time.monotonic() - back:.1f} s")
         processes["server"] = psutil.Process(server.pid)
@@ -156,6 +156,11 @@ def watched(phase: str, processes: Mapping[str, psutil.Process], seconds: float)
         parts.append(f"{name} {median(kept[:fifth])} -> {median(kept[-fifth:])} MiB (most {max(kept)})")
     cores = ", ".join(f"{name} {(cpu(one) - spent[name]) / seconds:.2f}" for name, one in processes.items() if name != "server")
     print(f"{phase}, {seconds:.0f} s: {', '.join(parts)}; cores: {cores}", flush=True)
+
+
+def requests(server: Server) -> int:
+    """How many transactions the tables have taken."""
+    return int(server.sql("SELECT sum(sequencerTxn) FROM wal_tables() WHERE name LIKE 'outage_%'")[0][0])
 
 
 def age(server: Server) -> float:
