@@ -1,6 +1,7 @@
 """What the QuestDB sink costs in front of a real server, and what an outage does: `python -m bench.questdb`.
 
-Half of the messages are books of 33 levels, half trades; everything is delivered, every row is counted at the end.
+Half of the messages are trades, half books: of 33 levels for the cost, an emulated venue's for the outage. Everything is
+delivered, every row is counted at the end.
 """
 
 from __future__ import annotations
