@@ -143,14 +143,14 @@ def emulated(rate: int) -> tuple[subprocess.Popen[str], dict[str, str]]:
 
 
 def watched(phase: str, processes: Mapping[str, psutil.Process], seconds: float) -> None:
-    """Sleep; say what memory and CPU the recorder's processes took meanwhile (PSS: pages that processes share count once)."""
+    """Sleep; say what memory (their own pages alone: USS) and CPU the recorder's processes took meanwhile."""
     deadline = time.monotonic() + seconds
     spent = {name: cpu(one) for name, one in processes.items()}
     samples: dict[str, list[int]] = {name: [] for name in ("recorder", "sink")}
     while time.monotonic() < deadline:
         time.sleep(2)
         for name, kept in samples.items():
-            kept.append(processes[name].memory_full_info().pss >> 20)
+            kept.append(processes[name].memory_full_info().uss >> 20)
     parts = []
     for name, kept in samples.items():
         fifth = max(1, len(kept) // 5)
