@@ -1,35 +1,46 @@
 """What the QuestDB sink costs in front of a real server, and what an outage does: `python -m bench.questdb`.
 
-Half of the messages are books of 33 levels, half trades; everything is delivered, every row is counted at the end.
+Half of the messages are trades, half books: of 33 levels for the cost, an emulated venue's for the outage. Everything is
+delivered, every row is counted at the end.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import random
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 
 import psutil
 
+from bench.soak import symbols
 from tests.sinks.questdb.server import Server
 from xtrader.clock import SystemClock
 from xtrader.model.market import BookUpdate, Record, Trade
 from xtrader.pipeline import codec
 from xtrader.pipeline.batch import Batcher
+from xtrader.pipeline.frames import Damaged, read_frames, segments
 from xtrader.pipeline.journal import Journal, open_journal
-from xtrader.pipeline.lane import Lane, LaneSpec
-from xtrader.pipeline.process import LaneProcess
+from xtrader.pipeline.lane import Lane
 from xtrader.pipeline.rotation import Rotation
+from xtrader.sinks.base import Trades, Updates
 from xtrader.sinks.questdb import sink as questdb
 from xtrader.sinks.questdb.conf import target
 
 KEY = "BINANCE_FUTURES@BTCUSDT"
 LEVELS = 33
-FLUSH = 0.1
+TABLES = ("trades", "book_updates")
+EXCHANGE = "BINANCE_FUTURES"
+INSTRUMENTS = 20
+WARM = 30.0
+FRESH = 2.0
+"""A backlog is drained when the newest row is not older than so many seconds."""
 
 
 def message(number: int, now: int) -> Record:
@@ -67,10 +78,11 @@ def cost(server: Server, directory: Path, count: int) -> None:
     options = target(server.variables() | {"QUESTDB_TABLE_PREFIX": "cost_"})
     sink = questdb.QuestdbSink(options, directory / "state", directory / "refused.jsonl")
     lane = Lane(directory / "journal", sink, Rotation(questdb.COMMIT_SECONDS, questdb.COMMIT_BYTES), lambda _: None)
-    spent, wall, theirs = time.process_time(), time.perf_counter(), server_cpu(server)
+    spent, wall, theirs = time.process_time(), time.perf_counter(), cpu(psutil.Process(server.pid))
     lane.open()
     lane.advance(end)
-    spent, wall, theirs = time.process_time() - spent, time.perf_counter() - wall, server_cpu(server) - theirs
+    spent, wall, theirs = time.process_time() - spent, time.perf_counter() - wall, cpu(psutil.Process(server.pid)) - theirs
+    server.settle()
     found = shown(server, "cost_")
     lane.close()
     journal.close()
@@ -81,70 +93,103 @@ def cost(server: Server, directory: Path, count: int) -> None:
     print(f"server:  {1e6 * theirs / count:.1f} us of CPU a message; rows found {found:,} of {count:,}")
 
 
-async def outage(server: Server, directory: Path, seconds: float, rate: int) -> None:
-    """The server is down for a while; messages come all the time."""
-    clock = SystemClock()
-    journal = open_journal(directory / "journal", "bench", clock, {})
-    options = server.variables() | {"QUESTDB_TABLE_PREFIX": "outage_"}
-    spec = LaneSpec(
-        str(directory / "journal"),
-        {"name": "questdb", "memory": str(directory / "state"), "set_aside": str(directory / "refused.jsonl")},
-        questdb.COMMIT_SECONDS,
-        questdb.COMMIT_BYTES,
-    )
-    lane = LaneProcess(spec, journal.durable, environment={**os.environ, **options})
-    running = asyncio.create_task(lane.run())
-    batcher = Batcher()
-    number = 0
-    rss: list[int] = []
+def outage(server: Server, directory: Path, seconds: float, rate: int) -> None:
+    """The recorder and an emulated venue as processes; the server is down for a while, messages come all the time."""
+    venue, given = emulated(rate)
+    given |= server.variables() | {"QUESTDB_TABLE_PREFIX": "outage_", "XTRADER_CACHE_DIRECTORY": str(directory / "cache")}
+    wanted = ",".join(f"{stream}:{EXCHANGE}@{symbol}" for symbol in symbols(EXCHANGE, INSTRUMENTS) for stream in ("L2", "TRADES"))
+    flags = ["--subscriptions", wanted, "--output-directory", str(directory), "--sink", "questdb"]
+    with (directory / "log").open("wb") as log:
+        recorder = subprocess.Popen([sys.executable, "-m", "xtrader", *flags], env={**os.environ, **given}, stdout=log, stderr=log)
+    processes = {"venue": psutil.Process(venue.pid), "recorder": psutil.Process(recorder.pid)}
+    try:
+        time.sleep(WARM)
+        processes["sink"] = processes["recorder"].children()[0]
+        watched("before", processes, WARM)
+        server.stop()
+        watched("server down", processes, seconds)
+        server.start()
+        server.settle()
+        back, given_before = time.monotonic(), requests(server)
+        while requests(server) == given_before:
+            time.sleep(0.1)
+        print(f"server back: the sink had looked again after {time.monotonic() - back:.1f} s")
+        processes["server"] = psutil.Process(server.pid)
+        began, first = time.monotonic(), shown(server, "outage_")
+        spent = {name: cpu(one) for name, one in processes.items()}
+        while age(server) > FRESH:
+            time.sleep(0.2)
+        took, drained = time.monotonic() - began, shown(server, "outage_") - first
+        cores = ", ".join(f"{name} {(cpu(one) - spent[name]) / took:.2f}" for name, one in processes.items())
+        print(
+            f"drained {drained:,} rows in {took:.1f} s beside live data: {drained / took / rate:.1f}x the live rate; cores: {cores}"
+        )
+        watched("after", processes, WARM)
+    finally:
+        recorder.terminate()
+        code = recorder.wait(180)
+        venue.terminate()
+    kept, found = journaled(directory / ".journal"), shown(server, "outage_")
+    print(f"exit code {code}; rows in the journal {kept:,}, found in the tables {found:,}; lost {kept - found:,}")
 
-    async def live(until: float) -> None:
-        """Messages at the rate until a time; looks at the sink's memory."""
-        nonlocal number
-        due = time.monotonic()
-        while time.monotonic() < until:
-            now = clock.now()
-            rows = [message(number + index, now + index) for index in range(int(rate * FLUSH))]
-            number += len(rows)
-            lane.advance(write(journal, batcher, rows))
-            if lane.pid is not None and psutil.pid_exists(lane.pid):
-                rss.append(psutil.Process(lane.pid).memory_info().rss)
-            due += FLUSH
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
 
-    await live(time.monotonic() + 10)
-    server.stop()
-    rss.clear()
-    await live(time.monotonic() + seconds)
-    print(f"outage of {seconds:.0f} s at {rate:,} messages a second: sink's memory {min(rss) >> 20} to {max(rss) >> 20} MiB")
-    await asyncio.to_thread(server.start)
-    while lane.status is None or lane.status.error:
-        await live(time.monotonic() + FLUSH)
-    began, behind, first, base = time.monotonic(), lane.backlog, number, journal.end
-    while lane.backlog > (1 << 20):
-        await live(time.monotonic() + FLUSH)
-    took = time.monotonic() - began
-    bytes_a_message = (journal.end - base) / max(1, number - first)
-    drained = behind / bytes_a_message + number - first
-    print(f"backlog of {behind >> 20} MiB drained in {took:.1f} s beside live data: {drained / took / rate:.1f}x the live rate")
-    journal.append([codec.text_entry(codec.MARK, {})])
-    lane.advance(journal.commit())
-    await lane.finish(120)
-    await running
-    print(f"rows found {shown(server, 'outage_'):,} of {number:,}; lost {number - shown(server, 'outage_'):,}")
-    journal.close()
+def emulated(rate: int) -> tuple[subprocess.Popen[str], dict[str, str]]:
+    """A venue as a process, and the variables that lead to it."""
+    command = [sys.executable, "-m", "xtrader.emulator", EXCHANGE, "--rate", str(rate), "--instruments", str(INSTRUMENTS)]
+    venue = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert venue.stdout is not None
+    lines = [venue.stdout.readline().strip().removeprefix("export ") for _ in range(2)]
+    return venue, {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
+def watched(phase: str, processes: Mapping[str, psutil.Process], seconds: float) -> None:
+    """Sleep; say what memory (their own pages alone: USS) and CPU the recorder's processes took meanwhile."""
+    deadline = time.monotonic() + seconds
+    spent = {name: cpu(one) for name, one in processes.items()}
+    samples: dict[str, list[int]] = {name: [] for name in ("recorder", "sink")}
+    while time.monotonic() < deadline:
+        time.sleep(2)
+        for name, kept in samples.items():
+            kept.append(processes[name].memory_full_info().uss >> 20)
+    parts = []
+    for name, kept in samples.items():
+        fifth = max(1, len(kept) // 5)
+        parts.append(f"{name} {median(kept[:fifth])} -> {median(kept[-fifth:])} MiB (most {max(kept)})")
+    cores = ", ".join(f"{name} {(cpu(one) - spent[name]) / seconds:.2f}" for name, one in processes.items() if name != "server")
+    print(f"{phase}, {seconds:.0f} s: {', '.join(parts)}; cores: {cores}", flush=True)
+
+
+def requests(server: Server) -> int:
+    """How many transactions the tables have taken."""
+    return int(server.sql("SELECT sum(sequencerTxn) FROM wal_tables() WHERE name LIKE 'outage_%'")[0][0])
+
+
+def age(server: Server) -> float:
+    """Seconds since the newest row was received."""
+    newest = max(int(row[0]) for table in TABLES for row in server.sql(f"SELECT ts_recv::long FROM 'outage_{table}' LIMIT -1"))
+    return time.time() - newest / 1e9
+
+
+def journaled(directory: Path) -> int:
+    """Rows of trades and book messages in a journal, each distinct one once."""
+    rows = 0
+    for item in read_frames(directory, segments(directory)[0].base):
+        assert not isinstance(item, Damaged)
+        batch = codec.read_batch(codec.read_payload(item.payload))
+        if isinstance(batch, Trades | Updates):
+            rows += len(batch.ts_recv)
+    return rows
+
+
+def cpu(process: psutil.Process) -> float:
+    """Seconds of CPU that it has used."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def shown(server: Server, prefix: str) -> int:
     """Rows in both tables."""
-    server.settle()
-    return sum(int(server.sql(f"SELECT count() FROM '{prefix}{table}'")[0][0]) for table in ("trades", "book_updates"))
-
-
-def server_cpu(server: Server) -> float:
-    """Seconds of CPU that the server has used."""
-    times = psutil.Process(server.pid).cpu_times()
-    return float(times.user + times.system)
+    return sum(int(server.sql(f"SELECT count() FROM '{prefix}{table}'")[0][0]) for table in TABLES)
 
 
 def main() -> None:
@@ -160,7 +205,8 @@ def main() -> None:
             if given.messages:
                 cost(server, Path(name) / "cost", given.messages)
             if given.outage:
-                asyncio.run(outage(server, Path(name) / "outage", given.outage, given.rate))
+                (Path(name) / "outage").mkdir()
+                outage(server, Path(name) / "outage", given.outage, given.rate)
         finally:
             server.stop()
 

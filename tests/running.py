@@ -44,9 +44,9 @@ async def until(condition: Callable[[], object], within: float = 30) -> None:
             await asyncio.sleep(0.05)
 
 
-async def in_sync(directory: Path, times: int = 1) -> None:
+async def in_sync(directory: Path, times: int = 1, within: float = 60) -> None:
     """Wait until all subscriptions have become live so many times, over all runs that wrote the log."""
-    await until(lambda: log_of(directory).count('"in_sync"') >= times, within=60)
+    await until(lambda: log_of(directory).count('"in_sync"') >= times, within)
 
 
 def log_of(directory: Path) -> str:

@@ -35,7 +35,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("google_crc32c", "msgspec", "numpy", "pyarrow", "structlog", "tenacity"),
     ),
     "sinks": ((*BASE, "clock", "durable"), ("msgspec", "numpy", "pyarrow")),
-    "sinks.questdb": ((*BASE, "durable", "quantities", "sinks.base"), ("msgspec", "numpy", "pyarrow", "questdb")),
+    "sinks.questdb": ((*BASE, "durable", "quantities", "sinks.base"), ("msgspec", "numpy", "pandas", "pyarrow", "questdb")),
     "store": (
         (
             *(*BASE, "clock", "durable", "pipeline", "quantities", "venues"),

@@ -99,6 +99,22 @@ def test_what_the_venues_published_is_what_the_files_hold(tmp_path: Path, number
     assert reading.rows(data, "INSTRUMENTS").num_rows == len(VENUES)
 
 
+DERIBIT_NAMES = (
+    "BTC-24SEP21-8000-P",
+    "BTC-30JUL21-24000-P",
+    "ETH-30JUL21-2800-C",
+    "BTC-31DEC21-34000-P",
+    "BTC-24SEP21-34000-P",
+    "BTC-24JUN22-15000-C",
+    "BTC-31DEC21-300000-C",
+    "ETH-27AUG21-4000-P",
+    "BTC-25MAR22-30000-C",
+    "ETH-23JUL21-2300-C",
+)
+"""All instruments of the recorded session."""
+DERIBIT_LOGIN = {"DERIBIT_CLIENT_ID": "reader", "DERIBIT_CLIENT_SECRET": "very-secret-words"}
+
+
 def recorded_1(name: str) -> list[Path]:
     return sorted((captures() / "recorded-1").glob(f"{name}.*"))
 
@@ -140,28 +156,15 @@ def test_the_recorded_okx_session_comes_out_of_real_sockets_as_it_went_in(tmp_pa
 
 
 def test_the_recorded_deribit_session_comes_out_of_real_sockets_as_it_went_in(tmp_path: Path) -> None:
-    names = [
-        "BTC-24SEP21-8000-P",
-        "BTC-30JUL21-24000-P",
-        "ETH-30JUL21-2800-C",
-        "BTC-31DEC21-34000-P",
-        "BTC-24SEP21-34000-P",
-        "BTC-24JUN22-15000-C",
-        "BTC-31DEC21-300000-C",
-        "ETH-27AUG21-4000-P",
-        "BTC-25MAR22-30000-C",
-        "ETH-23JUL21-2300-C",
-    ]
-    wanted = ",".join(both("DERIBIT", name) for name in names)
-    login = {"DERIBIT_CLIENT_ID": "reader", "DERIBIT_CLIENT_SECRET": "very-secret-words"}
-    asyncio.run(play(tmp_path, {"DERIBIT": recorded_1("DERIBIT")}, wanted, login))
+    wanted = ",".join(both("DERIBIT", name) for name in DERIBIT_NAMES)
+    asyncio.run(play(tmp_path, {"DERIBIT": recorded_1("DERIBIT")}, wanted, DERIBIT_LOGIN))
     data = tmp_path / "data"
-    stored = [list(reading.messages(data, "DERIBIT", name)) for name in names]
+    stored = [list(reading.messages(data, "DERIBIT", name)) for name in DERIBIT_NAMES]
     assert sum(map(len, stored)) == 46
     assert sum(m.is_snapshot for found in stored for m in found) == 10
     assert all(after.prev_sequence == before.sequence for found in stored for before, after in pairwise(found))
     assert reading.gaps(data, "shutdown") == []
-    assert "very-secret-words" not in log_of(tmp_path)
+    assert DERIBIT_LOGIN["DERIBIT_CLIENT_SECRET"] not in log_of(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from xtrader.feed.feed import Feed
 from xtrader.feed.rest import Rest
 from xtrader.model.market import Record
 from xtrader.model.subscription import Subscription, parse_subscriptions
-from xtrader.pipeline.journal import Journal, open_journal
+from xtrader.pipeline.journal import SEGMENT_BYTES, Journal, open_journal
 from xtrader.pipeline.lane import LaneSpec, lane_main
 from xtrader.pipeline.lanes import Lanes
 from xtrader.pipeline.writer import Writer, free_bytes, require_room
@@ -110,7 +110,7 @@ def _lane_specs(settings: Settings, collector: str) -> list[LaneSpec]:
     database = {"name": "questdb", "memory": str(journal / "questdb.state"), "set_aside": str(journal / "questdb-refused.jsonl")}
     specs = {
         "parquet": LaneSpec(str(journal), parquet, settings.rotate_seconds, settings.rotate_bytes),
-        "questdb": LaneSpec(str(journal), database, questdb.COMMIT_SECONDS, questdb.COMMIT_BYTES),
+        "questdb": LaneSpec(str(journal), database, questdb.COMMIT_SECONDS, questdb.COMMIT_BYTES, rotate_freely=True),
     }
     return [specs[name] for name in settings.sinks]
 
@@ -136,7 +136,9 @@ async def _record(
         require_parts(settings.output_directory, collector, settings.upload.url)
     _open_files()
     facts = {exchange: {"environment": one.environment, "depth_window": one.depth_window} for exchange, one in markets.items()}
-    journal = open_journal(settings.journal_directory, collector, clock, facts)
+    # The journal is let go by whole segments: several must fit in its budget, else there is never room again.
+    segment = min(SEGMENT_BYTES, settings.journal_max_bytes // 8)
+    journal = open_journal(settings.journal_directory, collector, clock, facts, segment_bytes=segment)
     for damage in journal.damaged:
         log.error("journal_damaged", damage=damage)
     recorder = Recorder(settings, collector, clock, journal, markets, subscriptions, share, also)

@@ -87,6 +87,25 @@ def test_commits_fall_where_the_journal_s_times_cross_a_period(tmp_path: Path) -
     journal.close()
 
 
+def test_a_free_rotation_makes_large_commits_of_a_backlog_and_small_ones_at_its_end(tmp_path: Path) -> None:
+    clock = Ticks()
+    journal = opened(tmp_path, clock)
+    start = journal.end
+    for number in range(200):
+        clock.time = DAY_START + number * SECOND
+        write(journal, update(number))
+    sink = MemorySink()
+    carrier, _ = lane_of(tmp_path, sink, Rotation(seconds=1, max_bytes=10_000, free=True))
+    carrier.open()
+    carrier.advance(journal.commit())
+    sizes = [last - first for first, last in sink.commits if first >= start]
+    large = [size for size in sizes if size >= 9_000]
+    assert sizes[1 : len(large)] == large[1:]
+    assert 0 < sum(sizes[len(large) + 1 :]) <= 10_000
+    assert sink.records == [update(number) for number in range(199)]
+    journal.close()
+
+
 def test_work_that_is_done_again_is_cut_at_the_same_places(tmp_path: Path) -> None:
     clock = Ticks()
     journal = opened(tmp_path, clock)

@@ -42,6 +42,7 @@ class LaneSpec(msgspec.Struct, frozen=True):
     sink: dict[str, Any]
     rotate_seconds: float = ROTATE_SECONDS
     rotate_bytes: int = ROTATE_BYTES
+    rotate_freely: bool = False
 
 
 class Order(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -105,7 +106,8 @@ class Lane:
                 self._position = item.end
                 continue
             payload = codec.read_payload(item.payload)
-            if self._rotation.before(payload, item.end - item.offset) or self._committed < self._cursor == item.offset:
+            due = self._rotation.before(payload, item.end - item.offset, limit - item.end)
+            if due or self._committed < self._cursor == item.offset:
                 self._commit(item.offset)
             batch = codec.read_batch(payload)
             if batch is not None:
@@ -213,7 +215,7 @@ def lane_main(make_sink: Callable[[dict[str, Any]], Sink]) -> int:
     spec = msgspec.json.decode(stdin.readline(), type=LaneSpec)
     orders = Orders()
     threading.Thread(target=_listen, args=(stdin, orders), daemon=True).start()
-    rotation = Rotation(spec.rotate_seconds, spec.rotate_bytes)
+    rotation = Rotation(spec.rotate_seconds, spec.rotate_bytes, free=spec.rotate_freely)
     try:
         lane = Lane(Path(spec.journal), make_sink(spec.sink), rotation, partial(_say, status))
         follow(lane, orders)

@@ -36,7 +36,7 @@ class Rig:
         options = server.variables() | {"QUESTDB_TABLE_PREFIX": prefix} | (dict(variables) if variables else {})
         self.refused = directory / "refused.jsonl"
         self.sink = QuestdbSink(target(options), directory / "state", self.refused, proof_seconds=1.0, watch_seconds=0.2)
-        self._lane = Lane(directory / "journal", self.sink, Rotation(0.5, COMMIT_BYTES), self._report)
+        self._lane = Lane(directory / "journal", self.sink, Rotation(0.5, COMMIT_BYTES, free=True), self._report)
         self._orders = Orders()
         self._thread = threading.Thread(target=follow, args=(self._lane, self._orders), daemon=True)
         self._batcher = Batcher()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,9 +13,9 @@ from tests.pipeline.records import KEYS
 from tests.sinks.test_contract import batches
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate
-from xtrader.sinks.base import Updates
+from xtrader.sinks.base import Floats, Updates
 from xtrader.sinks.questdb import depth
-from xtrader.sinks.questdb.depth import Best, Depth
+from xtrader.sinks.questdb.depth import Depth
 
 levels = st.lists(st.tuples(st.integers(0, 12).map(float), st.sampled_from([0.0, 0.0, 1.0, 2.0])), max_size=6)
 messages = st.builds(
@@ -28,6 +31,14 @@ messages = st.builds(
 )
 
 
+Best = list[float | None]
+"""Bid price and size, ask price and size; None where there is none."""
+
+
+def shown(found: Floats) -> list[Best]:
+    return [[None if math.isnan(value) else value for value in row] for row in found.T.tolist()]
+
+
 def kept(rows: list[BookUpdate]) -> tuple[list[Best], dict[str, Book]]:
     books: dict[str, Book] = {}
     found: list[Best] = []
@@ -38,7 +49,8 @@ def kept(rows: list[BookUpdate]) -> tuple[list[Best], dict[str, Book]]:
         if book is not None:
             book.bids.apply(row.bids)
             book.asks.apply(row.asks)
-        found.append(book.best() if book is not None else None)
+        best = book.best() if book is not None else (None, None)
+        found.append([value for level in best for value in (level or (None, None))])
     return found, books
 
 
@@ -53,7 +65,7 @@ def test_best_prices_and_books_are_those_kept_message_by_message(flushes: list[l
         for flush in flushes:
             for batch in batches([*flush]):
                 assert isinstance(batch, Updates)
-                found += made.take(batch)
+                found += shown(made.take(batch, np.ascontiguousarray(batch.levels.T)))
             if again:
                 made = Depth(made.packed())
         expected, books = kept([row for flush in flushes for row in flush])

@@ -73,15 +73,36 @@ def test_a_table_that_was_dropped_is_made_and_filled_again(rig: Rig, server: Ser
     rig.check()
 
 
-def test_a_suspended_table_is_told_and_waited_for(rig: Rig, server: Server, prefix: str) -> None:
+def test_a_suspended_table_is_told_and_waited_for_while_the_others_go_on(rig: Rig, server: Server, prefix: str) -> None:
     rig.load(0.5)
     rig.until_shown()
     server.sql(f"ALTER TABLE '{prefix}trades' SUSPEND WAL")
     rig.until(lambda: f"table {prefix}trades is suspended" in rig.status.error)
-    position = rig.status.position
-    rig.load(0.5)
-    assert rig.status.position <= position
+    books, trades = server.rows(f"{prefix}book_updates"), server.rows(f"{prefix}trades")
+    rig.load(1.0)
+    rig.until(lambda: server.rows(f"{prefix}book_updates") >= books + 1000)
+    cursor = rig.status.cursor
+    # Long enough for proofs of the others: the journal is kept for the table that waits.
+    rig.load(4.0)
+    assert (server.rows(f"{prefix}trades"), rig.status.cursor) == (trades, cursor)
+    assert f"table {prefix}trades is suspended" in rig.status.error
     server.sql(f"ALTER TABLE '{prefix}trades' RESUME WAL")
+    rig.until(lambda: not rig.status.error)
+    rig.finish()
+    rig.check()
+
+
+def test_tables_that_are_suspended_one_after_the_other_get_what_each_of_them_lacks(rig: Rig, server: Server, prefix: str) -> None:
+    rig.load(0.5)
+    rig.until_shown()
+    for table in ("trades", "book_updates"):
+        server.sql(f"ALTER TABLE '{prefix}{table}' SUSPEND WAL")
+        rig.until(lambda table=table: f"table {prefix}{table} is suspended" in rig.status.error)  # type: ignore[misc]
+        rig.load(2.5)
+    for table in ("trades", "book_updates"):
+        server.sql(f"ALTER TABLE '{prefix}{table}' RESUME WAL")
+        rig.until(lambda table=table: f"table {prefix}{table} is" not in rig.status.error)  # type: ignore[misc]
+        rig.load(1.5)
     rig.until(lambda: not rig.status.error)
     rig.finish()
     rig.check()
@@ -112,6 +133,8 @@ def test_a_column_of_another_type_is_named_and_a_person_s_repair_is_enough(rig: 
     rig.until_shown()
     server.sql(f"ALTER TABLE '{prefix}trades' ALTER COLUMN side TYPE VARCHAR")
     rig.until(lambda: f"table {prefix}trades: the column side is VARCHAR, it must be SYMBOL" in rig.status.error)
+    books = server.rows(f"{prefix}book_updates")
+    rig.until(lambda: server.rows(f"{prefix}book_updates") > books)
     server.sql(f"ALTER TABLE '{prefix}trades' ALTER COLUMN side TYPE SYMBOL")
     rig.until(lambda: not rig.status.error)
     rig.finish()

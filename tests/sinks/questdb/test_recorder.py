@@ -16,7 +16,7 @@ from tests.pipeline.parts import read_coverages, read_instruments, read_trades, 
 from tests.running import log_of, recorder, stop, until
 from tests.sinks.questdb import reading
 from tests.sinks.questdb.server import Server
-from tests.test_recorder import both, everything, recorded_1
+from tests.test_recorder import DERIBIT_LOGIN, DERIBIT_NAMES, both, everything, recorded_1
 from xtrader.emulator.playback import Playback
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import Truth
@@ -149,21 +149,8 @@ def test_the_recorded_okx_session_is_in_the_tables(server: Server, prefix: str, 
 
 
 def test_the_recorded_deribit_session_is_in_the_tables(server: Server, prefix: str, tmp_path: Path) -> None:
-    names = (
-        "BTC-24SEP21-8000-P",
-        "BTC-30JUL21-24000-P",
-        "ETH-30JUL21-2800-C",
-        "BTC-31DEC21-34000-P",
-        "BTC-24SEP21-34000-P",
-        "BTC-24JUN22-15000-C",
-        "BTC-31DEC21-300000-C",
-        "ETH-27AUG21-4000-P",
-        "BTC-25MAR22-30000-C",
-        "ETH-23JUL21-2300-C",
-    )
-    wanted = ",".join(both("DERIBIT", name) for name in names)
-    login = {"DERIBIT_CLIENT_ID": "reader", "DERIBIT_CLIENT_SECRET": "very-secret-words"}
-    play(tmp_path, server, prefix, {"DERIBIT": recorded_1("DERIBIT")}, wanted, **login)
+    wanted = ",".join(both("DERIBIT", name) for name in DERIBIT_NAMES)
+    play(tmp_path, server, prefix, {"DERIBIT": recorded_1("DERIBIT")}, wanted, **DERIBIT_LOGIN)
     snapshots, deltas, _ = counted(server, prefix)
     assert (snapshots, deltas) == (10, 36)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import trustme
 from click.testing import CliRunner
@@ -21,6 +22,7 @@ from xtrader.cli.questdb import questdb
 from xtrader.errors import ConfigError, SinkRetry
 from xtrader.model.market import BookUpdate, Record, Trade
 from xtrader.sinks.base import Session
+from xtrader.sinks.questdb import rows
 from xtrader.sinks.questdb.conf import target
 from xtrader.sinks.questdb.server import Server as Questions
 from xtrader.sinks.questdb.sink import QuestdbSink, require_usable
@@ -54,7 +56,7 @@ def test_the_printed_statements_make_tables_that_need_nothing_more(
     for statement in printed.split(";\n"):
         if statement.strip():
             server.sql(statement)
-    assert compare(Questions(target(server.variables())), prefix) == []
+    assert compare(Questions(target(server.variables())), prefix) == ([], {})
 
 
 def test_an_older_table_gets_the_columns_that_it_lacks(server: Server, prefix: str, tmp_path: Path) -> None:
@@ -127,6 +129,19 @@ def test_what_two_collectors_saw_is_there_once(server: Server, prefix: str, tmp_
     server.settle()
     collectors = server.sql(f"SELECT collector, count() FROM '{prefix}trades' ORDER BY collector")
     assert collectors == [["a", 100], ["b", 200]]
+
+
+def test_columns_that_the_client_cannot_take_are_no_row_s_fault(
+    server: Server, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = sink(server, tmp_path, prefix)
+    made.open(8)
+    made.write(Session(1, "c1", {}, []))
+    feed(made, sample(0, 5))
+    monkeypatch.setitem(rows._COLUMN, "DOUBLE", lambda found: np.asarray(found, complex))  # type: ignore[index]
+    with pytest.raises(SinkRetry, match="the client"):
+        made.commit(8, 16)
+    assert not (tmp_path / "refused.jsonl").exists()
 
 
 @pytest.fixture

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import numpy as np
-from questdb import QuestDBError, QuestDBErrorCode, Sender, TimestampNanos
+from questdb import QuestDBError, QuestDBErrorCode, Sender
 
 from xtrader.durable import make_directory, sync_directory
 from xtrader.errors import SinkRetry
 from xtrader.sinks.questdb.conf import Target
-from xtrader.sinks.questdb.rows import Block, Row
+from xtrader.sinks.questdb.rows import Block
 from xtrader.sinks.questdb.server import LoginRefused
 
 REQUEST_ROWS: Final = 20_000
@@ -55,14 +54,13 @@ class Delivery:
         with contextlib.suppress(FileNotFoundError):
             self._given_up = {msgspec.json.decode(line, type=_Line).digest for line in self._set_aside.read_bytes().splitlines()}
 
-    def send(self, table: str, blocks: Sequence[Block]) -> tuple[int, set[int]]:
+    def send(self, table: str, block: Block) -> tuple[int, set[int]]:
         """Deliver rows into a table; returns how many requests that took and the digests of rows that were set aside. Raises
         SinkRetry, OSError (the file of refused rows)."""
         requests = 0
         refused: set[int] = set()
-        count = sum(map(len, blocks))
-        for first in range(0, count, REQUEST_ROWS):
-            requests += self._send(table, blocks, first, min(first + REQUEST_ROWS, count), refused)
+        for first in range(0, len(block), REQUEST_ROWS):
+            requests += self._send(table, block, first, min(first + REQUEST_ROWS, len(block)), refused)
         return requests, refused
 
     def close(self) -> None:
@@ -72,17 +70,19 @@ class Delivery:
                 self._sender.close(flush=False)
             self._sender = None
 
-    def _send(self, table: str, blocks: Sequence[Block], first: int, last: int, refused: set[int]) -> int:
+    def _send(self, table: str, block: Block, first: int, last: int, refused: set[int]) -> int:
         sender = self._connected()
         buffer = sender.new_buffer()
-        put = buffer.row
-        for row in _rows(blocks, first, last):
-            ts, symbols, columns = row
-            try:
-                put(table, symbols=symbols, columns=columns, at=TimestampNanos(ts))
-            except (QuestDBError, ValueError, OverflowError) as error:
-                self._give_up(table, row, f"the client: {error}", refused)
-        if not len(buffer):
+        several = last - first > 1
+        try:
+            buffer.dataframe(block.frame.iloc[first:last], table_name=table, symbols=block.symbols, at="ts")
+        except (QuestDBError, ValueError, OverflowError) as error:
+            if isinstance(error, QuestDBError) and error.code == QuestDBErrorCode.BadDataFrame:
+                # No row's fault, but that of the client's or of pandas' version.
+                raise SinkRetry(f"{table}: the client: {error}") from None
+            if several:
+                return self._halves(table, block, first, last, refused)
+            self._give_up(table, block, first, f"the client: {error}", refused)
             return 0
         try:
             sender.flush(buffer, clear=False, transactional=self.transport == "http")
@@ -90,20 +90,19 @@ class Delivery:
             self.close()
             text = self._explained(error)
             # What stands between often refuses a large request without a word.
-            several = last - first > 1
             if several and (text.endswith(":") or any(word in text for word in _TOO_LARGE)):
-                return self._halves(table, blocks, first, last, refused)
+                return self._halves(table, block, first, last, refused)
             if "error in line" not in text or any(word in text for word in _NOT_THE_ROW):
                 raise SinkRetry(f"{table}: {text}") from None
             self._check()
             if several:
-                return self._halves(table, blocks, first, last, refused)
-            self._give_up(table, next(_rows(blocks, first, last)), text, refused)
+                return self._halves(table, block, first, last, refused)
+            self._give_up(table, block, first, text, refused)
         return 1
 
-    def _halves(self, table: str, blocks: Sequence[Block], first: int, last: int, refused: set[int]) -> int:
+    def _halves(self, table: str, block: Block, first: int, last: int, refused: set[int]) -> int:
         middle = (first + last) // 2
-        return 1 + self._send(table, blocks, first, middle, refused) + self._send(table, blocks, middle, last, refused)
+        return 1 + self._send(table, block, first, middle, refused) + self._send(table, block, middle, last, refused)
 
     def _connected(self) -> Sender:
         if self._sender is None:
@@ -124,13 +123,12 @@ class Delivery:
             raise LoginRefused(f"QuestDB refuses the login: {text}") from None
         return text
 
-    def _give_up(self, table: str, row: Row, reason: str, refused: set[int]) -> None:
-        number = row.columns["digest"]
+    def _give_up(self, table: str, block: Block, index: int, reason: str, refused: set[int]) -> None:
+        number = int(block.digest[index])
         refused.add(number)
         if number in self._given_up:
             return
-        columns = {name: _plain(value) for name, value in row.columns.items()}
-        line = {"table": table, "reason": reason, "ts": row.ts, **row.symbols, **columns}
+        line = {"table": table, "reason": reason, **block.row(index)}
         make_directory(self._set_aside.parent)
         new = not self._set_aside.exists()
         with self._set_aside.open("ab") as file:
@@ -143,20 +141,5 @@ class Delivery:
         self.refused += 1
 
 
-def _rows(blocks: Sequence[Block], first: int, last: int) -> Iterator[Row]:
-    """Rows from `first` until before `last`, numbered over all blocks."""
-    for block in blocks:
-        if first < len(block) and last > 0:
-            yield from block.rows(max(first, 0), min(last, len(block)))
-        first -= len(block)
-        last -= len(block)
-
-
 class _Line(msgspec.Struct):
     digest: int
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return value.value if isinstance(value, TimestampNanos) else value

@@ -28,7 +28,8 @@ class Ledger:
 
     def add(self, table: str, held: Ints) -> None:
         """Times and digests of rows that the server has acknowledged, shape (n, 2)."""
-        self._parts.setdefault(table, []).append(held)
+        if len(held):
+            self._parts.setdefault(table, []).append(held)
         self.rows += len(held)
 
     def clear(self) -> None:
@@ -39,9 +40,9 @@ class Ledger:
     def prove(self, server: Server, prefix: str) -> None:
         """Compare; what is proven and closed is forgotten. Raises SinkRetry that names the first minute that lacks rows."""
         for table, parts in self._parts.items():
-            held = distinct(np.concatenate(parts))
+            held = np.concatenate(parts)
             _prove(server, prefix + table, held)
-            newest = int(held[-1, 0]) // MINUTE * MINUTE - (OPEN_MINUTES - 1) * MINUTE
+            newest = int(held[:, 0].max()) // MINUTE * MINUTE - (OPEN_MINUTES - 1) * MINUTE
             self._parts[table] = [held[held[:, 0] >= newest]]
         self.rows = sum(len(part) for parts in self._parts.values() for part in parts)
 
@@ -54,13 +55,16 @@ def distinct(held: Ints) -> Ints:
 
 
 def _prove(server: Server, table: str, held: Ints) -> None:
-    minutes, starts = np.unique(held[:, 0] // MINUTE, return_index=True)
+    number = held[:, 0] // MINUTE
+    order = np.argsort(number, kind="stable")
+    minutes, starts = np.unique(number[order], return_index=True)
     ends = [*starts[1:].tolist(), len(held)]
     shown = _shown(server, table, int(minutes[0]), int(minutes[-1]) + 1)
     for minute, start, end in zip(minutes.tolist(), starts.tolist(), ends, strict=True):
-        digests = held[start:end, 1]
+        digests = held[order[start:end], 1]
         if shown.get(minute) == (end - start, int(digests.sum())):
             continue
+        # What was sent twice is there once, and others may have sent rows for this minute.
         lacking = len(np.setdiff1d(digests, _digests(server, table, minute)))
         if lacking:
             raise SinkRetry(f"table {table} lacks {lacking} of the {end - start} rows sent for {_text(minute * MINUTE)}")

@@ -1,39 +1,33 @@
-"""Batches of the journal as rows of the tables.
+"""Batches of the journal as rows of the tables, in columns as the client takes them.
 
 The rule: a row is a function of the journal alone, so a row that is sent again is the same row, under the same digest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import numpy as np
-from questdb import TimestampNanos
 
-from xtrader.sinks.base import NULL, TRADE_SIDES, Coverages, Instruments, Ints, Trades, Updates
+from xtrader.sinks.base import NULL, TRADE_SIDES, Batch, Coverages, Indexes, Instruments, Ints, Trades, Updates
 from xtrader.sinks.questdb.depth import Depth
 from xtrader.sinks.questdb.digests import digest, trade_digests, update_digests
+from xtrader.sinks.questdb.tables import COLUMNS
 
-
-class Row(NamedTuple):
-    """One row as the client takes it: its time in nanoseconds, symbols, and the other columns that are not null."""
-
-    ts: int
-    symbols: dict[str, str | None]
-    columns: dict[str, Any]
+_BESTS: Final = ("bid_price", "bid_size", "ask_price", "ask_size")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows of one table, kept as columns; `ts` (nanoseconds) and `digest` of shape (n,). `rows(first, last)` makes the rows
-    from `first` until before `last`, the same ones each time."""
+    """Rows of one table: `ts` (nanoseconds) and `digest` of shape (n,), and a pandas frame of all columns."""
 
     ts: Ints
     digest: Ints
-    rows: Callable[[int, int], Iterator[Row]]
+    frame: Any
+    symbols: list[str]
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -41,6 +35,24 @@ class Block:
     def held(self) -> Ints:
         """Times and digests, shape (n, 2)."""
         return np.column_stack((self.ts, self.digest))
+
+    def row(self, index: int) -> dict[str, Any]:
+        """What one row has in the columns that are not null, as JSON takes it."""
+        found = {name: _plain(self.frame[name].to_numpy()[index]) for name in self.frame.columns}
+        return {name: value for name, value in found.items() if value is not None and value != NULL and value == value}
+
+
+def table(batch: Batch) -> str:
+    """The table that a batch's rows are for."""
+    match batch:
+        case Updates():
+            return "book_updates"
+        case Trades():
+            return "trades"
+        case Coverages():
+            return "coverage"
+        case _:
+            return "instruments"
 
 
 def times(batch: Trades | Updates) -> Ints:
@@ -50,101 +62,133 @@ def times(batch: Trades | Updates) -> Ints:
 
 def trade_block(batch: Trades, collector: str) -> Block:
     """A row per trade."""
-    names = [[{**pair, "side": side, "collector": collector} for side in TRADE_SIDES] for pair in _symbols(batch.keys)]
-    ts, digests = times(batch), trade_digests(batch)
-    columns = (ts, digests, batch.instrument, batch.side, batch.price, batch.size, batch.ts_event, batch.ts_recv)
-
-    def rows(first: int, last: int) -> Iterator[Row]:
-        picked = (column[first:last].tolist() for column in columns)
-        for at, number, instrument, side, price, size, ts_event, ts_recv, trade_id in zip(
-            *picked, batch.trade_id[first:last], strict=True
-        ):
-            received = TimestampNanos(ts_recv)
-            values = {"trade_id": trade_id, "price": price, "size": size, "digest": number, "ts_recv": received}
-            if ts_event != NULL:
-                values["ts_event"] = TimestampNanos(ts_event)
-            yield Row(at, names[instrument][side], values)
-
-    return Block(ts, digests, rows)
+    values = {
+        **_keyed(batch.keys, batch.instrument),
+        "ts_event": batch.ts_event,
+        "ts_recv": batch.ts_recv,
+        "trade_id": batch.trade_id,
+        "side": (batch.side, TRADE_SIDES),
+        "price": batch.price,
+        "size": batch.size,
+    }
+    return _block("trades", collector, times(batch), trade_digests(batch), values)
 
 
 def update_block(batch: Updates, collector: str, depth: Depth) -> Block:
     """A row per book message. `depth` is brought up to date; the best prices in a row are those after
     it, and null for an instrument whose book is not known."""
-    names = [{**pair, "collector": collector} for pair in _symbols(batch.keys)]
-    ts, digests = times(batch), update_digests(batch)
     levels = np.ascontiguousarray(batch.levels.T)
     ends = np.cumsum(batch.counts, dtype=np.int64)
     starts = ends - batch.counts
-    heads = (ts, digests, batch.instrument, batch.is_snapshot.astype(bool), starts, starts + batch.bids, ends)
-    columns = (*heads, batch.sequence, batch.prev_sequence, batch.ts_event, batch.ts_recv)
-    bests = depth.take(batch)
-
-    def rows(first: int, last: int) -> Iterator[Row]:
-        picked = (column[first:last].tolist() for column in columns)
-        for at, number, instrument, snapshot, start, middle, end, sequence, prev, ts_event, ts_recv, best in zip(
-            *picked, bests[first:last], strict=True
-        ):
-            values = {
-                "ts_recv": TimestampNanos(ts_recv),
-                "is_snapshot": snapshot,
-                "bids": levels[:, start:middle],
-                "asks": levels[:, middle:end],
-                "digest": number,
-            }
-            if ts_event != NULL:
-                values["ts_event"] = TimestampNanos(ts_event)
-            if sequence != NULL:
-                values["sequence"] = sequence
-            if prev != NULL:
-                values["prev_sequence"] = prev
-            if best is not None:
-                bid, ask = best
-                if bid is not None:
-                    values["bid_price"], values["bid_size"] = bid
-                if ask is not None:
-                    values["ask_price"], values["ask_size"] = ask
-            yield Row(at, names[instrument], values)
-
-    return Block(ts, digests, rows)
+    middles = starts + batch.bids
+    values = {
+        **_keyed(batch.keys, batch.instrument),
+        "ts_event": batch.ts_event,
+        "ts_recv": batch.ts_recv,
+        "sequence": batch.sequence,
+        "prev_sequence": batch.prev_sequence,
+        "is_snapshot": batch.is_snapshot.astype(bool),
+        **dict(zip(_BESTS, depth.take(batch, levels), strict=True)),
+        "bids": [levels[:, start:end] for start, end in zip(starts.tolist(), middles.tolist(), strict=True)],
+        "asks": [levels[:, start:end] for start, end in zip(middles.tolist(), ends.tolist(), strict=True)],
+    }
+    return _block("book_updates", collector, times(batch), update_digests(batch), values)
 
 
 def coverage_block(batch: Coverages, collector: str) -> Block:
     """A row per coverage row; these are a collector's own, so its name is in the digest."""
-    made = []
-    for row in batch.rows:
-        number = digest(collector.encode(), b"\0", msgspec.json.encode(row))
-        names = {**_symbols([row.instrument])[0], "covers": row.stream, "state": row.state, "cause": row.cause}
-        values: dict[str, Any] = {"ts_from": TimestampNanos(row.ts_from), "detail": row.detail, "digest": number}
-        if row.ts_to is not None:
-            values["ts_to"] = TimestampNanos(row.ts_to)
-        made.append(Row(batch.ts, names | {"collector": collector}, values))
-    return _block(made)
+    rows = batch.rows
+    digests = [digest(collector.encode(), b"\0", msgspec.json.encode(row)) for row in rows]
+    values = {
+        **_keyed([row.instrument for row in rows], np.arange(len(rows), dtype=np.int32)),
+        "covers": [row.stream for row in rows],
+        "state": [row.state for row in rows],
+        "cause": [row.cause for row in rows],
+        "ts_from": [row.ts_from for row in rows],
+        "ts_to": [NULL if row.ts_to is None else row.ts_to for row in rows],
+        "detail": [row.detail for row in rows],
+    }
+    return _block("coverage", collector, np.full(len(rows), batch.ts), np.array(digests, np.int64), values)
 
 
 def instrument_block(batch: Instruments, collector: str) -> Block:
     """A row per instrument that was told, at the time when the venue said so."""
-    made = []
-    for row in batch.rows:
-        number = digest(msgspec.json.encode(row))
-        found: Mapping[str, Any] = msgspec.structs.asdict(row)
-        names: dict[str, str | None] = {"exchange": row.exchange, "instrument": row.symbol, "kind": row.kind, "source": row.source}
-        values = {
-            name: value
-            for name, value in found.items()
-            if value is not None and name not in ("exchange", "symbol", "kind", "source", "expiry", "ts")
-        }
-        values |= {"ts_recv": TimestampNanos(batch.ts), "digest": number}
-        if row.expiry is not None:
-            values["expiry"] = TimestampNanos(row.expiry)
-        made.append(Row(row.ts or batch.ts, names | {"collector": collector}, values))
-    return _block(made)
+    rows = batch.rows
+    digests = [digest(msgspec.json.encode(row)) for row in rows]
+    values: dict[str, Any] = {
+        name: [getattr(row, name) for row in rows] for name in COLUMNS["instruments"] if hasattr(rows[0], name)
+    }
+    values |= {
+        "instrument": [row.symbol for row in rows],
+        "expiry": [NULL if row.expiry is None else row.expiry for row in rows],
+        "ts_recv": np.full(len(rows), batch.ts),
+    }
+    ts = np.array([row.ts or batch.ts for row in rows], np.int64)
+    return _block("instruments", collector, ts, np.array(digests, np.int64), values)
 
 
-def _block(rows: Sequence[Row]) -> Block:
-    ts = np.array([row.ts for row in rows], np.int64)
-    return Block(ts, np.array([row.columns["digest"] for row in rows], np.int64), lambda first, last: iter(rows[first:last]))
+def joined(batches: Sequence[Any]) -> Any:
+    """Batches of one kind, Trades or Updates, as one; its columns are made anew only if there are several."""
+    if len(batches) == 1:
+        return batches[0]
+    keys = {key: index for index, key in enumerate(dict.fromkeys(key for batch in batches for key in batch.keys))}
+    instrument = [np.array([keys[key] for key in batch.keys], np.int32)[batch.instrument] for batch in batches]
+    columns: dict[str, Any] = {"ts": batches[-1].ts, "keys": list(keys), "instrument": np.concatenate(instrument)}
+    for name in batches[0].__struct_fields__:
+        if name == "trade_id":
+            columns[name] = [text for batch in batches for text in batch.trade_id]
+        elif name not in columns:
+            columns[name] = np.concatenate([getattr(batch, name) for batch in batches])
+    return type(batches[0])(**columns)
 
 
-def _symbols(keys: Sequence[str]) -> list[dict[str, str | None]]:
-    return [{"exchange": exchange, "instrument": symbol} for exchange, _, symbol in (key.partition("@") for key in keys)]
+def _keyed(keys: Sequence[str], instrument: Indexes) -> dict[str, tuple[Indexes, Sequence[str]]]:
+    exchanges, symbols = zip(*(key.split("@", 1) for key in keys), strict=True)
+    return {"exchange": (instrument, exchanges), "instrument": (instrument, symbols)}
+
+
+def _block(table: str, collector: str, ts: Ints, digests: Ints, values: Mapping[str, Any]) -> Block:
+    known = {**values, "ts": ts, "digest": digests, "collector": (np.zeros(len(ts), np.int8), [collector])}
+    columns: dict[str, Any] = {name: _COLUMN[kind](known[name]) for name, kind in COLUMNS[table].items()}
+    symbols = [name for name, kind in COLUMNS[table].items() if kind == "SYMBOL"]
+    return Block(ts, digests, _frame(columns), symbols)
+
+
+def _frame(columns: Mapping[str, Any]) -> Any:
+    # Not with the module: the recording process imports this one, and does without pandas.
+    import pandas  # type: ignore[import-untyped]
+
+    objects = {name: pandas.Series(column, dtype=object) for name, column in columns.items() if column.dtype == object}
+    return pandas.DataFrame({**columns, **objects}, copy=False)
+
+
+def _texts(found: Any) -> Any:
+    """Texts, or codes of texts: as objects, because pandas' own kinds of text and category are no quicker here."""
+    codes, names = found if isinstance(found, tuple) else (slice(None), found)
+    return _objects(names)[codes]
+
+
+def _times(found: Any) -> Any:
+    # NULL is what numpy and pandas know as no time.
+    return np.asarray(found, np.int64).view("M8[ns]")
+
+
+def _objects(found: Sequence[Any]) -> Any:
+    return np.fromiter(found, object, len(found))
+
+
+_COLUMN: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "SYMBOL": _texts,
+    "TIMESTAMP_NS": _times,
+    "LONG": np.asarray,
+    "DOUBLE": lambda found: np.ascontiguousarray(found, np.float64),
+    "BOOLEAN": lambda found: np.asarray(found, bool),
+    "VARCHAR": _texts,
+    "DOUBLE[][]": _objects,
+}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return value.item() if isinstance(value, np.generic) else value

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -22,8 +23,8 @@ from xtrader.sinks.questdb.depth import Depth, Packed
 from xtrader.sinks.questdb.ledger import Ledger
 from xtrader.sinks.questdb.rows import Block
 from xtrader.sinks.questdb.server import Server, tcp_answers
-from xtrader.sinks.questdb.tables import Conflict, Finding, compare
-from xtrader.sinks.questdb.watch import lagging, require_running
+from xtrader.sinks.questdb.tables import compare
+from xtrader.sinks.questdb.watch import lagging, standing
 
 COMMIT_SECONDS: Final = 0.5
 COMMIT_BYTES: Final = 8 << 20
@@ -63,7 +64,9 @@ class QuestdbSink:
         self._state = state.State()
         self._collector = ""
         self._committed_rows = 0
-        self._pending: dict[str, list[Block]] = {}
+        self._held: dict[str, str] = {}
+        self._filled: set[str] = set()
+        self._pending: dict[tuple[str, str], list[Batch]] = {}
         self._depth = Depth({})
         self._ledger = Ledger()
         self._watched = 0.0
@@ -72,43 +75,47 @@ class QuestdbSink:
         self._sent: list[tuple[float, int, Packed]] = []
 
     def open(self, first: int) -> int:
-        """See Sink. Makes and mends the tables; those that lack rows are filled again from the oldest journal there is."""
-        self._state = state.load(self._memory)
-        if self._state.offset < first:
-            self._state.offset, self._state.books = first, {}
+        """See Sink. Makes and mends the tables; those that lack rows are filled again from the oldest journal there is. Those
+        that can take nothing are left out until they can."""
+        self._state = found = state.load(self._memory)
+        if found.offset < first:
+            found.offset, found.books = first, {}
         self._delivery.open(self._transport())
+        self._held = {}
         if self._delivery.transport == "http" or self._server.answers():
+            self._held = standing(self._server, self._target.prefix).suspended
             # What tables() says of a table is what was applied: a change that waits in the log, as after a restart, shows later.
             if not self._visible(patient=True):
                 raise SinkRetry(self.trouble)
             self._mend()
-        self._depth = Depth(self._state.again_books if self._state.again else self._state.books)
+        self.trouble = "; ".join(self._held.values())
+        self._filled = set(found.again) - set(self._held)
+        self._depth = Depth(found.again_books if self._filled else found.books)
         self._watched = self._proven = time.monotonic()
-        return self._state.again_from if self._state.again else self._state.offset
+        return found.again_from if self._filled else found.offset
 
     def write(self, batch: Batch) -> None:
         """See Sink. Holds the rows until the commit."""
         match batch:
             case Session():
                 self._collector = batch.collector
-            case Trades():
-                self._take("trades", rows.trade_block(batch, self._collector))
-            case Updates():
-                self._take("book_updates", rows.update_block(batch, self._collector, self._depth))
-            case Coverages():
-                self._take("coverage", rows.coverage_block(batch, self._collector))
-            case Instruments():
-                self._take("instruments", rows.instrument_block(batch, self._collector))
+            case Trades() | Updates():
+                self._take(batch, len(batch.ts_recv))
+            case Coverages() | Instruments():
+                self._take(batch, len(batch.rows))
 
     def commit(self, first: int, last: int) -> int:
-        """See Sink: one request a table. Below the offset that was proven before, only tables that lack rows get any."""
-        filling = bool(self._state.again) and last <= self._state.offset
+        """See Sink: one request a table. Below the offset that was proven before, only tables that are filled again get any."""
+        filling = bool(self._filled) and last <= self._state.offset
         requests = 0
-        for table, pending in self._pending.items():
-            if not filling or table in self._state.again:
-                made, refused = self._delivery.send(self._target.prefix + table, pending)
+        for (table, collector), batches in self._pending.items():
+            blocks = self._blocks(batches, collector)
+            if table in self._held or (filling and table not in self._filled):
+                continue
+            for block in blocks:
+                made, refused = self._delivery.send(self._target.prefix + table, block)
                 requests += made
-                held = np.concatenate([block.held() for block in pending])
+                held = block.held()
                 self._ledger.add(table, held[~np.isin(held[:, 1], list(refused))] if refused else held)
         self.refused = self._delivery.refused
         self._pending = {}
@@ -126,7 +133,6 @@ class QuestdbSink:
             return self._state.offset
         if now - self._watched >= self._watch_seconds:
             self._require_tables()
-            require_running(self._server, self._target.prefix)
             self._watched = now
         many = self._ledger.rows >= PROOF_ROWS
         if (final or many or now - self._proven >= self._proof_seconds) and self._visible(final or many):
@@ -137,7 +143,7 @@ class QuestdbSink:
             elif self._before is not None:
                 self._settled(*self._before)
             self._before = last, self._depth.packed()
-        return self._state.offset
+        return self._state.again_from if self._state.again else self._state.offset
 
     def abandon(self) -> None:
         """See Sink."""
@@ -153,9 +159,21 @@ class QuestdbSink:
         """See Sink."""
         self.abandon()
 
-    def _take(self, table: str, found: Block) -> None:
-        self._pending.setdefault(table, []).append(found)
-        self.rows += len(found)
+    def _take(self, batch: Batch, count: int) -> None:
+        self._pending.setdefault((rows.table(batch), self._collector), []).append(batch)
+        self.rows += count
+
+    def _blocks(self, batches: Sequence[Any], collector: str) -> list[Block]:
+        """Rows of batches of one table. All book messages come by here, also those that are not to be sent."""
+        match batches[0]:
+            case Trades():
+                return [rows.trade_block(rows.joined(batches), collector)]
+            case Updates():
+                return [rows.update_block(rows.joined(batches), collector, self._depth)]
+            case Coverages():
+                return [rows.coverage_block(batch, collector) for batch in batches]
+            case _:
+                return [rows.instrument_block(batch, collector) for batch in batches]
 
     def _transport(self) -> str:
         """http or tcp. Once HTTP was seen it is not given up for TCP because of an outage. Raises SinkRetry."""
@@ -171,46 +189,66 @@ class QuestdbSink:
         return "http"
 
     def _mend(self) -> None:
-        """Make the tables ours. Which ones lack rows is durable before the first statement."""
-        findings = self._compare()
+        """Make the tables ours, as far as they can be. Which ones lack rows is durable before the first statement."""
+        findings, conflicts = compare(self._server, self._target.prefix)
+        self._held |= {table: str(error) for table, error in conflicts.items() if table not in self._held}
+        findings = [finding for finding in findings if finding.table not in self._held]
+        found = self._state
         renewed = {finding.table for finding in findings if finding.renewed}
+        if not found.again:
+            found.again_from, found.again_books = found.offset, found.books
         if renewed:
-            self._state.again = sorted(renewed | set(self._state.again))
-            self._state.again_from, self._state.again_books = 0, {}
-            state.save(self._memory, self._state)
+            found.again_from, found.again_books = 0, {}
+        lacking = sorted(renewed | set(found.again) | set(self._held))
+        if renewed or lacking != found.again:
+            found.again = lacking
+            state.save(self._memory, found)
         for finding in findings:
             self._server.rows(finding.statement)
 
-    def _compare(self) -> list[Finding]:
-        try:
-            return compare(self._server, self._target.prefix)
-        except Conflict as error:
-            raise SinkRetry(str(error)) from None
-
     def _require_tables(self) -> None:
-        """Raises SinkRetry if a table is not as it must be."""
-        if self._delivery.transport == "http" and (findings := self._compare()):
-            changed = ", ".join(sorted({finding.table for finding in findings}))
-            raise SinkRetry(f"others changed the tables {changed}: they are mended before anything is sent again")
+        """Raises SinkRetry if a table is not as it must be, or not as it was when the sink was opened."""
+        if self._delivery.transport != "http":
+            return
+        findings, conflicts = compare(self._server, self._target.prefix)
+        now = {table: str(error) for table, error in conflicts.items()} | standing(self._server, self._target.prefix).suspended
+        if unlike := sorted(now.keys() ^ self._held.keys()):
+            said = now | {
+                table: f"table {table} takes rows again, what it lacks is sent" for table in self._held if table not in now
+            }
+            raise SinkRetry("; ".join(said[table] for table in unlike))
+        if changed := sorted({finding.table for finding in findings if finding.table not in self._held}):
+            raise SinkRetry(f"others changed the tables {', '.join(changed)}: they are mended before anything is sent again")
 
     def _visible(self, patient: bool) -> bool:
-        """Give the server a moment to show what it has acknowledged; False, and trouble, if that takes longer."""
-        before = now = require_running(self._server, self._target.prefix)
+        """Give the server a moment to show what it has acknowledged; False, and trouble, if that takes longer. Raises SinkRetry
+        if a table was suspended meanwhile."""
+        before = now = self._shown()
         deadline = time.monotonic() + (LAST_WAIT_SECONDS if patient else WAIT_SECONDS)
         while (late := lagging(before, now)) and time.monotonic() < deadline:
             time.sleep(0.05)
-            now = require_running(self._server, self._target.prefix)
-        self.trouble = late
+            now = self._shown()
+        self.trouble = "; ".join(filter(None, (late, *self._held.values())))
         return not late
 
+    def _shown(self) -> dict[str, tuple[int, int]]:
+        found = standing(self._server, self._target.prefix)
+        if new := found.suspended.keys() - self._held.keys():
+            raise SinkRetry("; ".join(found.suspended[table] for table in sorted(new)))
+        return {table: numbers for table, numbers in found.shown.items() if table not in self._held}
+
     def _settled(self, last: int, books: Packed) -> None:
-        """Everything below `last` is proven."""
+        """Everything below `last` is proven, of the tables that can take rows."""
         found = self._state
-        if found.again and last < found.offset:
-            found.again_from, found.again_books = last, books
+        if self._filled and last < found.offset:
+            if not self._held:
+                found.again_from, found.again_books = last, books
         else:
-            found.again, found.again_books = [], {}
+            self._filled = set()
+            found.again = sorted(self._held)
             found.offset, found.books = max(last, found.offset), books
+        if not found.again:
+            found.again_books = {}
         state.save(self._memory, found)
 
     def _settle_by_time(self, last: int, now: float) -> None:
@@ -229,4 +267,5 @@ def require_usable(target: Target) -> None:
     if target.transport == "tcp" and target.tables_exist:
         return
     with contextlib.suppress(SinkRetry):
-        compare(Server(target), target.prefix)
+        for error in compare(Server(target), target.prefix)[1].values():
+            raise error

@@ -15,8 +15,9 @@ from xtrader.sinks.questdb.depth import Packed
 
 
 class State(msgspec.Struct):
-    """`offset` is the journal offset up to which everything was proven, `books` are those after it. While tables are filled
-    again from older journal, `again` are their names, `again_from` is how far that has come, and `again_books` the books there."""
+    """How far each table is, in two groups. `offset` is the journal offset up to which everything was proven, `books` are those
+    after it. `again` are the tables that are not that far, because they are filled again from older journal, or can take nothing
+    now: `again_from` is how far they are, and `again_books` are the books there."""
 
     offset: int = 0
     http_seen: bool = False

@@ -6,8 +6,8 @@ The rule: a key is made of the venue's own data, so what two collectors saw is o
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from xtrader.errors import ConfigError
 from xtrader.sinks.questdb.server import Server
@@ -99,33 +99,41 @@ def create(table: str, prefix: str = "") -> str:
     )
 
 
-def compare(server: Server, prefix: str) -> list[Finding]:
-    """What is missing in the server's tables, empty if they are ours. Raises Conflict, SinkRetry."""
+def compare(server: Server, prefix: str) -> tuple[list[Finding], dict[str, Conflict]]:
+    """What is missing in the server's tables, nothing if they are ours; and the tables that cannot be made ours. Raises
+    SinkRetry."""
     names = ", ".join(f"'{prefix}{table}'" for table in COLUMNS)
     query = f"SELECT table_name, designatedTimestamp, walEnabled, dedup FROM tables() WHERE table_name IN ({names})"
     facts = {name: rest for name, *rest in server.rows(query)}
     found: list[Finding] = []
-    for table, wanted in COLUMNS.items():
-        name = prefix + table
-        if name not in facts:
-            found.append(Finding(table, create(table, prefix), renewed=True))
-            continue
-        designated, wal, dedup = facts[name]
-        if designated == SERVERS_OWN:
-            # A table that was dropped while rows were on their way, and made anew by the server from what the rows looked like.
-            found.append(Finding(table, f"RENAME TABLE '{name}' TO '{name}_stray_{time.time_ns()}'", renewed=True))
-            found.append(Finding(table, create(table, prefix), renewed=True))
-            continue
-        if designated != "ts":
-            raise Conflict(f"table {name}: the designated timestamp is {designated or 'missing'}, it must be the column ts")
-        if not wal:
-            raise Conflict(f"table {name} is not a WAL table")
-        query = f"SELECT \"column\", type, upsertKey FROM table_columns('{name}')"
-        columns = {column: (kind, bool(key)) for column, kind, key in server.rows(query)}
-        found += _columns(table, name, wanted, columns)
-        if not dedup or {column for column, (_, key) in columns.items() if key} != set(KEYS):
-            statement = f"ALTER TABLE '{name}' DEDUP ENABLE UPSERT KEYS({', '.join(KEYS)})"
-            found.append(Finding(table, statement, renewed=False))
+    conflicts: dict[str, Conflict] = {}
+    for table in COLUMNS:
+        try:
+            found += _compare(server, prefix, table, facts.get(prefix + table))
+        except Conflict as error:
+            conflicts[table] = error
+    return found, conflicts
+
+
+def _compare(server: Server, prefix: str, table: str, facts: Sequence[Any] | None) -> list[Finding]:
+    name = prefix + table
+    if facts is None:
+        return [Finding(table, create(table, prefix), renewed=True)]
+    designated, wal, dedup = facts
+    if designated == SERVERS_OWN:
+        # A table that was dropped while rows were on their way, and made anew by the server from what the rows looked like.
+        rename = f"RENAME TABLE '{name}' TO '{name}_stray_{time.time_ns()}'"
+        return [Finding(table, rename, renewed=True), Finding(table, create(table, prefix), renewed=True)]
+    if designated != "ts":
+        raise Conflict(f"table {name}: the designated timestamp is {designated or 'missing'}, it must be the column ts")
+    if not wal:
+        raise Conflict(f"table {name} is not a WAL table")
+    query = f"SELECT \"column\", type, upsertKey FROM table_columns('{name}')"
+    columns = {column: (kind, bool(key)) for column, kind, key in server.rows(query)}
+    found = _columns(table, name, COLUMNS[table], columns)
+    if not dedup or {column for column, (_, key) in columns.items() if key} != set(KEYS):
+        statement = f"ALTER TABLE '{name}' DEDUP ENABLE UPSERT KEYS({', '.join(KEYS)})"
+        found.append(Finding(table, statement, renewed=False))
     return found
 
 

@@ -43,7 +43,7 @@ def differences(batches: Iterable[tuple[str, Batch]], server: Server, prefix: st
             collector = batch.collector
         return not isinstance(batch, Session)
 
-    kept = ((_table(batch), key, _digests(batch, collector)) for key, batch in batches if told(batch))
+    kept = ((rows.table(batch), key, _digests(batch, collector)) for key, batch in batches if told(batch))
     for (table, key), group in groupby(kept, key=lambda one: one[:2]):
         held = distinct(np.concatenate([digests for _, _, digests in group]))
         yield from _compare(server, prefix + table, key, held)
@@ -74,18 +74,6 @@ def _shown(server: Server, table: str, key: str) -> Mapping[int, tuple[int, int]
 def _of(key: str) -> str:
     exchange, _, symbol = (part.replace("'", "''") for part in key.partition("@"))
     return f"exchange = '{exchange}' AND instrument = '{symbol}'"
-
-
-def _table(batch: Batch) -> str:
-    match batch:
-        case Updates():
-            return "book_updates"
-        case Trades():
-            return "trades"
-        case Coverages():
-            return "coverage"
-        case _:
-            return "instruments"
 
 
 def _digests(batch: Batch, collector: str) -> Ints:

@@ -6,30 +6,35 @@ The rule: a table that the server suspended for a fault of its own is resumed; o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from xtrader.errors import SinkRetry
 from xtrader.sinks.questdb.server import Server
 from xtrader.sinks.questdb.tables import COLUMNS
 
 
-def require_running(server: Server, prefix: str) -> dict[str, tuple[int, int]]:
-    """Table name -> number of its last acknowledged transaction and of its last visible one. Raises SinkRetry that names the
-    suspended tables: nothing must be sent to them, it would be acknowledged and not be there."""
-    names = {prefix + table for table in COLUMNS}
-    suspended = []
-    found = {}
+class Standing(NamedTuple):
+    """`shown`: table -> number of its last acknowledged transaction and of its last visible one. `suspended`: table -> why;
+    nothing must be sent to these, it would be acknowledged and not be there."""
+
+    shown: dict[str, tuple[int, int]]
+    suspended: dict[str, str]
+
+
+def standing(server: Server, prefix: str) -> Standing:
+    """How the tables stand. Raises SinkRetry."""
+    names = {prefix + table: table for table in COLUMNS}
+    found = Standing({}, {})
     query = "SELECT name, suspended, sequencerTxn, writerTxn, errorTag, errorMessage FROM wal_tables()"
     for name, is_suspended, given, visible, tag, message in server.rows(query):
         if name not in names:
             continue
-        found[name] = (int(given), int(visible))
-        if is_suspended:
-            why = f"{tag}: {message}" if tag else f"ALTER TABLE '{name}' RESUME WAL ends it"
-            suspended.append(f"table {name} is suspended ({why})")
-            if tag:
-                server.rows(f"ALTER TABLE '{name}' RESUME WAL")
-    if suspended:
-        raise SinkRetry("; ".join(suspended))
+        if not is_suspended:
+            found.shown[names[name]] = (int(given), int(visible))
+            continue
+        why = f"{tag}: {message}" if tag else f"ALTER TABLE '{name}' RESUME WAL ends it"
+        found.suspended[names[name]] = f"table {name} is suspended ({why})"
+        if tag:
+            server.rows(f"ALTER TABLE '{name}' RESUME WAL")
     return found
 
 
