@@ -1,4 +1,5 @@
-"""Composition root: Settings -> objects -> one event loop. The only file that knows concrete classes.
+"""Composition root: Settings -> objects -> one event loop. The only file that knows concrete classes; those of the sinks, which
+run in processes of their own, are known to `cli/lane.py`.
 
 The journal comes first: what an earlier run left is recovered and finished even when no venue can be reached.
 """
@@ -8,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
@@ -21,7 +20,7 @@ import uvloop
 
 from xtrader.cli.telemetry import Telemetry
 from xtrader.clock import Clock, SystemClock
-from xtrader.config import Settings, collector_id, lane_environment, questdb_options
+from xtrader.config import Settings, collector_id, lane_environment
 from xtrader.errors import StorageError, XTraderError
 from xtrader.feed.catalogue import Catalogue, body_of
 from xtrader.feed.conversation import Raw
@@ -30,14 +29,11 @@ from xtrader.feed.rest import Rest
 from xtrader.model.market import Record
 from xtrader.model.subscription import Subscription, parse_subscriptions
 from xtrader.pipeline.journal import SEGMENT_BYTES, Journal, open_journal
-from xtrader.pipeline.lane import LaneSpec, lane_main
+from xtrader.pipeline.lane import LaneSpec
 from xtrader.pipeline.lanes import Lanes
+from xtrader.pipeline.lean import allow_many_files
 from xtrader.pipeline.writer import Writer, free_bytes, require_room
 from xtrader.recordings.raw import RawWriter
-from xtrader.sinks.base import Sink
-from xtrader.sinks.parquet import ParquetSink
-from xtrader.sinks.questdb import sink as questdb
-from xtrader.sinks.questdb.conf import target
 from xtrader.sinks.uploaded import require_parts
 from xtrader.venues import exchanges, market
 from xtrader.venues.base import Link, Market
@@ -77,41 +73,21 @@ def record_part(
         return runner.run(_record(settings, subscriptions, share, also, beside))
 
 
-def run_lane_process() -> int:
-    """The sink's process: reads what it is from its standard input. Returns the exit code."""
-    _open_files()
-    code = lane_main(_make_sink)
-    # Not through the interpreter's end: the thread that listens to the recorder holds standard input, and Python aborts over it.
-    return _exit(code)
-
-
-def _make_sink(spec: Mapping[str, Any]) -> Sink:
-    match spec["name"]:
-        case "questdb":
-            return questdb.QuestdbSink(target(questdb_options()), Path(spec["memory"]), Path(spec["set_aside"]))
-        case _:
-            return _parquet_sink(spec)
-
-
-def _parquet_sink(spec: Mapping[str, Any]) -> Sink:
-    directory, collector, upload = Path(spec["directory"]), spec["collector"], spec["upload"]
-    if upload is None:
-        return ParquetSink(directory, collector)
-    from xtrader.sinks.objects import ObjectSink
-
-    return ObjectSink(directory, collector, upload["url"], keep_local=upload["keep_local"])
-
-
 def _lane_specs(settings: Settings, collector: str) -> list[LaneSpec]:
     """One for each sink; no secret is in them."""
     journal = settings.journal_directory
     upload = {"url": settings.upload.url, "keep_local": settings.upload.keep_local} if settings.upload is not None else None
     parquet = {"name": "parquet", "directory": str(settings.output_directory), "collector": collector, "upload": upload}
-    database = {"name": "questdb", "memory": str(journal / "questdb.state"), "set_aside": str(journal / "questdb-refused.jsonl")}
-    specs = {
-        "parquet": LaneSpec(str(journal), parquet, settings.rotate_seconds, settings.rotate_bytes),
-        "questdb": LaneSpec(str(journal), database, questdb.COMMIT_SECONDS, questdb.COMMIT_BYTES, rotate_freely=True),
-    }
+    specs = {"parquet": LaneSpec(str(journal), parquet, settings.rotate_seconds, settings.rotate_bytes)}
+    if "questdb" in settings.sinks:
+        from xtrader.sinks.questdb.sink import COMMIT_BYTES, COMMIT_SECONDS
+
+        database = {
+            "name": "questdb",
+            "memory": str(journal / "questdb.state"),
+            "set_aside": str(journal / "questdb-refused.jsonl"),
+        }
+        specs["questdb"] = LaneSpec(str(journal), database, COMMIT_SECONDS, COMMIT_BYTES, rotate_freely=True)
     return [specs[name] for name in settings.sinks]
 
 
@@ -129,12 +105,15 @@ async def _record(
             log.warning("testnet", exchange=one.exchange, about="this records the venue's test environment, not its real market")
     collector = collector_id(settings)
     if "questdb" in settings.sinks:
-        questdb.require_usable(target(settings.questdb_options))
+        from xtrader.sinks.questdb.conf import target
+        from xtrader.sinks.questdb.sink import require_usable
+
+        require_usable(target(settings.questdb_options))
     for directory in [settings.journal_directory, *([settings.output_directory] if "parquet" in settings.sinks else [])]:
         require_room(directory, settings.min_free_bytes)
     if settings.upload is not None:
         require_parts(settings.output_directory, collector, settings.upload.url)
-    _open_files()
+    allow_many_files()
     facts = {exchange: {"environment": one.environment, "depth_window": one.depth_window} for exchange, one in markets.items()}
     # The journal is let go by whole segments: several must fit in its budget, else there is never room again.
     segment = min(SEGMENT_BYTES, settings.journal_max_bytes // 8)
@@ -336,13 +315,6 @@ def _leaf(error: BaseException | None) -> BaseException:
         leaves = [_leaf(one) for one in error.exceptions]
         return next((leaf for leaf in leaves if isinstance(leaf, XTraderError)), leaves[0])
     return error if error is not None else RuntimeError("no error")
-
-
-def _open_files() -> None:
-    """One file per partition may be open at once: take all that the system allows."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _exit(code: int) -> NoReturn:

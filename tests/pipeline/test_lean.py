@@ -2,6 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+import msgspec
+
+from tests.pipeline.test_journal import opened
+from xtrader.pipeline.lane import LaneSpec, Order
 
 LATER = """
 import sys
@@ -22,8 +28,20 @@ def test_a_recorder_works_without_pandas_and_who_wants_it_later_has_it() -> None
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_process_of_a_sink_does_not_import_pandas() -> None:
-    lane = [sys.executable, "-X", "importtime", "-m", "xtrader", "_lane"]
-    imported = subprocess.run(lane, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120).stderr
-    assert "xtrader.sinks.schemas" in imported
-    assert "pandas.core" not in imported
+def test_the_process_of_a_sink_imports_its_own_sink_and_nothing_of_the_recorder(tmp_path: Path) -> None:
+    opened(tmp_path / "journal").close()
+    sink = {"name": "parquet", "directory": str(tmp_path / "data"), "collector": "c1", "upload": None}
+    told = (
+        msgspec.json.encode(LaneSpec(str(tmp_path / "journal"), sink)) + b"\n" + msgspec.json.encode(Order(0, finish=True)) + b"\n"
+    )
+    command = [sys.executable, "-X", "importtime", "-m", "xtrader", "_lane"]
+    with (tmp_path / "imported").open("w") as errors:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors)
+        assert process.stdin is not None
+        process.stdin.write(told)
+        process.stdin.flush()
+        assert process.wait(120) == 0
+        process.stdin.close()
+    imported = {line.rpartition("|")[2].strip() for line in (tmp_path / "imported").read_text().splitlines()}
+    assert "xtrader.sinks.parquet" in imported
+    assert not imported & {"pandas.core", "questdb", "aiohttp", "websockets", "xtrader.app", "xtrader.feed"}

@@ -1,10 +1,12 @@
-"""What the recording processes do without, though it is installed.
+"""How the recording processes are set up: what they do without, though it is installed, and what they take.
 
 The rule: nothing is taken from whoever wants it later.
 """
 
 from __future__ import annotations
 
+import contextlib
+import resource
 import sys
 from importlib.abc import MetaPathFinder
 
@@ -20,10 +22,19 @@ class _Absent(MetaPathFinder):
 
 
 def run_lean() -> None:
-    """Make this a process that only records: no pandas, and Arrow's memory from malloc, which keeps what is free for the next
-    batch (its own pool gives it back to the system and has it zeroed again: a tenth of a sink's CPU and 25 MB)."""
-    pa.set_memory_pool(pa.system_memory_pool())
+    """Make this a process that only records: no pandas, as many files as may be, and Arrow's memory from malloc, which keeps
+    what is free for the next batch (its own pool gives it back to the system and has it zeroed again: a tenth of a sink's CPU,
+    and 25 MB)."""
     _leave_pandas_out()
+    pa.set_memory_pool(pa.system_memory_pool())
+    allow_many_files()
+
+
+def allow_many_files() -> None:
+    """A connection each, and a file per partition, may be open at once: take all that the system allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _leave_pandas_out() -> None:
