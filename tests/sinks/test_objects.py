@@ -155,19 +155,24 @@ def test_a_foreign_object_is_left_alone_told_and_holds_only_its_own_commit_up(st
     check(store, bucket, tmp_path, 3)
 
 
+def half_uploaded(directory: Path, bucket: str, road: Road, *, keep_local: bool) -> None:
+    """Four commits by a sink that has ended: the first two are in the store, then the road to it was closed."""
+    sink = opened(directory, bucket, keep_local=keep_local)
+    for number in (0, 1):
+        commit(sink, number)
+    until(lambda: settled(sink, 2))
+    road.close()
+    for number in (2, 3):
+        commit(sink, number)
+    sink.close()
+
+
 @pytest.mark.parametrize("keep_local", [True, False])
 @pytest.mark.parametrize("forgotten", ["nothing", "progress", "cursor", "both"])
 def test_a_new_process_goes_on_where_a_killed_one_was(
     store: Store, road: Road, bucket: str, tmp_path: Path, forgotten: str, keep_local: bool
 ) -> None:
-    first = opened(tmp_path, bucket, keep_local=keep_local)
-    for number in (0, 1):
-        commit(first, number)
-    until(lambda: settled(first, 2))
-    road.close()
-    for number in (2, 3):
-        commit(first, number)
-    first.close()
+    half_uploaded(tmp_path, bucket, road, keep_local=keep_local)
     road.open()
     if forgotten in ("progress", "both"):
         (tmp_path / "_manifest" / ".c1.uploaded").unlink()
@@ -245,14 +250,7 @@ def test_the_last_commit_is_waited_for(store: Store, bucket: str, tmp_path: Path
 def test_parts_are_merged_only_when_the_store_has_them_and_what_was_merged_before_is_no_upload(
     store: Store, road: Road, bucket: str, tmp_path: Path
 ) -> None:
-    sink = opened(tmp_path, bucket, keep_local=True)
-    for number in (0, 1):
-        commit(sink, number)
-    until(lambda: settled(sink, 2))
-    road.close()
-    for number in (2, 3):
-        commit(sink, number)
-    sink.close()
+    half_uploaded(tmp_path, bucket, road, keep_local=True)
     assert compact(tmp_path).merged == 4
     require_parts(tmp_path, "c1", f"s3://{bucket}/a/b")
     road.open()

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 @click.command("_lane", hidden=True)
 def lane() -> None:
     """Follow the journal into a sink. Started by the recorder, not by people."""
-    from xtrader.pipeline.lean import run_lean
+    from xtrader.pipeline.lean import allow_many_files, run_lean
 
     run_lean()
+    allow_many_files()
     from xtrader.pipeline.lane import lane_main
 
     code = lane_main(_make_sink)

@@ -22,12 +22,11 @@ class _Absent(MetaPathFinder):
 
 
 def run_lean() -> None:
-    """Make this a process that only records: no pandas, as many files as may be, and Arrow's memory from malloc, which keeps
+    """Make this a process that only records: no pandas, and Arrow's memory from malloc, which keeps
     what is free for the next batch (its own pool gives it back to the system and has it zeroed again: a tenth of a sink's CPU,
     and 25 MB)."""
     _leave_pandas_out()
     pa.set_memory_pool(pa.system_memory_pool())
-    allow_many_files()
 
 
 def allow_many_files() -> None:

@@ -149,7 +149,7 @@ class LaneProcess:
         the lane listens no more: uvloop takes a write to a closed pipe for a mistake of the program, not for an OSError."""
         stdin.write(msgspec.json.encode(self._spec) + b"\n")
         self._ordered.set()
-        while not stdin.is_closing():
+        while True:
             await self._ordered.wait()
             if stdin.is_closing():
                 return
