@@ -11,7 +11,7 @@ from xtrader.errors import ConfigError, ProtocolError, VenueError
 from xtrader.feed.catalogue import Catalogue, body_of
 from xtrader.model.instrument import Instrument
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Fetch, Limits, Link, MarketSession
+from xtrader.venues.base import Fetch, Limits, Link, Listed, MarketSession
 
 DAY = 86_400 * SECOND
 SWAP = {"symbol": "BTC-USDT-SWAP", "alias": "BTCUSDT", "kind": "perpetual", "status": "live"}
@@ -42,9 +42,11 @@ class FakeMarket:
     def catalogue(self, wanted: Sequence[str]) -> Sequence[Fetch]:
         return [Fetch("catalogue", "catalogue", "/instruments", (("kind", "all"),))]
 
-    def instruments(self, bodies: Sequence[bytes], now: int) -> list[Instrument]:
+    def instruments(self, bodies: Sequence[bytes], now: int) -> Listed:
         try:
-            return [Instrument(exchange=self.exchange, ts=now, **row) for body in bodies for row in json.loads(body)]
+            rows = [row for body in bodies for row in json.loads(body)]
+            found = [Instrument(exchange=self.exchange, ts=now, **row) for row in rows if "symbol" in row]
+            return Listed(found, [f"{row}: no symbol" for row in rows if "symbol" not in row])
         except (ValueError, TypeError) as error:
             raise ProtocolError(self.exchange, "no catalogue") from error
 
@@ -100,6 +102,14 @@ def test_symbol_and_alias_are_found_in_any_case(venue: Venue, tmp_path: Path) ->
     found = resolve(venue, tmp_path, "BTCUSDT", "btc-usdt-swap", "BTC-USDT-261225")
     assert [found[text].symbol for text in found] == ["BTC-USDT-SWAP", "BTC-USDT-SWAP", "BTC-USDT-261225"]
     assert {row.source for row in found.values()} == {"venue"}
+
+
+def test_rows_that_cannot_be_read_are_told_by_number_and_name(venue: Venue, tmp_path: Path) -> None:
+    venue.body = json.dumps([{"odd": 1}, SWAP, {"odd": 2}]).encode()
+    with structlog.testing.capture_logs() as logs:
+        assert resolve(venue, tmp_path, "BTCUSDT")["BTCUSDT"].symbol == "BTC-USDT-SWAP"
+    told = [(entry["exchange"], entry["count"], entry["first"]) for entry in logs if entry["event"] == "catalogue_rows_unread"]
+    assert told == [("OKX_SWAP", 2, "{'odd': 1}: no symbol")]
 
 
 def test_a_symbol_goes_before_an_alias_and_what_trades_before_what_does_not(venue: Venue, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_recorded_catalogue_of_usdm_parses_whole() -> None:
         line = next(line for line in file if "exchangeInfo" in line)
     body = line.split(": ", 1)[1].strip().encode()
     made = market("BINANCE_FUTURES", {})
-    found = {i.symbol: i for i in made.instruments([body], 7)}
+    found = {i.symbol: i for i in made.instruments([body], 7).instruments}
     assert len(found) == body.count(b'"contractType"')
     sushi = found["SUSHIUSDT"]
     assert (sushi.kind, sushi.alias, sushi.base, sushi.quote, sushi.settle) == ("perpetual", "SUSHIUSDT", "SUSHI", "USDT", "USDT")
@@ -97,7 +97,7 @@ def test_recorded_catalogue_of_usdm_parses_whole() -> None:
 
 
 def listed(exchange: str, *rows: object) -> list[Instrument]:
-    return market(exchange, {}).instruments([json.dumps({"symbols": rows}).encode()], 1)
+    return market(exchange, {}).instruments([json.dumps({"symbols": rows}).encode()], 1).instruments
 
 
 def test_spot_catalogue_row() -> None:

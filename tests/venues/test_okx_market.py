@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 
 import pytest
 
@@ -68,7 +67,7 @@ def test_what_fits_no_rule_is_not_guessed(text: str) -> None:
 
 
 def test_the_recorded_catalogue_gives_what_is_traded() -> None:
-    found = {row.symbol: row for row in market("OKX_SWAP", {}).instruments([recorded_catalogue("SWAP")], 5)}
+    found = {row.symbol: row for row in market("OKX_SWAP", {}).instruments([recorded_catalogue("SWAP")], 5).instruments}
     linear, inverse = found["BTC-USDT-SWAP"], found["BTC-USD-SWAP"]
     assert (linear.alias, linear.base, linear.quote, linear.settle) == ("BTCUSDT", "BTC", "USDT", "USDT")
     assert (linear.contract_size, linear.contract_unit, linear.is_inverse) == (0.01, "BTC", False)
@@ -79,12 +78,12 @@ def test_the_recorded_catalogue_gives_what_is_traded() -> None:
 
 
 def test_spot_futures_and_options_come_out_of_the_recorded_catalogue() -> None:
-    spot = {row.symbol: row for row in market("OKX_SPOT", {}).instruments([recorded_catalogue("SPOT")], 0)}["BTC-USDT"]
+    spot = {row.symbol: row for row in market("OKX_SPOT", {}).instruments([recorded_catalogue("SPOT")], 0).instruments}["BTC-USDT"]
     assert (spot.alias, spot.kind, spot.contract_size, spot.contract_unit) == ("BTCUSDT", "spot", 1.0, "BTC")
-    future = {row.symbol: row for row in market("OKX_FUTURES", {}).instruments([recorded_catalogue("FUTURES")], 0)}
+    future = {row.symbol: row for row in market("OKX_FUTURES", {}).instruments([recorded_catalogue("FUTURES")], 0).instruments}
     assert future["BTC-USD-220527"].expiry == 1653638400000 * 1_000_000
     body = recorded_catalogue("OPTION")
-    option = {row.symbol: row for row in market("OKX_OPTION", {}).instruments([body], 0)}["BTC-USD-220514-22000-C"]
+    option = {row.symbol: row for row in market("OKX_OPTION", {}).instruments([body], 0).instruments}["BTC-USD-220514-22000-C"]
     assert (option.kind, option.strike, option.option_type) == ("option", 22000.0, "call")
     assert (option.contract_size, option.contract_unit) == (0.1, "BTC")
 
@@ -99,12 +98,6 @@ def test_options_are_asked_for_by_family() -> None:
 def test_a_catalogue_that_is_none_is_a_protocol_error(body: bytes) -> None:
     with pytest.raises(ProtocolError):
         market("OKX_SPOT", {}).instruments([body], 0)
-
-
-def test_rows_that_do_not_parse_are_left_out() -> None:
-    rows = [{"instId": "BTC-USDT", "ctVal": ""}, {"instId": 5}, {"instId": "odd"}, 7]
-    body = json.dumps({"code": "0", "data": rows}).encode()
-    assert [row.symbol for row in market("OKX_SPOT", {}).instruments([body], 0)] == ["BTC-USDT"]
 
 
 def test_links_stay_within_the_recommended_number_of_books() -> None:

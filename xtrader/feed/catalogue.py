@@ -109,7 +109,9 @@ class Catalogue:
         try:
             async with asyncio.timeout(TIMEOUT):
                 bodies = await _all(self._fetch(market, request) for request in requests)
-            rows = market.instruments(bodies, now)
+            rows, unread = market.instruments(bodies, now)
+            if unread:
+                log.warning("catalogue_rows_unread", exchange=market.exchange, count=len(unread), first=unread[0])
             if not rows:
                 raise ProtocolError(market.exchange, "the catalogue is empty")
         except Exception as error:

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -176,6 +176,13 @@ class MarketSession(Protocol):
         ...
 
 
+class Listed(NamedTuple):
+    """A catalogue, as far as it can be read. `unread` says of each row that cannot be read which it is, and why."""
+
+    instruments: list[Instrument]
+    unread: list[str]
+
+
 class Market(Protocol):
     """One exchange token: where it is, what it lists, how its connections are cut up. Made by the venue's `market()`."""
 
@@ -192,8 +199,8 @@ class Market(Protocol):
         """The requests that together return the instrument catalogue, as far as `wanted` (symbols or aliases) needs it."""
         ...
 
-    def instruments(self, bodies: Sequence[bytes], now: int) -> list[Instrument]:
-        """The catalogue from the bodies of those requests, in their order. Raises ProtocolError."""
+    def instruments(self, bodies: Sequence[bytes], now: int) -> Listed:
+        """The catalogue from the bodies of those requests, in their order. Raises ProtocolError if one is no catalogue at all."""
         ...
 
     def guess(self, text: str) -> Instrument | None:

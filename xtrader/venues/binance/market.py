@@ -14,10 +14,11 @@ from msgspec import Raw, Struct
 from xtrader.errors import ConfigError, ProtocolError
 from xtrader.model.instrument import Instrument
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Fetch, Limits, Link
+from xtrader.venues.base import Fetch, Limits, Link, Listed
 from xtrader.venues.binance.session import BinanceSession, Dialect
-from xtrader.venues.binance.wire import BAD, Amount, Millis
+from xtrader.venues.binance.wire import Amount, Millis
 from xtrader.venues.options import url_option
+from xtrader.venues.wire import BAD, read_rows
 
 STREAMS_PER_LINK = 200
 """The venue allows 1024; fewer keep what one lost connection costs, and the snapshots it takes to come back, small."""
@@ -96,20 +97,15 @@ class BinanceMarket:
         path = f"{self._place.dialect.rest_prefix}/exchangeInfo"
         return (Fetch("catalogue", "catalogue", path, weight=self._place.catalogue_weight),)
 
-    def instruments(self, bodies: Sequence[bytes], now: int) -> list[Instrument]:
-        """What of `/exchangeInfo` parses. Raises ProtocolError if it is no catalogue at all."""
-        found: list[Instrument] = []
+    def instruments(self, bodies: Sequence[bytes], now: int) -> Listed:
+        """What of `/exchangeInfo` can be read, and what cannot. Raises ProtocolError if it is no catalogue at all."""
+        rows: list[Raw] = []
         for body in bodies:
             try:
-                rows = _exchange_info.decode(body).symbols
+                rows += _exchange_info.decode(body).symbols
             except BAD as bad:
                 raise ProtocolError(self.exchange, f"malformed catalogue: {bad}") from None
-            for row in rows:
-                try:
-                    found.append(_instrument(self.exchange, _symbol.decode(row), now))
-                except BAD:
-                    continue
-        return found
+        return Listed(*read_rows(rows, lambda row: _instrument(self.exchange, _symbol.decode(row), now), "symbol"))
 
     def guess(self, text: str) -> Instrument | None:
         """By the shape of the name: letters and digits, futures with `_YYMMDD`, COIN-M perpetuals with `_PERP`."""

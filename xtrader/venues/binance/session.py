@@ -21,7 +21,6 @@ from xtrader.venues.base import Activity, Fetch, Link, Output, Send, counted
 from xtrader.venues.binance.depth import ASK_AGAIN, DepthSync
 from xtrader.venues.binance.tape import Tape
 from xtrader.venues.binance.wire import (
-    BAD,
     EVENTS,
     UNWANTED,
     Depth,
@@ -37,6 +36,7 @@ from xtrader.venues.binance.wire import (
     kind_of,
     refusal,
 )
+from xtrader.venues.wire import BAD
 
 SECOND = 1_000_000_000
 BATCH = 100

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from xtrader.errors import ProtocolError
+from xtrader.venues.wire import BAD
 
 Number: TypeAlias = Annotated[int, Meta(ge=-1, le=2**63 - 2)]
 Millis: TypeAlias = Annotated[int, Meta(ge=0, le=9_000_000_000_000)]
@@ -156,9 +157,6 @@ class LastTrade(Struct):
         """When it was made, int ns; 0 if the row does not say."""
         return (self.T or self.time or 0) * 1_000_000
 
-
-BAD = (msgspec.MsgspecError, UnicodeError, RecursionError)
-"""What decoding a text of unknown origin can raise."""
 
 decode_envelope = msgspec.json.Decoder(Envelope, strict=False).decode
 _event = msgspec.json.Decoder(Event, strict=False)

@@ -10,11 +10,11 @@ import msgspec
 from xtrader.errors import ConfigError, ProtocolError
 from xtrader.model.instrument import Instrument
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Fetch, Limits, Link
+from xtrader.venues.base import Fetch, Limits, Link, Listed
 from xtrader.venues.deribit.login import Login
 from xtrader.venues.deribit.session import DeribitSession
 from xtrader.venues.options import flag_option, url_option
-from xtrader.venues.wire import ns_from_ms
+from xtrader.venues.wire import BAD, ns_from_ms, read_rows
 
 HOSTS = {"production": "www.deribit.com", "testnet": "test.deribit.com"}
 WS_PATH = "/ws/api/v2"
@@ -76,21 +76,16 @@ class DeribitMarket:
         """One request for everything that is listed now."""
         return [Fetch("catalogue", "catalogue", INSTRUMENTS, (("currency", "any"), ("expired", "false")), weight=5)]
 
-    def instruments(self, bodies: Sequence[bytes], now: int) -> list[Instrument]:
-        """The instruments in the bodies; rows of another shape are left out."""
-        found: dict[str, Instrument] = {}
+    def instruments(self, bodies: Sequence[bytes], now: int) -> Listed:
+        """The instruments in the bodies, each once, and what is said of the rows that are none."""
+        rows: list[msgspec.Raw] = []
         for body in bodies:
             try:
-                listing = msgspec.json.decode(body, type=Listing)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                rows += msgspec.json.decode(body, type=Listing).result
+            except BAD as error:
                 raise ProtocolError(self.exchange, f"the instrument catalogue cannot be read: {error}") from error
-            for raw in listing.result:
-                try:
-                    row = msgspec.json.decode(raw, type=Row)
-                except (msgspec.MsgspecError, UnicodeDecodeError):
-                    continue
-                found[row.instrument_name] = _instrument(row, now)
-        return list(found.values())
+        found, unread = read_rows(rows, lambda row: _instrument(msgspec.json.decode(row, type=Row), now), "instrument_name")
+        return Listed(list({one.symbol: one for one in found}.values()), unread)
 
     def guess(self, text: str) -> Instrument | None:
         """By name alone: `BTC-PERPETUAL` as it stands, `BTCUSD` and `BTCUSDC` as the perpetuals they mean."""

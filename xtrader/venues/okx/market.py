@@ -11,10 +11,10 @@ import msgspec
 from xtrader.errors import ProtocolError
 from xtrader.model.instrument import Instrument
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Fetch, Limits, Link
+from xtrader.venues.base import Fetch, Limits, Link, Listed
 from xtrader.venues.okx.session import OkxSession
 from xtrader.venues.options import url_option
-from xtrader.venues.wire import ns_from_ms, optional_float
+from xtrader.venues.wire import BAD, ns_from_ms, optional_float, read_rows
 
 WS_URL = "wss://ws.okx.com"
 WS_PATH = "/ws/v5/public"
@@ -106,25 +106,19 @@ class OkxMarket:
                 families.add(f"{known.base}-{known.quote}")
         return [Fetch("catalogue", "catalogue", INSTRUMENTS, (kind, ("instFamily", family))) for family in sorted(families)]
 
-    def instruments(self, bodies: Sequence[bytes], now: int) -> list[Instrument]:
-        """The instruments of this exchange in the bodies; rows of another shape are left out."""
-        found: dict[str, Instrument] = {}
+    def instruments(self, bodies: Sequence[bytes], now: int) -> Listed:
+        """The instruments in the bodies, each once. Rows that are none, or whose name has another shape, are said."""
+        rows: list[msgspec.Raw] = []
         for body in bodies:
             try:
                 listing = msgspec.json.decode(body, type=Listing)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except BAD as error:
                 raise ProtocolError(self.exchange, f"the instrument catalogue cannot be read: {error}") from error
             if listing.code != "0":
                 raise ProtocolError(self.exchange, f"the instrument catalogue was refused: {listing.code} {listing.msg[:200]}")
-            for raw in listing.data:
-                try:
-                    row = msgspec.json.decode(raw, type=Row)
-                except (msgspec.MsgspecError, UnicodeDecodeError):
-                    continue
-                instrument = self._instrument(row, now)
-                if instrument is not None:
-                    found[instrument.symbol] = instrument
-        return list(found.values())
+            rows += listing.data
+        found, unread = read_rows(rows, lambda row: self._instrument(msgspec.json.decode(row, type=Row), now), "instId")
+        return Listed(list({one.symbol: one for one in found}.values()), unread)
 
     def guess(self, text: str) -> Instrument | None:
         """By name alone: `BTC-USDT-SWAP` as it stands, `BTCUSDT` by the quotes that are known."""
@@ -175,10 +169,10 @@ class OkxMarket:
             return f"{symbol}-{rest[:6]}-{rest[6:-1]}-{rest[-1]}"
         return symbol
 
-    def _instrument(self, row: Row, now: int) -> Instrument | None:
+    def _instrument(self, row: Row, now: int) -> Instrument:
         shape = SHAPES[self.exchange].fullmatch(row.instId)
         if shape is None:
-            return None
+            raise ValueError(f"no name of {self.exchange}")
         base, quote, _ = shape.groups()
         spot = self.exchange == "OKX_SPOT"
         return Instrument(
