@@ -114,7 +114,7 @@ def test_a_file_says_what_it_is(tmp_path: Path) -> None:
     recorded(tmp_path, instrument, update(4), update(5)).close()
     (path,) = part_paths(tmp_path, "L2")
     facts = {key.decode(): value.decode() for key, value in pq.read_metadata(path).metadata.items()}
-    assert facts["xtrader.schema_version"] == "1"
+    assert facts["xtrader.schema_version"] == "2"
     assert facts["xtrader.environment"] == "demo"
     assert facts["xtrader.collector"] == "c1"
     assert json.loads(facts["xtrader.instrument"])["tick_size"] == 0.1
@@ -232,5 +232,5 @@ def test_batches_of_one_flush_share_its_time(tmp_path: Path) -> None:
     (row,) = rows_of(path)
     assert row == {
         "ts_recv": DAY_START + 3, "covers": "L2", "state": "live", "cause": "start", "ts_from": DAY_START - 7, "ts_to": None,
-        "detail": "",
+        "detail": "", "ids_from": None, "ids_to": None, "depth": None,
     }  # fmt: skip

@@ -18,7 +18,20 @@ Level: TypeAlias = tuple[float, float]
 
 SIDES = ("buy", "sell", "unknown")
 STATES = ("syncing", "live", "gap")
-CAUSES = ("venue_gap", "disconnect", "silent", "overflow", "malformed", "clock_step", "shutdown", "start", "storage")
+CAUSES = (
+    "venue_gap",
+    "crossed",
+    "disconnect",
+    "silent",
+    "overflow",
+    "malformed",
+    "delisted",
+    "filled",
+    "clock_step",
+    "shutdown",
+    "start",
+    "storage",
+)
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False):
@@ -61,6 +74,10 @@ class Coverage(msgspec.Struct, frozen=True, gc=False):
 
     Written when the interval opens (`ts_to` None) and again when it closes; an interval that is known only once it is over
     is written once, closed. `stream` is "L2" or "TRADES"; `cause` is one of CAUSES: why this interval began.
+
+    `ids_from` to `ids_to` are the trade numbers that are missing in a gap, both included, where the venue numbers its trades.
+    When some of them come later after all, a closed row `live` of cause `filled` has the times of that gap and the numbers that
+    came. `depth` is how many levels a side the snapshot that began a live book was asked for, None where the venue gives all.
     """
 
     instrument: str
@@ -70,6 +87,9 @@ class Coverage(msgspec.Struct, frozen=True, gc=False):
     ts_from: int
     ts_to: int | None
     detail: str = ""
+    ids_from: int | None = None
+    ids_to: int | None = None
+    depth: int | None = None
 
 
 Record: TypeAlias = Trade | BookUpdate | Coverage | Instrument

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 import xtrader
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage
@@ -85,6 +87,6 @@ def stopped_rows(state: State) -> list[Coverage]:
         if row.state == "gap":
             continue
         ts = max(state.alive, row.ts_from)
-        rows.append(Coverage(row.instrument, row.stream, row.state, row.cause, row.ts_from, ts, row.detail))
+        rows.append(msgspec.structs.replace(row, ts_to=ts))
         rows.append(Coverage(row.instrument, row.stream, "gap", "start", ts, None, "the recorder was not running"))
     return rows

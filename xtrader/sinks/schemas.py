@@ -16,7 +16,8 @@ from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage
 from xtrader.sinks.base import NULL, TRADE_SIDES, Floats, Ints
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""2: COVERAGE has `ids_from`, `ids_to` and `depth`. A version only adds columns at the end, so older files are read as well."""
 
 _TIME = pa.timestamp("ns", tz="UTC")
 _WORD = pa.dictionary(pa.int8(), pa.string())
@@ -54,6 +55,9 @@ COVERAGE: Final = pa.schema(
         ("ts_from", _TIME),
         ("ts_to", _TIME),
         ("detail", pa.string()),
+        ("ids_from", pa.int64()),
+        ("ids_to", pa.int64()),
+        ("depth", pa.int64()),
     ]
 )
 INSTRUMENTS: Final = pa.schema(
@@ -79,9 +83,29 @@ INSTRUMENTS: Final = pa.schema(
     ]
 )
 SCHEMAS: Final = {"L2": L2, "TRADES": TRADES, "COVERAGE": COVERAGE, "INSTRUMENTS": INSTRUMENTS}
+_ADDED: Final = {"COVERAGE": 3}
+"""How many of a stream's last columns older versions lack."""
 
 _BOOK_SIDES = pa.array(["bid", "ask"])
 _TRADE_SIDES = pa.array(TRADE_SIDES)
+
+
+def is_known(schema: Any, stream: str) -> bool:
+    """Whether a file of `stream` has the columns of this version or of an older one."""
+    if stream not in SCHEMAS:
+        return False
+    known = SCHEMAS[stream]
+    older = pa.schema(list(known)[: len(known) - _ADDED.get(stream, 0)])
+    return bool(schema.equals(known, check_metadata=False) or schema.equals(older, check_metadata=False))
+
+
+def widened(table: Any, stream: str, columns: Sequence[str]) -> Any:
+    """`columns` of a table read from a file of `stream`, in that order; those that its version lacks are null."""
+    for name in columns:
+        if name not in table.column_names:
+            field = SCHEMAS[stream].field(name)
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table.select(columns)
 
 
 def l2_table(
@@ -146,7 +170,7 @@ def trades_table(
 
 def coverage_table(written: Sequence[int], rows: Sequence[Coverage]) -> Any:
     """A row per coverage row; `written` are the times at which they were written."""
-    columns = {name: [getattr(row, name) for row in rows] for name in ("state", "cause", "ts_from", "ts_to", "detail")}
+    columns = {name: [getattr(row, name) for row in rows] for name in COVERAGE.names if name not in ("ts_recv", "covers")}
     return _table(COVERAGE, {"ts_recv": written, "covers": [row.stream for row in rows], **columns})
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage
 from xtrader.sinks.base import NULL, TRADE_SIDES, Batch, Coverages, Floats, Instruments, Ints, Trades, Updates
+from xtrader.sinks.schemas import COVERAGE, widened
 
 
 def batches(path: str, stream: str, key: str) -> Iterator[Batch]:
@@ -80,8 +81,8 @@ def _trades(table: Any, key: str) -> Trades:
 
 def _coverages(table: Any, key: str) -> Iterator[Coverages]:
     rows = [
-        (row["ts_recv"], Coverage(key, row["covers"], row["state"], row["cause"], row["ts_from"], row["ts_to"], row["detail"]))
-        for row in _rows(table)
+        (row.pop("ts_recv"), Coverage(instrument=key, stream=row.pop("covers"), **row))
+        for row in _rows(widened(table, "COVERAGE", COVERAGE.names))
     ]
     for written, group in groupby(rows, key=lambda row: row[0]):
         yield Coverages(written, [row for _, row in group])

@@ -33,6 +33,9 @@ class Row(msgspec.Struct, frozen=True):
     ts_from: int
     ts_to: int | None
     detail: str
+    ids_from: int | None = None
+    ids_to: int | None = None
+    depth: int | None = None
 
 
 class Interval(msgspec.Struct):
@@ -44,6 +47,9 @@ class Interval(msgspec.Struct):
     ts_to: int | None
     detail: str
     file: str
+    ids_from: int | None = None
+    ids_to: int | None = None
+    depth: int | None = None
 
     def end(self, now: int) -> int:
         """Where it ends; `now` for what is open."""
@@ -114,7 +120,7 @@ class CoverageMap:
             before.ts_to = row.ts_to
             self._open = None
             return
-        interval = Interval(row.state, row.cause, row.ts_from, row.ts_to, row.detail, row.file)
+        interval = Interval(row.state, row.cause, row.ts_from, row.ts_to, row.detail, row.file, row.ids_from, row.ids_to, row.depth)
         self.intervals.append(interval)
         if row.ts_to is None:
             if before is not None:
@@ -176,4 +182,5 @@ def rows_of(table: Any, file: str) -> list[Row]:
     """The rows of a part of stream COVERAGE."""
     words = [table[name].to_pylist() for name in ("covers", "state", "cause")]
     times = [table[name].cast(pa.int64()).to_pylist() for name in ("ts_from", "ts_to")]
-    return [Row(file, *values) for values in zip(*words, *times, table["detail"].to_pylist(), strict=True)]
+    rest = [table[name].to_pylist() for name in ("detail", "ids_from", "ids_to", "depth")]
+    return [Row(file, *values) for values in zip(*words, *times, *rest, strict=True)]

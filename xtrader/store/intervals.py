@@ -14,12 +14,12 @@ from xtrader.sinks.schemas import COVERAGE
 from xtrader.store.scan import blocks
 from xtrader.store.view import Source
 
-_TEXTS: Final = ("covers", "state", "cause", "detail")
+_PLAIN: Final = ("covers", "state", "cause", "detail", "ids_from", "ids_to", "depth")
 
 
 class Interval(NamedTuple):
     """One interval of one subscription as one collector saw it. `end` is None while it is open; `until` is `end`, or how far an
-    open one is known to have gone."""
+    open one is known to have gone. `ids_from`, `ids_to` and `depth` as in a Coverage row."""
 
     covers: str
     state: str
@@ -28,6 +28,9 @@ class Interval(NamedTuple):
     end: int | None
     until: int
     detail: str
+    ids_from: int | None = None
+    ids_to: int | None = None
+    depth: int | None = None
 
 
 class Span(NamedTuple):
@@ -55,7 +58,8 @@ def intervals(source: Source) -> list[Interval]:
         place = (row["covers"], row["state"], row["ts_from"])
         index = open_at.pop(place, None)
         start, end = row["ts_from"], row["ts_to"]
-        interval = Interval(row["covers"], row["state"], row["cause"], start, end, max(start, end or 0), row["detail"])
+        rest = (row["detail"], row["ids_from"], row["ids_to"], row["depth"])
+        interval = Interval(row["covers"], row["state"], row["cause"], start, end, max(start, end or 0), *rest)
         if index is not None:
             found[index] = interval
         else:
@@ -114,7 +118,7 @@ def _cut(span: Span, gap: Interval) -> Iterator[Span]:
 
 def _rows(source: Source) -> Iterator[dict[str, Any]]:
     for table in blocks(source, COVERAGE.names):
-        columns = {name: table[name].to_pylist() for name in _TEXTS}
+        columns = {name: table[name].to_pylist() for name in _PLAIN}
         columns |= {name: table[name].cast(pa.int64()).to_pylist() for name in ("ts_from", "ts_to")}
         for row in zip(*columns.values(), strict=True):
             yield dict(zip(columns, row, strict=True))

@@ -17,7 +17,7 @@ from xtrader.durable import make_directory, sync_directory, sync_file
 from xtrader.model.market import Coverage
 from xtrader.sinks.manifest import Line, Told
 from xtrader.sinks.parts import Part
-from xtrader.sinks.schemas import SCHEMAS, coverage_table
+from xtrader.sinks.schemas import SCHEMAS, coverage_table, is_known, widened
 from xtrader.store.chain import BookChain, TradeChain
 from xtrader.store.coverage_map import rows_of
 from xtrader.store.verify import ALL_LIVE, UNKNOWN
@@ -87,11 +87,11 @@ def _groups(path: Path, stream: str) -> Iterator[Any]:
     """The row groups that can be read; none of a file without its footer."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            if not file.schema_arrow.equals(SCHEMAS[stream], check_metadata=False):
+            if not is_known(file.schema_arrow, stream):
                 return
             for group in range(file.num_row_groups):
                 try:
-                    yield file.read_row_group(group)
+                    yield widened(file.read_row_group(group), stream, SCHEMAS[stream].names)
                 except UNREADABLE:
                     continue
     except UNREADABLE:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from xtrader.sinks.base import TRADE_SIDES, Ints
-from xtrader.sinks.schemas import SCHEMAS
+from xtrader.sinks.schemas import SCHEMAS, widened
 from xtrader.store.place import FOREVER, Part, Piece
 from xtrader.store.view import RARE, Source
 
@@ -112,7 +112,7 @@ def _blocks(
                         start += batch.num_rows
                         if low < high:
                             # The columns come in the file's order, whatever the order in which they were asked for.
-                            table = pa.Table.from_batches([batch.slice(low, high - low)]).select(columns)
+                            table = widened(pa.Table.from_batches([batch.slice(low, high - low)]), stream, columns)
                             table = _same_words(table, SIDES[stream]) if "side" in columns else table
                             yield min(start, piece.rows), table
                 start = stop

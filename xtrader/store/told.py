@@ -30,9 +30,13 @@ COVERAGE_ROWS: Final = pa.schema(
         ("ts_from", _TIME),
         ("ts_to", _TIME),
         ("detail", pa.string()),
+        ("ids_from", pa.int64()),
+        ("ids_to", pa.int64()),
+        ("depth", pa.int64()),
     ]
 )
 _WORDS: Final = ("covers", "state", "cause")
+_NUMBERS: Final = ("ids_from", "ids_to", "depth")
 INSTRUMENT_ROWS: Final = pa.schema([*FIELDS, *INSTRUMENTS])
 
 
@@ -52,6 +56,7 @@ def coverage(view: View, window: Window) -> Rows:
                         pa.array([one.start for one in found], pa.int64()).cast(_TIME),
                         pa.array([one.end for one in found], pa.int64()).cast(_TIME),
                         pa.array([one.detail for one in found], pa.string()),
+                        *(pa.array([getattr(one, name) for one in found], pa.int64()) for name in _NUMBERS),
                     ]
                     yield pa.Table.from_arrays(arrays, schema=COVERAGE_ROWS)
 

@@ -20,7 +20,7 @@ from xtrader.clock import SECOND
 from xtrader.sinks.buffers import WAITED
 from xtrader.sinks.manifest import Line, Told
 from xtrader.sinks.parts import settings_of
-from xtrader.sinks.schemas import SCHEMAS
+from xtrader.sinks.schemas import SCHEMAS, is_known, widened
 
 NAME: Final = re.compile(r"part-(?P<collector>[a-z0-9-]+?)-(?P<first>\d{20})-(?P<last>\d{20})(?P<salvaged>-salvaged\d*)?\.parquet")
 DAY: Final = 86_400 * SECOND
@@ -92,10 +92,10 @@ def read_groups(path: Path, stream: str) -> Iterator[Any]:
     """The row groups of a part of a stream as tables, in order. Raises one of UNREADABLE where a page does not match its
     checksum, or the columns are not those of the stream."""
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        if stream not in SCHEMAS or not file.schema_arrow.equals(SCHEMAS[stream], check_metadata=False):
+        if not is_known(file.schema_arrow, stream):
             raise ValueError(f"does not have the columns of {stream}")
         for group in range(file.num_row_groups):
-            yield file.read_row_group(group)
+            yield widened(file.read_row_group(group), stream, SCHEMAS[stream].names)
 
 
 def metadata_of(path: Path) -> dict[str, str]:

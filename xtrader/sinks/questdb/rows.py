@@ -12,12 +12,15 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from xtrader.model.market import Coverage
 from xtrader.sinks.base import NULL, TRADE_SIDES, Batch, Coverages, Indexes, Instruments, Ints, Trades, Updates
 from xtrader.sinks.questdb.depth import Depth
 from xtrader.sinks.questdb.digests import digest, trade_digests, update_digests
 from xtrader.sinks.questdb.tables import COLUMNS
 
 _BESTS: Final = ("bid_price", "bid_size", "ask_price", "ask_size")
+_NUMBERS: Final = ("ids_from", "ids_to", "depth")
+"""What a coverage row may have not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ def update_block(batch: Updates, collector: str, depth: Depth) -> Block:
 def coverage_block(batch: Coverages, collector: str) -> Block:
     """A row per coverage row; these are a collector's own, so its name is in the digest."""
     rows = batch.rows
-    digests = [digest(collector.encode(), b"\0", msgspec.json.encode(row)) for row in rows]
+    digests = [digest(collector.encode(), b"\0", _coverage_text(row)) for row in rows]
     values = {
         **_keyed([row.instrument for row in rows], np.arange(len(rows), dtype=np.int32)),
         "covers": [row.stream for row in rows],
@@ -107,8 +110,20 @@ def coverage_block(batch: Coverages, collector: str) -> Block:
         "ts_from": [row.ts_from for row in rows],
         "ts_to": [NULL if row.ts_to is None else row.ts_to for row in rows],
         "detail": [row.detail for row in rows],
+        **{name: [_long(getattr(row, name)) for row in rows] for name in _NUMBERS},
     }
     return _block("coverage", collector, np.full(len(rows), batch.ts), np.array(digests, np.int64), values)
+
+
+def _coverage_text(row: Coverage) -> bytes:
+    """What a row's digest is made of: its fields, without numbers that it has not, so that it is what it was before there were
+    any."""
+    fields = msgspec.structs.asdict(row)
+    return msgspec.json.encode({name: value for name, value in fields.items() if value is not None or name not in _NUMBERS})
+
+
+def _long(value: int | None) -> int:
+    return NULL if value is None else value
 
 
 def instrument_block(batch: Instruments, collector: str) -> Block:

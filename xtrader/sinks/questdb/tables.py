@@ -51,6 +51,9 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
         "ts_from": "TIMESTAMP_NS",
         "ts_to": "TIMESTAMP_NS",
         "detail": "VARCHAR",
+        "ids_from": "LONG",
+        "ids_to": "LONG",
+        "depth": "LONG",
         **_TAIL,
     },
     "instruments": {

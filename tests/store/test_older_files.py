@@ -1,0 +1,74 @@
+"""Recordings of an older version, whose COVERAGE files lack the columns that came later, are read, verified and merged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+
+import xtrader
+from tests.store import made
+from xtrader.errors import ConfigError
+from xtrader.model.market import Coverage
+from xtrader.sinks.base import Coverages
+from xtrader.sinks.manifest import Line, Manifest
+from xtrader.sinks.stored import batches
+from xtrader.store.compact import compact
+from xtrader.store.verify import verify
+from xtrader.store.verify_parts import describe
+from xtrader.venues import rules
+
+ADDED = ["ids_from", "ids_to", "depth"]
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> Path:
+    """A recording with its COVERAGE files as version 1 wrote them."""
+    made.record(tmp_path)
+    listed = tmp_path / "_manifest" / "c1.jsonl"
+    lines = [msgspec.json.decode(text, type=Line) for text in listed.read_bytes().splitlines()]
+    listed.write_bytes(b"")
+    manifest = Manifest(listed)
+    manifest.open(0)
+    manifest.append([_older(tmp_path, line) if line.stream == "COVERAGE" else line for line in lines])
+    return tmp_path
+
+
+def _older(root: Path, line: Line) -> Line:
+    table = pq.read_table(root / line.path, partitioning=None).drop_columns(ADDED)
+    facts = {**table.schema.metadata, b"xtrader.schema_version": b"1"}
+    pq.write_table(table.replace_schema_metadata(facts), root / line.path, compression="zstd", write_page_checksum=True)
+    return describe(root, line.path, line.coverage)
+
+
+def test_the_columns_that_an_older_file_lacks_are_null(older: Path) -> None:
+    found = xtrader.open(older).coverage().to_arrow()
+    assert found.num_rows > 0
+    assert all(found[name].null_count == found.num_rows for name in ADDED)
+    assert "a message is missing" in found["detail"].to_pylist()
+
+
+def test_an_older_recording_verifies_as_it_did(older: Path) -> None:
+    found = verify(older, rules, 1)
+    assert found.exit_code == 1
+    assert {finding.level for finding in found.findings} == {"hole"}
+
+
+def test_older_files_are_merged_among_themselves(older: Path) -> None:
+    before = xtrader.open(older).coverage().to_arrow()
+    compact(older)
+    assert xtrader.open(older).coverage().to_arrow().equals(before)
+    assert verify(older, rules, 1).exit_code == 1
+
+
+def test_older_rows_are_loaded_as_they_were(older: Path) -> None:
+    path = sorted(older.glob("stream=COVERAGE/exchange=OKX_SWAP/**/*.parquet"))[0]
+    rows = [row for batch in batches(str(path), "COVERAGE", made.OKX) if isinstance(batch, Coverages) for row in batch.rows]
+    assert rows[0] == Coverage(made.OKX, "L2", "syncing", "start", made.BEGIN, None)
+
+
+def test_a_column_that_was_never_there_is_an_error(older: Path) -> None:
+    with pytest.raises(ConfigError, match="no column"):
+        xtrader.open(older).trades(made.OKX, columns=["ids_from"]).to_arrow()
