@@ -1,6 +1,8 @@
 """xtrader's own raw files: what is written is read back, a kill or a damaged block loses that block only, secrets are not kept."""
 
+import os
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
@@ -151,8 +153,43 @@ def test_secrets_are_not_kept_in_whatever_way_they_pass(tmp_path: Path, key: str
     assert kept[0] == Opened(writer.path.name, f"wss://***@x.com/ws?{key}=***&streams=a", START, "X")
 
 
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("opening", ['"', "", '"\\\\\\"'])
+def test_no_part_of_a_secret_is_kept_where_a_message_is_cut_inside_it(tmp_path: Path, key: str, opening: str) -> None:
+    secret = "hUsH123456789"
+    whole = f'{{"jsonrpc":"2.0","result":{{"{key}":{opening}{secret}","scope":"x"}}}}'
+    writer = RawWriter(tmp_path, "X", "X/0", "", START)
+    writer.sent(f'{{"client_secret":"{secret}"}}', START)
+    for cut in range(whole.index(secret), len(whole) + 1):
+        writer.received(whole[:cut].encode(), START + cut)
+        writer.answered("https://x.com", 200, whole[:cut].encode(), {}, START + cut)
+        writer.sent(whole[:cut], START + cut)
+    writer.close()
+    assert writer.path is not None
+    kept, _ = read(writer.path)
+    assert "hU" not in repr(kept)
+    assert any(b'"scope":"x"' in event.payload for event in kept if isinstance(event, Received))
+
+
+def test_only_the_owner_can_read_a_file(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        path = record(tmp_path)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_file_is_never_written_through_a_link_that_was_laid_in_its_way(tmp_path: Path) -> None:
+    path = record(tmp_path / "raw")
+    path.unlink()
+    path.symlink_to(tmp_path / "elsewhere")
+    assert record(tmp_path / "raw") != path
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_what_holds_no_secret_stays_byte_for_byte() -> None:
-    text = b'{"stream":"a@trade","data":{"token_type":"bearer","e":"trade","p":"1.50","client_id":"me","signal":1}}'
+    text = b'{"stream":"a@trade","data":{"token_type":"bearer","e":"trade","p":"1.50","client_id":"me","signal":1},"sign":null}'
     assert redact.json_text(text) == text
     assert redact.url("wss://x.com/stream?streams=a@depth/b@trade") == "wss://x.com/stream?streams=a@depth/b@trade"
     assert redact.headers({"Date": "now", "Authorization": "x"}) == {"Date": "now", "Authorization": "***"}

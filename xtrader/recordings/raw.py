@@ -228,14 +228,17 @@ def _parse(block: bytes, connection: str, name: str) -> Iterator[Event]:
 
 
 def _create(directory: Path, link_name: str, now: int) -> tuple[Path, IO[bytes]]:
-    """A new file, never one that is there: `OKX_SWAP%2F0-20261121T101112.123456789Z.raw.zst`. Raises OSError."""
+    """A new file, never one that is there: `OKX_SWAP%2F0-20261121T101112.123456789Z.raw.zst`. Raises OSError.
+
+    Only its owner may read it: what looks like a secret is taken out, but who connects with what stands in it all the same.
+    """
     when = datetime.fromtimestamp(now // 1_000_000_000, UTC)
     stem = f"{quote(link_name, safe='')}-{when:%Y%m%dT%H%M%S}.{now % 1_000_000_000:09d}Z"
     directory.mkdir(parents=True, exist_ok=True)
     for attempt in itertools.count():
         path = directory / f"{stem}{f'-{attempt}' if attempt else ''}{SUFFIX}"
         with contextlib.suppress(FileExistsError):
-            return path, path.open("xb")
+            return path, os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
     raise AssertionError("counting has no end")
 
 

@@ -11,13 +11,15 @@ _NAMES = (
     r"|ok-access-\w+|x-mbx-apikey)"
 )
 _NAME = re.compile(_NAMES, re.IGNORECASE)
-_JSON = re.compile(rf'("{_NAMES}"\s*:\s*)(?:"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*)'.encode(), re.IGNORECASE)
+_VALUE = r"""(?:"(?:[^"\\]|\\.)*(?:"|\\?\Z)|(?!null\b|true\b|false\b)[^\s,{}\[\]"]+"?)"""
+"""A JSON value that is no object and no list; a damaged one too: cut off anywhere, or without the quote that opens it."""
+_JSON = re.compile(rf'("{_NAMES}"\s*:\s*){_VALUE}'.encode(), re.IGNORECASE)
 _QUERY = re.compile(rf"(?<=[?&])({_NAMES})=[^&#]*", re.IGNORECASE)
 _USER = re.compile(r"(?<=://)[^/@?#]*@")
 
 
 def json_text(payload: bytes) -> bytes:
-    """A JSON text without the values of keys that look like secrets, at whatever depth."""
+    """A JSON text without the values of keys that look like secrets, at whatever depth, also where it is cut inside of one."""
     return _JSON.sub(rb'\1"%b"' % STARS.encode(), payload)
 
 
