@@ -32,7 +32,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert (found.sinks, found.log_level, found.verbose, found.shutdown_after) == (("parquet",), "info", False, None)
     assert found.output_directory == Path.cwd() / "data"
     assert found.journal_directory == Path.cwd() / "data" / ".journal"
-    assert (found.fsync_interval, found.rotate_seconds) == (0.1, 900)
+    assert (found.fsync_interval, found.rotate_seconds, found.catalogue_interval) == (0.1, 900, 3600)
     assert (found.rotate_bytes, found.min_free_bytes, found.journal_max_bytes) == (2**30, 2**29, 2**34)
     assert found.raw_directory is None
     assert found.collector is None
@@ -87,6 +87,7 @@ def test_what_is_no_duration_is_none() -> None:
         ({"XTRADER_FSYNC_INTERVAL": "soon"}, "XTRADER_FSYNC_INTERVAL 'soon' is not an interval"),
         ({"XTRADER_CONNECTIONS": "3"}, "XTRADER_CONNECTIONS '3' is neither 1 nor 2"),
         ({"XTRADER_ROTATE_SECONDS": "7"}, "XTRADER_ROTATE_SECONDS '7' is not a whole number of seconds that divides a day"),
+        ({"XTRADER_CATALOGUE_INTERVAL": "0"}, "XTRADER_CATALOGUE_INTERVAL '0' is not an interval from 1s to 24h, such as 1h"),
         ({"XTRADER_ROTATE_SECONDS": "0"}, "XTRADER_ROTATE_SECONDS '0' is not"),
         ({"XTRADER_ROTATE_SECONDS": "0.5"}, "XTRADER_ROTATE_SECONDS '0.5' is not a whole number"),
         ({"XTRADER_ROTATE_BYTES": "12"}, "XTRADER_ROTATE_BYTES '12' is not a size of at least 65536 bytes"),

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import xtrader
 from tests import reading
 from tests.captures import captures
 from tests.running import in_sync, log_of, recorder, stop, until
+from xtrader.emulator.faults import parse
 from xtrader.emulator.playback import Playback
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import Truth
@@ -97,6 +99,31 @@ def test_what_the_venues_published_is_what_the_files_hold(tmp_path: Path, number
     assert reading.gaps(data, "shutdown") == []
     assert not list(data.rglob("*.tmp"))
     assert reading.rows(data, "INSTRUMENTS").num_rows == len(VENUES)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_tick_size_that_changes_while_recording_is_a_new_row_of_its_instrument(tmp_path: Path, workers: str) -> None:
+    variables = {"XTRADER_CATALOGUE_INTERVAL": "1s", "XTRADER_WORKERS": workers}
+
+    async def main() -> None:
+        async with Emulator(list(VENUES), instruments=2, rate=300) as emulator:
+            async with recorder(tmp_path, everything(VENUES), emulator.variables | variables) as process:
+                await in_sync(tmp_path, int(workers))
+                for exchange, symbol in VENUES.items():
+                    emulator.add(parse(f"tick_change:{exchange}@{symbol}"))
+                await until(lambda: log_of(tmp_path).count("instrument_changed") >= len(VENUES))
+                assert await stop(process) == 0
+
+    asyncio.run(main())
+    recording = xtrader.open(tmp_path / "data")
+    for exchange, symbol in VENUES.items():
+        before, *_, after = reading.rows(tmp_path / "data", "INSTRUMENTS", exchange, symbol).to_pylist()
+        assert after["tick_size"] == pytest.approx(before["tick_size"] / 10)
+        assert {name: before[name] for name in ("kind", "base", "quote", "status", "source")} == {
+            name: after[name] for name in ("kind", "base", "quote", "status", "source")
+        }
+        at = {moment: recording.instruments(f"{exchange}@{symbol}", at=moment).to_arrow() for moment in (before["ts_recv"], None)}
+        assert [table["tick_size"].to_pylist() for table in at.values()] == [[before["tick_size"]], [after["tick_size"]]]
 
 
 DERIBIT_NAMES = (

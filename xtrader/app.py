@@ -25,6 +25,7 @@ from xtrader.errors import StorageError, XTraderError
 from xtrader.feed.catalogue import Catalogue, body_of
 from xtrader.feed.conversation import Raw
 from xtrader.feed.feed import Feed
+from xtrader.feed.refresh import Refresh
 from xtrader.feed.rest import Rest
 from xtrader.model.market import Record
 from xtrader.model.subscription import Subscription, parse_subscriptions
@@ -232,6 +233,14 @@ class Recorder:
                 share=self._share,
                 connections=self._settings.connections,
             )
+            refresh = Refresh(
+                catalogue,
+                self._markets,
+                found.instruments,
+                tell=self._put,
+                clock=self._clock,
+                seconds=self._settings.catalogue_interval,
+            )
             log.info(
                 "recording", subscriptions=len(found.subscriptions), sinks=",".join(self._settings.sinks), directory=self._place()
             )
@@ -239,13 +248,15 @@ class Recorder:
             while True:
                 await self._room.wait()
                 running = asyncio.create_task(self.feed.run(cause))
+                refreshing = asyncio.create_task(refresh.run())
                 full = asyncio.create_task(self._full.wait())
                 try:
-                    await asyncio.wait([running, full], return_when=asyncio.FIRST_COMPLETED)
-                    if running.done():
-                        await running
+                    await asyncio.wait([running, refreshing, full], return_when=asyncio.FIRST_COMPLETED)
+                    for ended in (running, refreshing):
+                        if ended.done():
+                            await ended
                 finally:
-                    await _cancel(running, full)
+                    await _cancel(running, refreshing, full)
                 log.error("no_room", about="recording stops until the disk has room again", directory=str(self._journal.directory))
                 self.feed.stop("storage", "no room on the disk or in the journal's budget")
                 cause = "storage"

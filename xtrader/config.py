@@ -42,6 +42,7 @@ VARIABLES = (
     "XTRADER_UPLOAD_KEEP_LOCAL",
     "XTRADER_JOURNAL_DIRECTORY",
     "XTRADER_CACHE_DIRECTORY",
+    "XTRADER_CATALOGUE_INTERVAL",
     "XTRADER_COLLECTOR_ID",
     "XTRADER_WORKERS",
     "XTRADER_FSYNC_INTERVAL",
@@ -72,6 +73,7 @@ class Settings:
     raw_directory: Path | None
     journal_directory: Path
     cache_directory: Path
+    catalogue_interval: float
     collector: str | None
     workers: int
     fsync_interval: float
@@ -168,6 +170,7 @@ def load(
         raw_directory=_directory(sources, "XTRADER_RAW_DIRECTORY"),
         journal_directory=_directory(sources, "XTRADER_JOURNAL_DIRECTORY") or journal,
         cache_directory=_directory(sources, "XTRADER_CACHE_DIRECTORY") or Path(platformdirs.user_cache_dir("xtrader")),
+        catalogue_interval=values.catalogue_interval(sources.find("XTRADER_CATALOGUE_INTERVAL")),
         collector=values.collector(sources.find("XTRADER_COLLECTOR_ID")),
         workers=values.workers(sources.find("XTRADER_WORKERS")),
         fsync_interval=values.fsync_interval(sources.find("XTRADER_FSYNC_INTERVAL")),

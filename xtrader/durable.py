@@ -36,9 +36,10 @@ def make_directory(directory: Path) -> None:
     sync_directory(directory.parent)
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Give a file new content in one step: the old or the new content is there at any instant, never a mixture."""
-    temporary = path.with_name(f".{path.name}.tmp")
+def replace_file(path: Path, content: bytes, temporary_name: str = "") -> None:
+    """Give a file new content in one step: the old or the new content is there at any instant, never a mixture. Processes that
+    may do so at the same time must give different names for the file that takes its place."""
+    temporary = path.with_name(temporary_name or f".{path.name}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
         rest = memoryview(content)

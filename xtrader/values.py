@@ -58,6 +58,15 @@ def fsync_interval(given: Value | None) -> float:
     return value
 
 
+def catalogue_interval(given: Value | None) -> float:
+    if given is None:
+        return 3600.0
+    value = seconds(given.text)
+    if value is None or not 1 <= value <= 86_400:
+        raise ConfigError(f"{given.origin} '{given.text}' is not an interval from 1s to 24h, such as 1h")
+    return value
+
+
 def rotate_seconds(given: Value | None) -> int:
     if given is None:
         return 900

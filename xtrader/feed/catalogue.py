@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import hashlib
+import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias, TypeVar
@@ -36,10 +37,12 @@ T = TypeVar("T")
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """A venue's catalogue as it is cached: when it was given (int nanoseconds UTC), and its rows."""
+    """A venue's catalogue as it is cached: when it was given (int nanoseconds UTC), its rows, and what it says of rows that cannot
+    be read (see `venues.base.Listed`): what is not among the rows may be one of those."""
 
     ts: int
     instruments: list[Instrument]
+    unread: list[str] = []
 
 
 class Resolved(NamedTuple):
@@ -94,7 +97,7 @@ class Catalogue:
         path = self._path(market, requests)
         listing, reason = await self._ask(market, requests)
         if listing is not None:
-            self._keep(path, listing)
+            await asyncio.to_thread(self._keep, path, listing)
         else:
             listing = self._cached(market, path, reason)
         tokens = tokens or {}
@@ -104,12 +107,23 @@ class Catalogue:
                 log.warning("instrument_not_trading", instrument=instrument.key, status=instrument.status)
         return found
 
+    async def read_again(self, market: Market, symbols: Sequence[str]) -> Listing:
+        """The catalogue as the venue gives it now, as far as `symbols` need it; kept on disk too. Raises VenueError, with
+        why it cannot be had."""
+        requests = market.catalogue(symbols)
+        listing, reason = await self._ask(market, requests)
+        if listing is None:
+            raise VenueError(market.exchange, reason)
+        await asyncio.to_thread(self._keep, self._path(market, requests), listing)
+        return listing
+
     async def _ask(self, market: Market, requests: Sequence[Fetch]) -> tuple[Listing | None, str]:
         now = self._clock.now()
         try:
             async with asyncio.timeout(TIMEOUT):
                 bodies = await _all(self._fetch(market, request) for request in requests)
-            rows, unread = market.instruments(bodies, now)
+            # In a thread, for a recorder reads catalogues too while messages come.
+            rows, unread = await asyncio.to_thread(market.instruments, bodies, now)
             if unread:
                 log.warning("catalogue_rows_unread", exchange=market.exchange, count=len(unread), first=unread[0])
             if not rows:
@@ -118,7 +132,7 @@ class Catalogue:
             if isinstance(error, XTraderError) and not retryable(error):
                 raise
             return None, str(error) or type(error).__name__
-        return Listing(now, rows), ""
+        return Listing(now, rows, unread), ""
 
     def _path(self, market: Market, requests: Sequence[Fetch]) -> Path:
         """One file for each address and set of requests, so that a part of a catalogue is never taken for the whole."""
@@ -129,7 +143,8 @@ class Catalogue:
     def _keep(self, path: Path, listing: Listing) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(path, msgspec.json.encode(listing))
+            # Several recording processes read the same catalogue at the same time.
+            replace_file(path, msgspec.json.encode(listing), f".{path.name}.{os.getpid()}.tmp")
         except OSError as error:
             log.warning("catalogue_not_cached", path=str(path), error=str(error))
 
@@ -143,14 +158,17 @@ class Catalogue:
             log.warning("catalogue_cache_unusable", exchange=market.exchange, path=str(path), error=str(error))
             return None
         log.warning("catalogue_stale", exchange=market.exchange, reason=reason, age=self._age(listing))
-        return Listing(listing.ts, [msgspec.structs.replace(row, source="cache") for row in listing.instruments])
+        rows = [msgspec.structs.replace(row, source="cache") for row in listing.instruments]
+        return msgspec.structs.replace(listing, instruments=rows)
 
     def _find(self, market: Market, listing: Listing | None, text: str, token: str, reason: str) -> Instrument:
         if listing is not None:
             instrument = pick(listing.instruments, text, token)
             if instrument is not None:
                 return instrument
-            if not reason or self._clock.now() - listing.ts < BELIEVED:
+            if self._may_be_unread(market, listing, text):
+                reason = "its row in the catalogue cannot be read"
+            elif not reason or self._clock.now() - listing.ts < BELIEVED:
                 age = f" (by its catalogue of {self._age(listing)} ago)" if reason else ""
                 raise ConfigError(
                     f"unknown instrument '{text}' on {market.exchange} in '{token}'{age}; {near(listing.instruments, text)}"
@@ -164,6 +182,10 @@ class Catalogue:
         log.warning("instrument_guessed", asked=text, instrument=guessed.key, reason=reason)
         return msgspec.structs.replace(guessed, source="rule")
 
+    def _may_be_unread(self, market: Market, listing: Listing, text: str) -> bool:
+        guessed = market.guess(text)
+        return guessed is not None and is_unread(listing, guessed.symbol)
+
     def _age(self, listing: Listing) -> str:
         hours, minutes = divmod(max(self._clock.now() - listing.ts, 0) // SECOND // 60, 60)
         return f"{hours // 24} d {hours % 24} h" if hours >= 48 else f"{hours} h {minutes} min"
@@ -176,6 +198,11 @@ async def _all(work: Iterable[Awaitable[T]]) -> list[T]:
         if isinstance(result, BaseException):
             raise result
     return [result for result in results if not isinstance(result, BaseException)]
+
+
+def is_unread(listing: Listing, symbol: str) -> bool:
+    """True if a catalogue has a row of this symbol that cannot be read."""
+    return any(words.startswith(f"{symbol}: ") for words in listing.unread)
 
 
 def pick(instruments: Sequence[Instrument], text: str, token: str) -> Instrument | None:

@@ -10,7 +10,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     `symbol` is the venue's own name, `alias` base and quote as users type them (`BTCUSDT`). `tick_size`, `lot_size` and
     `min_size` are in quote units and size units. One unit of size is worth `contract_size` of `contract_unit` (1 of the base
-    for spot). `expiry` is int nanoseconds UTC, None for what never expires. `status` is the venue's own word.
+    for spot). `expiry` is int nanoseconds UTC, None for what never expires. `status` is the venue's own word,
+    or "unlisted" for what its whole catalogue no longer lists.
     `source` is "venue" (asked now), "cache" (asked earlier) or "rule" (made from the name, nothing but names known).
     `ts` is when the venue said so, int nanoseconds UTC.
     """

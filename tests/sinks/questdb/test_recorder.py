@@ -17,6 +17,7 @@ from tests.running import log_of, recorder, stop, until
 from tests.sinks.questdb import reading
 from tests.sinks.questdb.server import Server
 from tests.test_recorder import DERIBIT_LOGIN, DERIBIT_NAMES, both, everything, recorded_1
+from xtrader.emulator.faults import parse
 from xtrader.emulator.playback import Playback
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import Truth
@@ -40,7 +41,7 @@ def recorded(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Record
     directory = tmp_path_factory.mktemp("both")
 
     async def main() -> Truth:
-        variables = server.variables() | {"QUESTDB_TABLE_PREFIX": PREFIX}
+        variables = server.variables() | {"QUESTDB_TABLE_PREFIX": PREFIX, "XTRADER_CATALOGUE_INTERVAL": "1s"}
         async with Emulator(list(VENUES), instruments=2, rate=1200, keep_truth=True) as emulator:
             assert emulator.truth is not None
             wanted = everything(VENUES)
@@ -48,6 +49,9 @@ def recorded(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Record
                 await until(lambda: server.exists(f"{PREFIX}trades"))
                 # Seen while it still records: rows are there within about a second, not when the recorder ends.
                 await until(lambda: server.sql(f"SELECT count() FROM '{PREFIX}trades'") > [[500]])
+                for exchange, symbol in VENUES.items():
+                    emulator.add(parse(f"tick_change:{exchange}@{symbol}"))
+                await until(lambda: server.sql(f"SELECT count() FROM '{PREFIX}instruments'") >= [[2 * len(VENUES)]])
                 assert await stop(process, within=60) == 0, log_of(directory)
             return emulator.truth
 
@@ -74,6 +78,13 @@ def test_tables_and_files_hold_the_same_rows(recorded: Recorded) -> None:
     assert Counter(map(repr, reading.coverages(server, PREFIX))) == Counter(map(repr, read_coverages(data)))
     assert Counter(map(repr, reading.instruments(server, PREFIX))) == Counter(map(repr, read_instruments(data)))
     assert server.sql(f"SELECT count() FROM '{PREFIX}coverage' WHERE state = 'gap' AND cause != 'shutdown'") == [[0]]
+
+
+def test_a_tick_size_that_changed_while_recording_is_a_row_of_its_own(recorded: Recorded) -> None:
+    for exchange, symbol in VENUES.items():
+        where = f"exchange = '{exchange}' AND instrument = '{symbol}'"
+        ticks = [row["tick_size"] for row in reading.rows(recorded.server, f"{PREFIX}instruments", "ts", where)]
+        assert ticks[0] == pytest.approx(10 * ticks[-1])
 
 
 def test_the_best_prices_in_a_row_are_those_of_the_book_after_it(recorded: Recorded) -> None:
