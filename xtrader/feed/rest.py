@@ -138,7 +138,7 @@ class Rest:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise RestFailed(market.exchange, f"GET {path}: {str(error) or type(error).__name__}") from error
         used = headers.get(market.limits.used_weight_header, "") if market.limits.used_weight_header else ""
-        if used.isdigit():
+        if re.fullmatch(r"[0-9]{1,9}", used):
             budget.observe(int(used))
         if status in (418, 429):
             seconds = _retry_after(headers.get("Retry-After", ""), 120.0 if status == 418 else 10.0)
