@@ -46,7 +46,7 @@ class FakeMarket:
         try:
             rows = [row for body in bodies for row in json.loads(body)]
             found = [Instrument(exchange=self.exchange, ts=now, **row) for row in rows if "symbol" in row]
-            return Listed(found, [f"{row}: no symbol" for row in rows if "symbol" not in row])
+            return Listed(found, [f"{row}: no symbol" for row in rows if "symbol" not in row], [])
         except (ValueError, TypeError) as error:
             raise ProtocolError(self.exchange, "no catalogue") from error
 

@@ -185,6 +185,26 @@ def test_an_instrument_whose_row_cannot_be_read_at_the_start_is_guessed_not_refu
     assert [(row.symbol, row.source, row.tick_size) for _, row in one.told] == [("BTC-USDT-SWAP", "venue", 0.1)]
 
 
+def test_a_number_that_cannot_be_true_is_told_once_and_not_at_every_reading(cache: Path) -> None:
+    beyond = BTC | {"expTime": "9999999999999"}
+    one = Run(cache, (beyond, ETH))
+    with capture_logs() as logs:
+        run(one.go((3.5 * HOUR, one.becomes((beyond, ETH | {"tickSz": "-1"}))), (4.5 * HOUR, nothing)))
+    told = [entry for entry in logs if entry["event"] == "catalogue_numbers_unknown"]
+    assert [(entry["count"], entry["first"]) for entry in told] == [(1, "BTC-USDT-SWAP: expiry"), (2, "BTC-USDT-SWAP: expiry")]
+    assert one.instruments[KEY].expiry is None
+    assert [(row.symbol, row.tick_size) for _, row in one.told] == [("ETH-USDT-SWAP", None)]
+
+
+def test_a_number_that_an_older_version_kept_on_the_disk_is_not_believed_either(cache: Path) -> None:
+    run(Run(cache).go())
+    (path,) = cache.iterdir()
+    path.write_bytes(path.read_bytes().replace(b'"expiry":null', b'"expiry":9999999999999000000', 1))
+    one = Run(cache, OSError("no network"))
+    run(one.go())
+    assert (one.instruments[KEY].expiry, one.instruments[KEY].source) == (None, "cache")
+
+
 def test_after_an_expiry_the_catalogue_is_read_at_once(cache: Path) -> None:
     expires = BTC | {"expTime": str(BEGIN // 10**6 + 600_000)}
     one = Run(cache, (expires, ETH))

@@ -35,12 +35,19 @@ def test_the_token_is_found_by_name() -> None:
         ("BTC_USDC-6SEP26", "BTC_USDC-6SEP26", "future"),
         ("BTC-27DEC24-50000-C", "BTC-27DEC24-50000-C", "option"),
         ("XRP_USDC-30JUN23-0d625-C", "XRP_USDC-30JUN23-0d625-C", "option"),
+        ("BTC-FS-27DEC24_PERP", "BTC-FS-27DEC24_PERP", "combo"),
+        ("BTC-FS-27DEC24_28MAR25", "BTC-FS-27DEC24_28MAR25", "combo"),
+        ("BTC-STRG-19MAY26-74000_79000", "BTC-STRG-19MAY26-74000_79000", "combo"),
+        ("BTC-CSR12-19MAY26-74000_79000", "BTC-CSR12-19MAY26-74000_79000", "combo"),
+        ("BTC-CDIAG-28JUN24-60000_26JUL24-70000", "BTC-CDIAG-28JUN24-60000_26JUL24-70000", "combo"),
+        ("XRP_USDC-CS-30JUN23-0d625_0d75", "XRP_USDC-CS-30JUN23-0d625_0d75", "combo"),
     ],
 )
 def test_names_are_guessed_by_rule(text: str, symbol: str, kind: str) -> None:
-    guessed = market("DERIBIT", {}).guess(text)
-    assert guessed is not None
-    assert (guessed.symbol, guessed.kind, guessed.source) == (symbol, kind, "rule")
+    for typed in (text, text.lower(), text.upper()):
+        guessed = market("DERIBIT", {}).guess(typed)
+        assert guessed is not None
+        assert (guessed.symbol, guessed.kind, guessed.source) == (symbol, kind, "rule")
 
 
 @pytest.mark.parametrize("text", ["BTC", "BTCUSDT", "", "BTC-USDT-SWAP", "B!T"])

@@ -332,6 +332,7 @@ def test_other_channels_and_unknown_methods_are_counted() -> None:
         {"timestamp": "later"},
         {"timestamp": 99999999999999999},
         {"change_id": 2**63},
+        {"change_id": -(2**63)},
         {"type": "picture"},
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 
 import pytest
 
@@ -86,6 +87,39 @@ def test_spot_futures_and_options_come_out_of_the_recorded_catalogue() -> None:
     option = {row.symbol: row for row in market("OKX_OPTION", {}).instruments([body], 0).instruments}["BTC-USD-220514-22000-C"]
     assert (option.kind, option.strike, option.option_type) == ("option", 22000.0, "call")
     assert (option.contract_size, option.contract_unit) == (0.1, "BTC")
+
+
+LINEAR = {"ctType": "linear", "ctVal": "0.01", "ctMult": "1", "settleCcy": "USDC", "tickSz": "0.1", "state": "live"}
+
+
+@pytest.mark.parametrize(
+    ("exchange", "row", "currencies"),
+    [
+        ("OKX_SPOT", {"instId": "BTC-USDT", "baseCcy": "BTC", "quoteCcy": "USDT"}, ("BTC", "USDT", "BTC")),
+        ("OKX_SPOT", {"instId": "odd.name", "baseCcy": "ABC", "quoteCcy": "EUR"}, ("ABC", "EUR", "ABC")),
+        ("OKX_SWAP", {"instId": "BTC-USD_UM-SWAP", "uly": "BTC-USD", "ctValCcy": "BTC", **LINEAR}, ("BTC", "USD", "BTC")),
+        ("OKX_FUTURES", {"instId": "ABC-X-LONG-SHAPE", "uly": "ABC-USDC", "ctValCcy": "ABC", **LINEAR}, ("ABC", "USDC", "ABC")),
+        ("OKX_OPTION", {"instId": "XBT-EUR-261225-5-C", "uly": "BTC-USD", "ctValCcy": "BTC", **LINEAR}, ("BTC", "USD", "BTC")),
+        ("OKX_SWAP", {"instId": "odd.name", "ctValCcy": "BTC", **LINEAR}, ("BTC", "USDC", "BTC")),
+        ("OKX_SWAP", {"instId": "odd.name", "ctType": "inverse", "ctValCcy": "USD", "settleCcy": "BTC"}, ("BTC", "USD", "USD")),
+        ("OKX_SWAP", {"instId": "BTC-USDT-SWAP", "ctValCcy": "BTC"}, ("BTC", "USDT", "BTC")),
+        ("OKX_SWAP", {"instId": "odd.name"}, ("", "", "")),
+    ],
+)
+def test_currencies_are_those_of_the_venues_fields_and_of_the_name_only_where_it_says_none(
+    exchange: str, row: dict[str, str], currencies: tuple[str, str, str]
+) -> None:
+    body = json.dumps({"code": "0", "data": [row]}).encode()
+    (found,), unread, doubtful = market(exchange, {}).instruments([body], 0)
+    assert (found.symbol, found.base, found.quote, found.contract_unit) == (row["instId"], *currencies)
+    assert unread == doubtful == []
+
+
+def test_a_row_of_another_type_than_was_asked_for_is_not_listed() -> None:
+    rows = [{"instId": "BTC-USDT-SWAP", "instType": kind} for kind in ("FUTURES", "SWAP")]
+    found, unread, _ = market("OKX_SWAP", {}).instruments([json.dumps({"code": "0", "data": rows}).encode()], 0)
+    assert [row.symbol for row in found] == ["BTC-USDT-SWAP"]
+    assert unread == ["BTC-USDT-SWAP: of type FUTURES, not SWAP"]
 
 
 def test_options_are_asked_for_by_family() -> None:

@@ -252,6 +252,7 @@ def test_unknown_kinds_of_messages_are_counted() -> None:
         {"ts": None},
         {"ts": "99999999999999999"},
         {"seqId": 2**63},
+        {"seqId": -(2**63)},
         {"seqId": None},
     ],
 )

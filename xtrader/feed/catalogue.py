@@ -19,7 +19,7 @@ import structlog
 from xtrader.clock import SECOND, Clock
 from xtrader.durable import replace_file
 from xtrader.errors import ConfigError, ProtocolError, VenueError, XTraderError, retryable
-from xtrader.model.instrument import Instrument
+from xtrader.model.instrument import Instrument, believable
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Fetch, Market
 
@@ -71,6 +71,7 @@ class Catalogue:
         self._directory = cache_directory
         self._fetch = fetch
         self._clock = clock
+        self._said: dict[tuple[str, str], Sequence[str]] = {}
 
     async def look_up(self, markets: Mapping[str, Market], subscriptions: Sequence[Subscription]) -> Resolved:
         """All venues at once. Raises ConfigError for an instrument that a venue does not list."""
@@ -123,9 +124,9 @@ class Catalogue:
             async with asyncio.timeout(TIMEOUT):
                 bodies = await _all(self._fetch(market, request) for request in requests)
             # In a thread, for a recorder reads catalogues too while messages come.
-            rows, unread = await asyncio.to_thread(market.instruments, bodies, now)
-            if unread:
-                log.warning("catalogue_rows_unread", exchange=market.exchange, count=len(unread), first=unread[0])
+            rows, unread, doubtful = await asyncio.to_thread(market.instruments, bodies, now)
+            self._say("catalogue_rows_unread", market, unread)
+            self._say("catalogue_numbers_unknown", market, doubtful)
             if not rows:
                 raise ProtocolError(market.exchange, "the catalogue is empty")
         except Exception as error:
@@ -133,6 +134,12 @@ class Catalogue:
                 raise
             return None, str(error) or type(error).__name__
         return Listing(now, rows, unread), ""
+
+    def _say(self, event: str, market: Market, words: Sequence[str]) -> None:
+        """Tell what is wrong with a catalogue, once as long as it stays the same."""
+        if words and self._said.get((event, market.exchange)) != words:
+            log.warning(event, exchange=market.exchange, count=len(words), first=words[0])
+        self._said[event, market.exchange] = words
 
     def _path(self, market: Market, requests: Sequence[Fetch]) -> Path:
         """One file for each address and set of requests, so that a part of a catalogue is never taken for the whole."""
@@ -158,7 +165,7 @@ class Catalogue:
             log.warning("catalogue_cache_unusable", exchange=market.exchange, path=str(path), error=str(error))
             return None
         log.warning("catalogue_stale", exchange=market.exchange, reason=reason, age=self._age(listing))
-        rows = [msgspec.structs.replace(row, source="cache") for row in listing.instruments]
+        rows = [msgspec.structs.replace(believable(row)[0], source="cache") for row in listing.instruments]
         return msgspec.structs.replace(listing, instruments=rows)
 
     def _find(self, market: Market, listing: Listing | None, text: str, token: str, reason: str) -> Instrument:

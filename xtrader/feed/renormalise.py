@@ -112,15 +112,15 @@ class Renormaliser:
             answers = answers or [answer for url, answer in survey.answers.items() if same_endpoint(fetch, url)]
             for answer in answers:
                 try:
-                    rows, unread = place.instruments([answer.body], answer.ts)
+                    rows, unread, doubtful = place.instruments([answer.body], answer.ts)
                 except ProtocolError as error:
                     self.remarks.append(f"the recorded instrument catalogue was not used: {error}")
                     continue
                 listed.update((found.symbol, found) for found in rows)
-                if unread:
-                    self.remarks.append(
-                        f"rows of the recorded instrument catalogue that cannot be read: {len(unread)}, first {unread[0]}"
-                    )
+                for words, what in ((unread, "rows {} that cannot be read"), (doubtful, "numbers {} that cannot be true")):
+                    if words:
+                        about = what.format("of the recorded instrument catalogue")
+                        self.remarks.append(f"{about}: {len(words)}, first {words[0]}")
         for symbol in wanted:
             known = listed.get(symbol) or place.guess(symbol)
             if known is None or known.symbol != symbol:

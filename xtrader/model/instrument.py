@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+LARGEST: Final = 1e30
+"""The largest size of a step, contract or strike that is believed."""
+LAST: Final = 9_000_000_000_000_000_000
+"""The last time that is believed, int nanoseconds UTC, in 2255: it fits 64 bits, with room for sums."""
+_AMOUNTS: Final = ("tick_size", "lot_size", "min_size", "contract_size", "strike")
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,3 +50,14 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     def key(self) -> str:
         """`EXCHANGE@SYMBOL`, the name by which records refer to it."""
         return f"{self.exchange}@{self.symbol}"
+
+
+def believable(instrument: Instrument) -> tuple[Instrument, list[str]]:
+    """The instrument without the numbers that cannot be true (not finite, negative, too large: they become None, which is
+    unknown), and a few words about each of them."""
+    odd = [name for name in _AMOUNTS if (amount := getattr(instrument, name)) is not None and not 0 <= amount <= LARGEST]
+    if instrument.expiry is not None and not 0 <= instrument.expiry <= LAST:
+        odd.append("expiry")
+    if not odd:
+        return instrument, []
+    return msgspec.structs.replace(instrument, **dict.fromkeys(odd)), [f"{instrument.symbol}: {name}" for name in odd]

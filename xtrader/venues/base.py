@@ -177,10 +177,12 @@ class MarketSession(Protocol):
 
 
 class Listed(NamedTuple):
-    """A catalogue, as far as it can be read. `unread` says of each row that cannot be read which it is, and why."""
+    """A catalogue, as far as it can be read. `unread` says of each row that cannot be read which it is, and why; `doubtful` of each
+    number that cannot be true, and therefore is None, whose it is and which."""
 
     instruments: list[Instrument]
     unread: list[str]
+    doubtful: list[str]
 
 
 class Market(Protocol):

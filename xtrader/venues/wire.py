@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from math import nan
+from typing import Any
 
 import msgspec
 
+from xtrader.model.instrument import Instrument, believable
 from xtrader.model.market import Level
-
-T = TypeVar("T")
+from xtrader.venues.base import Listed
 
 BAD = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """What decoding a text of unknown origin can raise."""
+_NUMBER = re.compile(rb"-?[0-9.]+(?:[eE][+-]?[0-9]+)?")
+_MILLISECONDS = re.compile(rb"[0-9]{1,19}")
 
 
-def ns_from_ms(ms: int) -> int:
-    """Milliseconds since the epoch -> nanoseconds."""
-    return ms * 1_000_000
-
-
-def optional_float(text: str | float | None) -> float | None:
-    """A number that may be missing: None for None, the empty string and what is no number."""
-    if text is None or text == "":
+def number(raw: msgspec.Raw) -> float | None:
+    """A number, or its text, as it stands in a message: None for null, the empty text and what is not there, NaN for what is no
+    number. It may be of any size; see `believable`."""
+    text = bytes(raw).strip(b'"')
+    if text in (b"", b"null"):
         return None
     try:
-        return float(text)
+        return float(text) if _NUMBER.fullmatch(text) else nan
     except ValueError:
+        return nan
+
+
+def ns(raw: msgspec.Raw) -> int | None:
+    """The same for a time in milliseconds since the epoch: int nanoseconds, None also for 0; -1 for what is no such time."""
+    text = bytes(raw).strip(b'"')
+    if text in (b"", b"null"):
         return None
+    return int(text) * 1_000_000 or None if _MILLISECONDS.fullmatch(text) else -1
 
 
 def sorted_levels(levels: dict[float, float], *, descending: bool) -> list[Level]:
@@ -35,17 +44,21 @@ def sorted_levels(levels: dict[float, float], *, descending: bool) -> list[Level
     return sorted(levels.items(), reverse=descending)
 
 
-def read_rows(rows: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T], name: str) -> tuple[list[T], list[str]]:
-    """What `read` makes of each row of a catalogue, and a few words about each row that it cannot read (it raises one of BAD or
-    ValueError). `name` is the field that names a row."""
-    found: list[T] = []
+def listed(rows: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], Instrument], name: str) -> Listed:
+    """What `read` makes of each row of a catalogue, each instrument once; it raises one of BAD or ValueError for a row that it
+    cannot read. `name` is the field that names a row."""
+    found: dict[str, Instrument] = {}
     unread: list[str] = []
+    doubtful: list[str] = []
     for row in rows:
         try:
-            found.append(read(row))
+            instrument, odd = believable(read(row))
         except (*BAD, ValueError) as error:
             unread.append(f"{_name(row, name)}: {error}"[:300])
-    return found, unread
+            continue
+        found[instrument.symbol] = instrument
+        doubtful += odd
+    return Listed(list(found.values()), unread, doubtful)
 
 
 def _name(row: msgspec.Raw, field: str) -> str:

@@ -16,9 +16,8 @@ from xtrader.model.instrument import Instrument
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Fetch, Limits, Link, Listed
 from xtrader.venues.binance.session import BinanceSession, Dialect
-from xtrader.venues.binance.wire import Amount, Millis
 from xtrader.venues.options import url_option
-from xtrader.venues.wire import BAD, read_rows
+from xtrader.venues.wire import BAD, listed, ns, number
 
 STREAMS_PER_LINK = 200
 """The venue allows 1024; fewer keep what one lost connection costs, and the snapshots it takes to come back, small."""
@@ -26,7 +25,8 @@ LIFETIME = 24 * 3600.0
 SPOT_DEPTHS = ((5000, 250), (1000, 50), (500, 25), (100, 5))
 FUTURES_DEPTHS = ((1000, 20), (500, 10), (100, 5), (50, 2))
 USED_WEIGHT = "X-MBX-USED-WEIGHT-1M"
-MS = 1_000_000
+NEVER = 4_133_404_800_000_000_000
+"""The delivery date, int ns, of what is not delivered; the venue gives a perpetual an earlier one when it will be delisted."""
 
 
 class Place(Struct, frozen=True):
@@ -105,7 +105,7 @@ class BinanceMarket:
                 rows += _exchange_info.decode(body).symbols
             except BAD as bad:
                 raise ProtocolError(self.exchange, f"malformed catalogue: {bad}") from None
-        return Listed(*read_rows(rows, lambda row: _instrument(self.exchange, _symbol.decode(row), now), "symbol"))
+        return listed(rows, lambda row: _instrument(self.exchange, _symbol.decode(row), now), "symbol")
 
     def guess(self, text: str) -> Instrument | None:
         """By the shape of the name: letters and digits, futures with `_YYMMDD`, COIN-M perpetuals with `_PERP`."""
@@ -162,9 +162,9 @@ class Filter(Struct):
     """One of a symbol's filters; a filter has the fields of its type only."""
 
     filterType: str
-    tickSize: Amount | None = None
-    stepSize: Amount | None = None
-    minQty: Amount | None = None
+    tickSize: Raw = Raw()
+    stepSize: Raw = Raw()
+    minQty: Raw = Raw()
 
 
 class Symbol(Struct):
@@ -178,8 +178,8 @@ class Symbol(Struct):
     contractType: str = ""
     status: str = ""
     contractStatus: str = ""
-    deliveryDate: Millis | None = None
-    contractSize: Amount | None = None
+    deliveryDate: Raw = Raw()
+    contractSize: Raw = Raw()
     filters: list[Filter] = []
 
 
@@ -197,21 +197,22 @@ def _instrument(exchange: str, row: Symbol, now: int) -> Instrument:
     kind = _kind(exchange, row.contractType)
     is_inverse = exchange == "BINANCE_COINM"
     is_pair = kind == "perpetual" and is_inverse
+    expiry = ns(row.deliveryDate)
     return Instrument(
         exchange=exchange,
         symbol=row.symbol,
-        alias=row.pair or row.symbol.partition("_")[0] if is_pair else row.symbol,
+        alias=row.pair or row.baseAsset + row.quoteAsset if is_pair else row.symbol,
         kind=kind,
         base=row.baseAsset,
         quote=row.quoteAsset,
         settle=row.marginAsset,
-        tick_size=None if price is None else price.tickSize,
-        lot_size=None if lot is None else lot.stepSize,
-        min_size=None if lot is None else lot.minQty,
-        contract_size=row.contractSize if is_inverse else 1.0,
+        tick_size=None if price is None else number(price.tickSize),
+        lot_size=None if lot is None else number(lot.stepSize),
+        min_size=None if lot is None else number(lot.minQty),
+        contract_size=number(row.contractSize) if is_inverse else 1.0,
         contract_unit=row.quoteAsset if is_inverse else row.baseAsset,
         is_inverse=is_inverse,
-        expiry=None if kind != "future" or not row.deliveryDate else row.deliveryDate * MS,
+        expiry=None if expiry == NEVER else expiry,
         status=row.status or row.contractStatus,
         ts=now,
     )
@@ -232,4 +233,4 @@ def _expiry(tail: str) -> int | None:
         day = datetime.strptime(tail, "%y%m%d").replace(hour=8, tzinfo=UTC)
     except ValueError:
         return None
-    return int(day.timestamp()) * 1_000 * MS
+    return int(day.timestamp()) * 1_000_000_000

@@ -14,7 +14,7 @@ from xtrader.venues.base import Fetch, Limits, Link, Listed
 from xtrader.venues.deribit.login import Login
 from xtrader.venues.deribit.session import DeribitSession
 from xtrader.venues.options import flag_option, url_option
-from xtrader.venues.wire import BAD, ns_from_ms, read_rows
+from xtrader.venues.wire import BAD, listed, ns, number
 
 HOSTS = {"production": "www.deribit.com", "testnet": "test.deribit.com"}
 WS_PATH = "/ws/api/v2"
@@ -24,11 +24,18 @@ CHANNELS_PER_LINK = 400
 SEND_LIMITS = ((3, 1.0),)
 """A subscribe request costs 3,000 of 30,000 credits, of which 10,000 come back each second."""
 
+NEVER = 32_503_708_800_000_000_000
+"""The expiry, int ns, of what does not expire: it does not fit 64 bits."""
+
 PERPETUAL = re.compile(r"([A-Z0-9]+?)(?:_([A-Z0-9]+))?-PERPETUAL")
 DATED = re.compile(r"([A-Z0-9]+?)(?:_([A-Z0-9]+))?-\d{1,2}[A-Z]{3}\d{2}")
 OPTION = re.compile(r"([A-Z0-9]+?)(?:_([A-Z0-9]+))?-\d{1,2}[A-Z]{3}\d{2}-[0-9D]+-([CP])")
+COMBO = re.compile(r"([A-Z0-9]+?)(?:_([A-Z0-9]+))?-[A-Z][A-Z0-9]*-\d{1,2}[A-Z]{3}\d{2}(?:[-_][A-Z0-9]+)*")
 SPOT = re.compile(r"([A-Z0-9]+)_([A-Z0-9]+)")
 ALIAS = re.compile(r"([A-Z0-9]{2,})(USDC|USD)")
+DECIMAL = re.compile(r"(?<=\d)D(?=\d)")
+"""The decimal point of a strike, the one letter that the venue writes small: `0d625`."""
+SHAPES = {"perpetual": PERPETUAL, "future": DATED, "option": OPTION, "combo": COMBO, "spot": SPOT}
 
 
 class Row(msgspec.Struct):
@@ -43,10 +50,10 @@ class Row(msgspec.Struct):
     settlement_period: str = ""
     instrument_type: str = ""
     future_type: str = ""
-    tick_size: float | None = None
-    min_trade_amount: float | None = None
-    expiration_timestamp: int | None = None
-    strike: float | None = None
+    tick_size: msgspec.Raw = msgspec.Raw()
+    min_trade_amount: msgspec.Raw = msgspec.Raw()
+    expiration_timestamp: msgspec.Raw = msgspec.Raw()
+    strike: msgspec.Raw = msgspec.Raw()
     option_type: str = ""
     is_active: bool = True
     state: str = ""
@@ -84,24 +91,24 @@ class DeribitMarket:
                 rows += msgspec.json.decode(body, type=Listing).result
             except BAD as error:
                 raise ProtocolError(self.exchange, f"the instrument catalogue cannot be read: {error}") from error
-        found, unread = read_rows(rows, lambda row: _instrument(msgspec.json.decode(row, type=Row), now), "instrument_name")
-        return Listed(list({one.symbol: one for one in found}.values()), unread)
+        return listed(rows, lambda row: _instrument(msgspec.json.decode(row, type=Row), now), "instrument_name")
 
     def guess(self, text: str) -> Instrument | None:
-        """By name alone: `BTC-PERPETUAL` as it stands, `BTCUSD` and `BTCUSDC` as the perpetuals they mean."""
-        symbol = text.strip()
-        upper = symbol.upper()
-        alias = ALIAS.fullmatch(upper)
+        """By name alone, in any case: `BTC-PERPETUAL` as it stands, `BTCUSD` and `BTCUSDC` as the perpetuals they mean."""
+        name = text.strip().upper()
+        alias = ALIAS.fullmatch(name)
         if alias is not None:
             base, quote = alias.groups()
-            symbol = upper = f"{base}-PERPETUAL" if quote == "USD" else f"{base}_{quote}-PERPETUAL"
-        for kind, shape in (("perpetual", PERPETUAL), ("future", DATED), ("option", OPTION), ("spot", SPOT)):
-            match = shape.fullmatch(upper)
+            name = f"{base}-PERPETUAL" if quote == "USD" else f"{base}_{quote}-PERPETUAL"
+        for kind, shape in SHAPES.items():
+            match = shape.fullmatch(name)
             if match is not None:
-                base, quote = match[1], match[2] or "USD"
-                name = f"{base}{quote}" if kind == "perpetual" else symbol
+                base, quote = match[1], match[2] or (match[1] if kind == "option" else "USD")
+                head, dash, tail = name.partition("-")
+                symbol = head + dash + DECIMAL.sub("d", tail)
+                called = f"{base}{quote}" if kind == "perpetual" else symbol
                 return Instrument(
-                    exchange=self.exchange, symbol=symbol, alias=name, kind=kind, base=base, quote=quote, source="rule"
+                    exchange=self.exchange, symbol=symbol, alias=called, kind=kind, base=base, quote=quote, source="rule"
                 )
         return None
 
@@ -139,7 +146,8 @@ def _instrument(row: Row, now: int) -> Instrument:
     kind = _kind(row)
     is_inverse = _is_inverse(row, kind)
     quote = row.quote_currency or row.counter_currency
-    expiry = row.expiration_timestamp
+    expiry = ns(row.expiration_timestamp)
+    lot = number(row.min_trade_amount)
     return Instrument(
         exchange="DERIBIT",
         symbol=row.instrument_name,
@@ -148,14 +156,14 @@ def _instrument(row: Row, now: int) -> Instrument:
         base=row.base_currency,
         quote=quote,
         settle=row.settlement_currency,
-        tick_size=row.tick_size,
-        lot_size=row.min_trade_amount,
-        min_size=row.min_trade_amount,
+        tick_size=number(row.tick_size),
+        lot_size=lot,
+        min_size=lot,
         contract_size=1.0,
         contract_unit="USD" if is_inverse and row.kind.startswith("future") else row.base_currency,
         is_inverse=is_inverse,
-        expiry=None if expiry is None or kind in ("perpetual", "spot") else ns_from_ms(expiry),
-        strike=row.strike,
+        expiry=None if expiry == NEVER else expiry,
+        strike=number(row.strike),
         option_type=row.option_type,
         status=row.state or ("open" if row.is_active else "inactive"),
         ts=now,
@@ -174,7 +182,8 @@ def _is_inverse(row: Row, kind: str) -> bool:
 
 def _kind(row: Row) -> str:
     if row.kind == "future":
-        return "perpetual" if row.settlement_period == "perpetual" else "future"
+        never = not row.settlement_period and ns(row.expiration_timestamp) == NEVER
+        return "perpetual" if never or row.settlement_period == "perpetual" else "future"
     if row.kind in ("option", "spot"):
         return row.kind
     return "combo" if row.kind.endswith("_combo") else "unknown"

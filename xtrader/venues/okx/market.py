@@ -1,10 +1,12 @@
-"""OkxMarket: where OKX is, what it lists, and how its connections are cut up. One rule: an instrument's type shows in its name."""
+"""OkxMarket: where OKX is, what it lists, and how its connections are cut up. One rule: a name tells what it is
+only where no row of the catalogue does."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from math import nan
 
 import msgspec
 
@@ -14,7 +16,7 @@ from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Fetch, Limits, Link, Listed
 from xtrader.venues.okx.session import OkxSession
 from xtrader.venues.options import url_option
-from xtrader.venues.wire import BAD, ns_from_ms, optional_float, read_rows
+from xtrader.venues.wire import BAD, listed, ns, number
 
 WS_URL = "wss://ws.okx.com"
 WS_PATH = "/ws/v5/public"
@@ -58,18 +60,20 @@ class Row(msgspec.Struct):
     """One instrument in the venue's words; everything is text, empty where it does not apply."""
 
     instId: str
+    instType: str = ""
+    uly: str = ""
     baseCcy: str = ""
     quoteCcy: str = ""
     settleCcy: str = ""
-    tickSz: str = ""
-    lotSz: str = ""
-    minSz: str = ""
-    ctVal: str = ""
-    ctMult: str = ""
+    tickSz: msgspec.Raw = msgspec.Raw()
+    lotSz: msgspec.Raw = msgspec.Raw()
+    minSz: msgspec.Raw = msgspec.Raw()
+    ctVal: msgspec.Raw = msgspec.Raw()
+    ctMult: msgspec.Raw = msgspec.Raw()
     ctValCcy: str = ""
     ctType: str = ""
-    expTime: str = ""
-    stk: str = ""
+    expTime: msgspec.Raw = msgspec.Raw()
+    stk: msgspec.Raw = msgspec.Raw()
     optType: str = ""
     state: str = ""
 
@@ -117,8 +121,7 @@ class OkxMarket:
             if listing.code != "0":
                 raise ProtocolError(self.exchange, f"the instrument catalogue was refused: {listing.code} {listing.msg[:200]}")
             rows += listing.data
-        found, unread = read_rows(rows, lambda row: self._instrument(msgspec.json.decode(row, type=Row), now), "instId")
-        return Listed(list({one.symbol: one for one in found}.values()), unread)
+        return listed(rows, lambda row: self._instrument(msgspec.json.decode(row, type=Row), now), "instId")
 
     def guess(self, text: str) -> Instrument | None:
         """By name alone: `BTC-USDT-SWAP` as it stands, `BTCUSDT` by the quotes that are known."""
@@ -170,36 +173,50 @@ class OkxMarket:
         return symbol
 
     def _instrument(self, row: Row, now: int) -> Instrument:
-        shape = SHAPES[self.exchange].fullmatch(row.instId)
-        if shape is None:
-            raise ValueError(f"no name of {self.exchange}")
-        base, quote, _ = shape.groups()
+        if row.instType not in ("", TYPES[self.exchange]):
+            raise ValueError(f"of type {row.instType[:40]}, not {TYPES[self.exchange]}")
+        base, quote = self._currencies(row)
         spot = self.exchange == "OKX_SPOT"
         return Instrument(
             exchange=self.exchange,
             symbol=row.instId,
             alias=self._alias(row.instId),
             kind=KINDS[self.exchange],
-            base=row.baseCcy or base,
-            quote=row.quoteCcy or quote,
+            base=base,
+            quote=quote,
             settle=row.settleCcy,
-            tick_size=optional_float(row.tickSz),
-            lot_size=optional_float(row.lotSz),
-            min_size=optional_float(row.minSz),
-            contract_size=1.0 if spot else _product(row.ctVal, row.ctMult),
-            contract_unit=row.baseCcy or base if spot else row.ctValCcy,
+            tick_size=number(row.tickSz),
+            lot_size=number(row.lotSz),
+            min_size=number(row.minSz),
+            contract_size=1.0 if spot else _product(number(row.ctVal), number(row.ctMult)),
+            contract_unit=base if spot else row.ctValCcy,
             is_inverse=row.ctType == "inverse",
-            expiry=ns_from_ms(int(row.expTime)) if row.expTime.isdecimal() else None,
-            strike=optional_float(row.stk),
+            expiry=ns(row.expTime),
+            strike=number(row.stk),
             option_type={"C": "call", "P": "put"}.get(row.optType, ""),
             status=row.state,
             ts=now,
         )
 
+    def _currencies(self, row: Row) -> tuple[str, str]:
+        """Base and quote. Spot says them; of the others the index (`BTC-USDT`) or what they are counted and settled in tells them,
+        and the name where an old row says none of it."""
+        index = row.uly.split("-")
+        if row.baseCcy and row.quoteCcy:
+            return row.baseCcy, row.quoteCcy
+        if len(index) == 2:
+            return index[0], index[1]
+        if row.ctType and row.ctValCcy and row.settleCcy:
+            return (row.settleCcy, row.ctValCcy) if row.ctType == "inverse" else (row.ctValCcy, row.settleCcy)
+        shape = SHAPES[self.exchange].fullmatch(row.instId)
+        return ("", "") if shape is None else (shape[1], shape[2])
 
-def _product(value: str, multiplier: str) -> float | None:
-    """Contract value times multiplier, multiplied as decimals; None where the venue gives none."""
-    try:
-        return float(Decimal(value) * Decimal(multiplier or "1"))
-    except InvalidOperation:
+
+def _product(value: float | None, multiplier: float | None) -> float | None:
+    """Contract value times multiplier, multiplied as decimals; None where the venue gives none, NaN where it cannot be told."""
+    if value is None:
         return None
+    try:
+        return float(Decimal(repr(value)) * Decimal(repr(1.0 if multiplier is None else multiplier)))
+    except ArithmeticError:
+        return nan
