@@ -40,6 +40,15 @@ class ProtocolError(VenueError):
     """A message of a known kind that does not have its shape; ends the session."""
 
 
+class Malformed(ProtocolError):
+    """The same where it is known which subscription the message is of, which then is resynced; the session goes on. `kind` is what
+    is wrong in words that do not change, `detail` what it was this time."""
+
+    def __init__(self, venue: str, kind: str, detail: str = "") -> None:
+        super().__init__(venue, f"{kind}: {detail[:200]}" if detail else kind)
+        self.kind = kind
+
+
 class Unresponsive(VenueError):
     """The venue stopped answering on a connection that is still open."""
 

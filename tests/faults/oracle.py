@@ -19,7 +19,20 @@ from xtrader.model.subscription import Subscription
 Books = tuple[dict[float, float], dict[float, float]]
 
 OWN = frozenset(
-    {"lost", "duplicate", "reorder", "silent", "never_delivers", "crossed", "undeleted", "seq_reset", "huge", "fragmented"}
+    {
+        "lost",
+        "odd",
+        "odd_ids",
+        "duplicate",
+        "reorder",
+        "silent",
+        "never_delivers",
+        "crossed",
+        "undeleted",
+        "seq_reset",
+        "huge",
+        "fragmented",
+    }
     | {"unknown_field", "unknown_event", "unknown_enum", "tick_change", "burst", "venue_clock"}
 )
 """Faults of one subscription."""

@@ -133,6 +133,11 @@ class Target:
         else:
             self.taken += 1
 
+    @property
+    def malformed(self) -> int:
+        """Messages that the session takes for malformed ones of a subscription that it knows."""
+        return self._session.counts["malformed"]
+
     def _fresh(self) -> MarketSession:
         self._session = self._market.session(Link(self._speaker.exchange, "fuzz", "", self._subscriptions), "start", {})
         self._fetches.clear()

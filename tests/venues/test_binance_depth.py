@@ -256,9 +256,15 @@ def test_malformed_snapshot_ends_the_session(body: bytes) -> None:
     ],
     ids=["ids reversed", "pu ahead", "no pu", "other symbol", "infinite", "negative price", "negative size", "no size", "huge id"],
 )
-def test_impossible_futures_delta_ends_the_session(frame: bytes) -> None:
-    with pytest.raises(ProtocolError, match="BINANCE_FUTURES"):
-        futures().receive(frame, 1)
+def test_an_impossible_futures_delta_drops_the_book_and_nothing_else(frame: bytes) -> None:
+    session = futures()
+    (fetch,) = fetches(session.receive(depth("BTCUSDT", 5, 8, 4), 1 * S))
+    list(session.answer(fetch, 200, book(6), 2 * S))
+    out = list(session.receive(frame, 3 * S))
+    assert [row[:4] for row in covers(out)] == [("gap", "malformed", 2 * S, 3 * S), ("syncing", "malformed", 3 * S, None)]
+    assert session.book("BINANCE_FUTURES@BTCUSDT") is None
+    assert session.counts["malformed"] == 1
+    assert len(fetches(session.receive(depth("BTCUSDT", 20, 25, 19), 4 * S))) == 1
 
 
 def test_event_time_is_the_match_time_where_there_is_one() -> None:

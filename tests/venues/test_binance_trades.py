@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.venues.binance_wire import S, ack, aggregate, covers, session_of, trade, trades
-from xtrader.errors import ProtocolError
+from tests.venues.binance_wire import S, ack, aggregate, covers, framed, session_of, trade, trades
 from xtrader.model.market import Coverage, Trade
 from xtrader.venues.binance.session import BinanceSession
 from xtrader.venues.trades import TradeChain
@@ -147,12 +146,17 @@ def test_second_kind_of_trade_stream_of_one_instrument_is_ignored() -> None:
         aggregate("BTCUSDT", 1, 1, 1, s="ETHUSDT"),
         trade("BTCUSDT", 1, t="x"),
         trade("BTCUSDT", 1).replace(b'"trade"', b'"depthUpdate"'),
+        framed("btcusdt@aggTrade", []),
+        framed("btcusdt@aggTrade", None),
         aggregate("BTCUSDT", 1, 1, 1).replace(b'"e":"aggTrade",', b""),
     ],
 )
-def test_malformed_trade_ends_the_session(frame: bytes) -> None:
-    with pytest.raises(ProtocolError, match="BINANCE_FUTURES"):
-        futures().receive(frame, 3)
+def test_a_malformed_trade_is_a_gap_until_the_next_good_one(frame: bytes) -> None:
+    session = futures()
+    out = list(session.receive(frame, 3 * S))
+    assert [row[:4] for row in covers(out)] == [("gap", "malformed", 1, 3 * S), ("syncing", "malformed", 3 * S, None)]
+    good = aggregate("BTCUSDT", 7, 9, 9) if b"aggTrade" in frame else trade("BTCUSDT", 7)
+    assert covers(session.receive(good, 4 * S)) == [("live", "malformed", 4 * S, None, "")]
 
 
 def test_chain_takes_ranges_and_keeps_the_last_number() -> None:

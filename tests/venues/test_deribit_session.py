@@ -334,11 +334,15 @@ def test_other_channels_and_unknown_methods_are_counted() -> None:
         {"change_id": 2**63},
         {"change_id": -(2**63)},
         {"type": "picture"},
+        {"change_id": 10},
+        {"change_id": 9},
+        {"change_id": -1},
     ],
 )
-def test_a_malformed_book_ends_the_session(change: dict[str, Any]) -> None:
-    with pytest.raises(ProtocolError):
-        live_talk().book(10, 11, **change)
+def test_a_malformed_book_is_a_gap_of_that_book_and_asked_for_again(change: dict[str, Any]) -> None:
+    out = live_talk().book(10, 11, **change)
+    assert [type(one).__name__ for one in out] == ["Coverage", "Coverage", "Send", "Send", "Notice"]
+    assert [(row.state, row.cause) for row in out if isinstance(row, Coverage)] == [("gap", "malformed"), ("syncing", "malformed")]
 
 
 def test_a_malformed_reply_is_not_quoted() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.venues.okx_talk import KEY, L2, SYMBOL, TRADES, Talk, book_message, kinds, live_talk
 from tests.venues.transcripts import SECOND, play, told
-from xtrader.errors import ProtocolError, Unresponsive
+from xtrader.errors import Unresponsive
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Ready, Send
@@ -254,20 +254,32 @@ def test_unknown_kinds_of_messages_are_counted() -> None:
         {"seqId": 2**63},
         {"seqId": -(2**63)},
         {"seqId": None},
+        {"seqId": -7},
+        {"seqId": 10, "bids": [["10", "1", "0", "1"]]},
     ],
 )
-def test_a_malformed_book_ends_the_session(change: dict[str, Any]) -> None:
+def test_a_malformed_book_is_a_gap_of_that_book_and_asked_for_again(change: dict[str, Any]) -> None:
     talk = live_talk()
     message = book_message(10, 11)
     message["data"][0] |= change
-    with pytest.raises(ProtocolError):
-        talk.hear(message)
+    out = talk.hear(message)
+    assert kinds(out) == ["gap", "syncing", "Send", "Send", "Notice"]
+    assert [row.cause for row in out if isinstance(row, Coverage)] == ["malformed", "malformed"]
+
+
+def test_of_several_trades_in_one_message_one_that_is_malformed_costs_no_other() -> None:
+    talk = live_talk()
+    row = {"px": "1", "sz": "1", "side": "buy", "ts": "1791369350776", "count": "1"}
+    rows = [row | {"tradeId": "1"}, row | {"tradeId": "2", "px": None}, row | {"tradeId": "3"}]
+    out = talk.hear({"arg": {"channel": "trades", "instId": SYMBOL}, "data": rows})
+    assert [trade.trade_id for trade in out if isinstance(trade, Trade)] == ["1", "3"]
+    assert [row.state for row in out if isinstance(row, Coverage)][:3] == ["gap", "syncing", "live"]
 
 
 @pytest.mark.parametrize("change", [{"px": ""}, {"sz": None}, {"ts": None}, {"tradeId": ""}, {"tradeId": 5}])
-def test_a_malformed_trade_ends_the_session(change: dict[str, Any]) -> None:
-    with pytest.raises(ProtocolError):
-        live_talk().trade(1, **change)
+def test_a_malformed_trade_is_a_gap_of_those_trades(change: dict[str, Any]) -> None:
+    out = live_talk().trade(1, **change)
+    assert kinds(out) == ["gap", "syncing", "Send", "Send", "Notice"]
 
 
 def test_numbers_that_are_no_trade_ids_are_stored_unchecked() -> None:

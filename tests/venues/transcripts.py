@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from xtrader.model.market import BookUpdate, Coverage, Trade
-from xtrader.venues.base import Fetch, MarketSession, Output, Ready, Send
+from xtrader.venues.base import Fetch, MarketSession, Notice, Output, Ready, Send
 
 BEGIN = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
@@ -37,6 +37,8 @@ def told(output: Output) -> str:
         return f"= {kind} {output.instrument} {chain} bids {output.bids} asks {output.asks} ts {output.ts_event}"
     if isinstance(output, Ready):
         return f"= ready {output.subscription}"
+    if isinstance(output, Notice):
+        return f"= notice {output.event} {output.subscription} {output.words}"
     assert isinstance(output, Fetch)
     return f"= fetch {output.purpose} {output.path} {output.params}"
 

@@ -17,6 +17,8 @@ BIG = 2 * 2**20
 SIDES = (("b", "a"), ("bids", "asks"))
 """How the venues name bids and asks."""
 AGGRESSORS = ("m", "side", "direction")
+NUMBERS = ("u", "seqId", "change_id")
+"""How the venues name the state that a book message leads to."""
 NAMES = ("e", "channel", "method")
 """Fields that say what kind of message it is."""
 
@@ -118,6 +120,26 @@ def undeleted(text: str) -> list[bytes] | None:
     return [text_frame(_text(message))] if removed else None
 
 
+def odd(text: str) -> list[bytes] | None:
+    """The message names its stream and says nothing: an empty list stands for its data."""
+    message = json.loads(text)
+    for found in list(_objects(message)):
+        if "data" in found:
+            found["data"] = []
+            return [text_frame(_text(message))]
+    kept = {name: message[name] for name in ("e", "s") if name in message}
+    return [text_frame(_text(kept))] if len(kept) == 2 else None
+
+
+def odd_ids(text: str) -> list[bytes] | None:
+    """A book message that leads to an impossible state."""
+    message = json.loads(text)
+    found = [(inner, name) for inner in _objects(message) for name in NUMBERS if name in inner]
+    for inner, name in found:
+        inner[name] = -1
+    return [text_frame(_text(message))] if found else None
+
+
 FRAMES: dict[str, Damage] = {
     made.__name__: made
     for made in (
@@ -134,6 +156,8 @@ FRAMES: dict[str, Damage] = {
         unknown_enum,
         crossed,
         undeleted,
+        odd,
+        odd_ids,
     )
 }
 

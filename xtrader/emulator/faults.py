@@ -57,9 +57,9 @@ KINDS: dict[str, Kind] = {
 }
 """Every fault. In `venue_clock` the seconds are how far the clock goes wrong, in the others how long it lasts."""
 
-BOOKS_ONLY = ("crossed", "undeleted", "seq_reset", "slow_snapshot", "stale_snapshot")
+BOOKS_ONLY = ("crossed", "undeleted", "odd_ids", "seq_reset", "slow_snapshot", "stale_snapshot")
 TRADES_ONLY = ("unknown_enum",)
-REMOVING = ("lost", "silent", "malformed", "bad_utf8", "truncated", "compressed")
+REMOVING = ("lost", "silent", "odd", "odd_ids", "malformed", "bad_utf8", "truncated", "compressed")
 
 
 class Message(NamedTuple):

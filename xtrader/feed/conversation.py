@@ -21,7 +21,7 @@ from xtrader.feed.rest import Answer, Rest
 from xtrader.feed.watch import Watch
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Fetch, Link, Market, MarketSession, Output, Ready, Send
+from xtrader.venues.base import Fetch, Link, Market, MarketSession, Notice, Output, Ready, Send
 
 log = structlog.get_logger("xtrader.feed")
 
@@ -131,6 +131,8 @@ class Conversation:
                     self.ready.add(output.subscription)
                     if len(self.ready) >= len(self.link.subscriptions):
                         self.all_ready.set()
+                case Notice():
+                    log.warning(output.event, subscription=str(output.subscription), link=self.link.name, about=output.words)
                 case _:
                     self.emit(output)
 

@@ -21,7 +21,7 @@ from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.recordings.detect import Recording
 from xtrader.recordings.events import Answered, Closed, Event, Opened, Received, Sent
-from xtrader.venues.base import Fetch, Link, Market, MarketSession, Output, Ready, Send
+from xtrader.venues.base import Fetch, Link, Market, MarketSession, Notice, Output, Ready, Send
 
 HELD = 200_000
 """Records of a second connection that are held at the most while the first still delivers; then the second is given up."""
@@ -209,6 +209,8 @@ class Replay:
             match output:
                 case Send():
                     continue
+                case Notice():
+                    self._remark(f"{output.subscription}: {output.words}")
                 case Ready():
                     part.is_ready = True
                 case Fetch():
@@ -274,6 +276,10 @@ class Replay:
                     is_wanted = record.state == "gap" or is_gap
             if is_wanted:
                 self._put(part, record)
+
+    def _remark(self, words: str) -> None:
+        if words not in self._remarks:
+            self._remarks.append(words)
 
     def _put(self, part: Part, record: Trade | BookUpdate | Coverage) -> None:
         if part.held is not None:

@@ -15,6 +15,7 @@ Coverage as sessions tell it (the shell closes what is open when the next row of
     chain broken    `gap` closed: from the last good message's `ts_recv` to that of the message that showed it, then open `syncing`,
                     both with cause venue_gap (or silent), and what resyncs that one instrument
     trades missing  `gap` closed, detail "missing ids A to B (N)", then `live`, open, from the message that showed it
+    odd message     `gap` closed, cause malformed, from the last good message to the odd one, then open `syncing`; and a Notice
 
 The session never sees a socket, a clock, the environment or a log. Its state dies with it: a reconnect is a new session. One
 instrument's break resyncs that instrument inside the session. Whatever it returns is carried out in order.
@@ -69,7 +70,15 @@ class Ready(msgspec.Struct, frozen=True):
     subscription: Subscription
 
 
-Output: TypeAlias = Trade | BookUpdate | Coverage | Send | Fetch | Ready
+class Notice(msgspec.Struct, frozen=True):
+    """Something that a person should read. `event` names it: "malformed" (said once for each kind of a connection)."""
+
+    event: str
+    subscription: Subscription
+    words: str
+
+
+Output: TypeAlias = Trade | BookUpdate | Coverage | Send | Fetch | Ready | Notice
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -144,14 +153,14 @@ class MarketSession(Protocol):
     @property
     def counts(self) -> Counter[str]:
         """Facts counted since the session began. Common names: messages, applied, skipped, breaks, crossed, resyncs, trades,
-        trade_gaps, duplicates, checksums, unknown, ignored; `unknown_side` and the like for unknown enum values."""
+        trade_gaps, duplicates, checksums, unknown, ignored, malformed; `unknown_side` and the like for unknown enum values."""
         ...
 
     def start(self, now: int) -> Iterable[Output]: ...
 
     def receive(self, payload: bytes | bytearray | memoryview, ts_recv: int) -> Iterable[Output]:
-        """Take one whole message. The payload is valid only during the call. Raises ProtocolError if it is malformed,
-        CredentialsRejected if a login failed."""
+        """Take one whole message. The payload is valid only during the call. One that is malformed costs the subscription that
+        it is of a resync; raises ProtocolError if that cannot be told, CredentialsRejected if a login failed."""
         ...
 
     def answer(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> Iterable[Output]:

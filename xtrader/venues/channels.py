@@ -101,6 +101,16 @@ class Channel:
             return out
         return out + self._ask_again(ts_recv)
 
+    def malformed(self, what: str, ts_recv: int) -> list[Output]:
+        """A message of this channel cannot be used: out of sync if it was live, else asked for again soon, because the message may
+        have been the one that was waited for."""
+        self.activity.ts_last = ts_recv
+        if self.activity.state == "live":
+            return self.lose("malformed", what, ts_recv)
+        if self._ask_at is not None:
+            self._ask_at = min(self._ask_at, ts_recv + max(SECOND, self._wait()))
+        return []
+
     def reject(self, words: str, ts_recv: int) -> list[Output]:
         """The venue refused the subscription: rejected until it confirms a later request."""
         self._ask_at = ts_recv + max(REJECTED_WAIT, self._wait())

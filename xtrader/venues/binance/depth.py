@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
-from xtrader.errors import ProtocolError
+from xtrader.errors import Malformed
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage
 from xtrader.venues.base import Activity, Fetch, Output, Ready
@@ -28,6 +28,8 @@ BUFFER = 10_000
 RESTARTED = 5 * SECOND
 """Updates older than a snapshot may be on their way for so long; one that is newer by more shows that the venue began to count
 anew."""
+STEADY = 60 * SECOND
+"""Resyncs that are further apart do not follow each other closely."""
 FREE_SNAPSHOTS = 2
 """So many snapshots in a row that were too old are asked for again at once; further ones after 1, 2, 4 … 32 s."""
 
@@ -106,14 +108,16 @@ class DepthSync:
         self._stale = 0
         self._ask_at = 0
         self._ts_crossed: int | None = None
+        self._resyncs = 0
+        self._ts_resync = 0
 
     def receive(self, event: Event, ts_recv: int) -> Sequence[Output]:
-        """Take one event of the diff stream. Raises ProtocolError if it is none."""
+        """Take one event of the diff stream. Raises Malformed if it is none."""
         if type(event) is not Depth or event.s != self._symbol:
-            raise ProtocolError(self._venue, f"no depth update of {self._symbol} on its stream")
+            raise Malformed(self._venue, "no depth update of its own symbol on a stream", self._symbol)
         previous = event.pu if self._is_futures else event.U - 1
         if previous is None or event.u < event.U or previous >= event.u:
-            raise ProtocolError(self._venue, f"{self._symbol}: impossible update ids U {event.U}, u {event.u}, pu {event.pu}")
+            raise Malformed(self._venue, "impossible update ids", f"{self._symbol} U {event.U}, u {event.u}, pu {event.pu}")
         ms = event.E if event.T is None else event.T
         self._activity.ts_last = ts_recv
         return self._take(BookUpdate(self._key, False, event.b, event.a, event.u, previous, ms * 1_000_000, ts_recv))
@@ -215,6 +219,23 @@ class DepthSync:
         self._activity.state = "syncing"
         self._counts["resyncs"] += 1
         return self._gap(cause, self._ts_good, max(ts, self._ts_good), detail)
+
+    def malformed(self, what: str, ts: int) -> Sequence[Output]:
+        """A message of the stream cannot be used: the book is not known after the last good one. What waits for a snapshot already
+        is checked by its own chain."""
+        self._activity.ts_last = ts
+        if self.book is None:
+            return ()
+        self._put_off(ts)
+        return self._drop("malformed", what, ts)
+
+    def _put_off(self, ts: int) -> None:
+        """A resync that closely follows others waits for 1, 2, 4 … 32 s: requests are rationed."""
+        self._resyncs = self._resyncs + 1 if ts - self._ts_resync < STEADY else 1
+        self._ts_resync = ts
+        over = self._resyncs - FREE_SNAPSHOTS
+        if over > 0:
+            self._ask_at = ts + (SECOND << min(over - 1, 5))
 
     def snapshot(self, answer: Snapshot, ts_recv: int) -> Sequence[Output]:
         """Take the snapshot that was asked for: emit it, then the buffered deltas that follow it; or ask again if it is too old."""

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from xtrader.errors import ProtocolError
+from xtrader.errors import Malformed, ProtocolError
 from xtrader.model.book import Book
 from xtrader.model.market import Coverage
 from xtrader.model.subscription import Subscription
@@ -23,10 +23,8 @@ from xtrader.venues.binance.tape import Tape
 from xtrader.venues.binance.wire import (
     EVENTS,
     UNWANTED,
-    Depth,
     Event,
     Frame,
-    TradePrint,
     decode_envelope,
     decode_event,
     decode_frame,
@@ -35,7 +33,10 @@ from xtrader.venues.binance.wire import (
     event_name,
     kind_of,
     refusal,
+    stream_of,
+    why_malformed,
 )
+from xtrader.venues.odd import Oddities
 from xtrader.venues.wire import BAD
 
 SECOND = 1_000_000_000
@@ -43,6 +44,8 @@ BATCH = 100
 """Streams in one SUBSCRIBE."""
 NO_ANSWER = 30 * SECOND
 """A request that is not answered for this long is made again; the venue takes a repeated SUBSCRIBE as one."""
+ODD_WAIT = 5 * SECOND
+"""Trades of which a message could not be used are subscribed again after this: the acknowledgement says that they still come."""
 SECOND_LOOK = 3 * SECOND
 """What REST already shows may be on its way here; only after this long is it missing."""
 
@@ -96,8 +99,10 @@ class BinanceSession:
         self._requests: dict[int, Request] = {}
         self._routes: dict[str, Handler] = {}
         self._bound: dict[Subscription, str] = {}
+        self._oddities = Oddities(self._counts)
         self._suspects: dict[Subscription, tuple[int, int]] = {}
-        self._refused: dict[Subscription, int] = {}
+        self._again: dict[Subscription, int] = {}
+        """When a subscription is to be made again (int ns)."""
         self._books: dict[Subscription, DepthSync] = {}
         self._tapes: dict[Subscription, Tape] = {}
         self._wanted: dict[tuple[str, str], Subscription] = {}
@@ -150,7 +155,10 @@ class BinanceSession:
         if handler is None:
             self._counts["ignored"] += 1
             return ()
-        return handler(frame.data, ts_recv)
+        try:
+            return handler(frame.data, ts_recv)
+        except Malformed as error:
+            return self._malformed(frame.stream, error, ts_recv)
 
     def _route(self, stream: str) -> Handler | None:
         """Who takes a stream that was not seen before, None if nobody does.
@@ -170,6 +178,14 @@ class BinanceSession:
         handler = self._routes[stream] = self._part(subscription).receive
         return handler
 
+    def _malformed(self, stream: str, error: Malformed, ts_recv: int) -> list[Output]:
+        """A message of a stream that has a handler cannot be used."""
+        subscription = next(one for one, bound in self._bound.items() if bound == stream)
+        out = list(self._part(subscription).malformed(error.what, ts_recv))
+        if out and subscription.stream == "TRADES":
+            self._again[subscription] = ts_recv + ODD_WAIT
+        return [*out, *self._oddities.say(subscription, error)]
+
     def _unusual(self, payload: bytes | bytearray | memoryview, ts_recv: int) -> Sequence[Output]:
         """Everything but a wanted event in its envelope: answers, raw events, events that nobody asked for, and the malformed."""
         frame = decode_frame(self._venue, payload)
@@ -180,15 +196,14 @@ class BinanceSession:
             is_wanted = (self._routes.get(frame.stream) or self._route(frame.stream)) is not None
             if name == "serverShutdown":
                 self.closing = True
-            elif name in EVENTS or (is_wanted and not name):
-                decode_event(self._venue, frame.data)
-                raise ProtocolError(self._venue, f"malformed message on {frame.stream}")
+            elif is_wanted and (name in EVENTS or not name):
+                return self._malformed(frame.stream, why_malformed(self._venue, frame.data), ts_recv)
             elif is_wanted:
                 self._counts["unknown"] += 1
             else:
                 self._count_unwanted(kind_of(frame.stream))
-        elif frame.e in EVENTS:
-            return self._raw_event(decode_event(self._venue, payload), ts_recv)
+        elif isinstance(frame.e, str) and frame.e in EVENTS:
+            return self._raw_event(payload, ts_recv)
         elif frame.e == "serverShutdown":
             self.closing = True
         elif frame.e is not None:
@@ -204,15 +219,17 @@ class BinanceSession:
     def _count_unwanted(self, kind: str) -> None:
         self._counts["ignored" if kind in UNWANTED else "unknown"] += 1
 
-    def _raw_event(self, event: Event, ts_recv: int) -> Sequence[Output]:
-        """An event without its envelope: the stream is told by the event's own name."""
-        kind = "depth" if type(event) is Depth else "trade" if type(event) is TradePrint else "aggTrade"
-        stream = f"{event.s.lower()}@{kind}"
+    def _raw_event(self, payload: bytes | bytearray | memoryview, ts_recv: int) -> Sequence[Output]:
+        """An event without its envelope: the stream is told by the event's own name and symbol. Raises ProtocolError without."""
+        stream = stream_of(self._venue, payload)
         handler = self._routes.get(stream) or self._route(stream)
         if handler is None:
             self._counts["ignored"] += 1
             return ()
-        return handler(event, ts_recv)
+        try:
+            return handler(decode_event(self._venue, payload), ts_recv)
+        except Malformed as error:
+            return self._malformed(stream, error, ts_recv)
 
     def _on_ack(self, number: int | str, ts_recv: int) -> Sequence[Output]:
         request = self._requests.pop(number, None) if isinstance(number, int) else None
@@ -236,7 +253,7 @@ class BinanceSession:
             raise ProtocolError(self._venue, f"refused: {words}")
         out: list[Output] = []
         for subscription in request.subscriptions:
-            self._refused[subscription] = ts_recv
+            self._again[subscription] = ts_recv + ASK_AGAIN
             out += self._part(subscription).stream_refused(words, ts_recv)
         return out
 
@@ -300,9 +317,9 @@ class BinanceSession:
             if now - ts >= SECOND_LOOK:
                 del self._suspects[subscription]
                 out += self._judge(subscription, number, now)
-        again = [s for s, ts in self._refused.items() if now - ts >= ASK_AGAIN]
+        again = [subscription for subscription, ts in self._again.items() if now >= ts]
         for subscription in again:
-            del self._refused[subscription]
+            del self._again[subscription]
         for number, request in list(self._requests.items()):
             if now - request.ts >= NO_ANSWER:
                 del self._requests[number]

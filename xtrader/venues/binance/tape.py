@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from xtrader.errors import ProtocolError
+from xtrader.errors import Malformed
 from xtrader.model.market import Coverage, Trade
 from xtrader.venues.base import Activity, Output, Ready
 from xtrader.venues.binance.wire import AggTrade, Event, TradePrint
@@ -45,15 +45,17 @@ class Tape:
         return (Coverage(self._key, "TRADES", "live", self._cause, ts, None), Ready(self._activity.subscription))
 
     def receive(self, event: Event, ts_recv: int) -> Sequence[Output]:
-        """Take one event of the trade stream. Raises ProtocolError if it is none."""
+        """Take one event of the trade stream. Raises Malformed if it is none, with nothing changed."""
         if type(event) is AggTrade:
             number = event.a
+            if event.l < event.f:
+                raise Malformed(self._venue, "impossible trade ids", f"{self._symbol} a {event.a}, f {event.f}, l {event.l}")
         elif type(event) is TradePrint:
             number = event.t
         else:
-            raise ProtocolError(self._venue, f"no trade of {self._symbol} on its stream")
+            raise Malformed(self._venue, "no trade on a stream of trades", self._symbol)
         if event.s != self._symbol:
-            raise ProtocolError(self._venue, f"no trade of {self._symbol} on its stream")
+            raise Malformed(self._venue, "no trade of its own symbol on a stream", self._symbol)
         activity = self._activity
         live = self.acked(ts_recv) if activity.state != "live" else ()
         activity.ts_last = ts_recv
@@ -97,8 +99,6 @@ class Tape:
 
     def _check_fills(self, event: AggTrade, rows: Sequence[Coverage], ts_good: int, ts_recv: int) -> Sequence[Coverage]:
         """The matches of one aggregate follow those of the one before; matches that no aggregate holds are a gap of their own."""
-        if event.l < event.f:
-            raise ProtocolError(self._venue, f"{self._symbol}: aggregate {event.a} holds matches {event.f} to {event.l}")
         before, self._last_fill = self._last_fill, event.l
         if rows or before is None or event.f <= before + 1:
             return rows
@@ -113,16 +113,25 @@ class Tape:
             self._counts["trade_gaps"] += 1
         return rows
 
+    def malformed(self, what: str, ts: int) -> Sequence[Output]:
+        """A message of the stream cannot be used: trades may be missing since the last good one. The next one is taken."""
+        self._activity.ts_last = ts
+        if self._activity.state != "live":
+            return ()
+        return self._lost("malformed", min(self._chain.ts_good or ts, ts), ts, what)
+
+    def _lost(self, cause: str, start: int, ts: int, detail: str) -> Sequence[Output]:
+        self._activity.state = "syncing"
+        self._cause = cause
+        return (
+            Coverage(self._key, "TRADES", "gap", cause, start, ts, detail),
+            Coverage(self._key, "TRADES", "syncing", cause, ts, None),
+        )
+
     def silent(self, number: int, now: int) -> Sequence[Output]:
         """The venue traded on to `number` without this stream: what came since the last good message is missing."""
         start = self._activity.ts_last or self._activity.ts_acked or now
-        self._activity.state = "syncing"
-        self._cause = "silent"
-        detail = f"the venue is at {number}, the stream stopped at {self.last}"
-        return (
-            Coverage(self._key, "TRADES", "gap", "silent", start, now, detail),
-            Coverage(self._key, "TRADES", "syncing", "silent", now, None),
-        )
+        return self._lost("silent", start, now, f"the venue is at {number}, the stream stopped at {self.last}")
 
     def stream_refused(self, words: str, ts: int) -> Sequence[Output]:
         """The venue refused the subscription: say so, unless the stream delivers all the same or it was said before."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
-from xtrader.errors import ProtocolError
+from xtrader.errors import Malformed, ProtocolError
 from xtrader.venues.wire import BAD
 
 Number: TypeAlias = Annotated[int, Meta(ge=-1, le=2**63 - 2)]
@@ -62,7 +62,8 @@ class AggTrade(Struct, tag_field="e", tag="aggTrade", gc=False):
 
 
 Event: TypeAlias = Depth | TradePrint | AggTrade
-EVENTS = ("depthUpdate", "trade", "aggTrade")
+EVENTS = {"depthUpdate": "depth", "trade": "trade", "aggTrade": "aggTrade"}
+"""Name of an event -> the kind of stream that it is of."""
 UNWANTED = frozenset(
     (
         "aggTrade",
@@ -125,9 +126,10 @@ class Frame(Struct):
 
 
 class Kind(Struct):
-    """The event name inside a combined frame."""
+    """The name and the symbol of an event."""
 
     e: Any = None
+    s: Any = None
 
 
 class Snapshot(Struct):
@@ -175,12 +177,29 @@ def kind_of(stream: str) -> str:
 
 
 def decode_event(venue: str, payload: bytes | bytearray | memoryview | msgspec.Raw) -> Event:
-    """A known event without its envelope. Raises ProtocolError."""
+    """A known event without its envelope. Raises Malformed."""
     try:
         event: Event = _event.decode(payload)
     except BAD as bad:
-        raise ProtocolError(venue, f"malformed event: {bad}") from None
+        raise Malformed(venue, "malformed event", str(bad)) from None
     return event
+
+
+def why_malformed(venue: str, payload: msgspec.Raw) -> Malformed:
+    """What is wrong with an event that could not be read inside its envelope."""
+    try:
+        decode_event(venue, payload)
+    except Malformed as error:
+        return error
+    return Malformed(venue, "malformed message")
+
+
+def stream_of(venue: str, payload: bytes | bytearray | memoryview) -> str:
+    """The stream of a known event without its envelope, whatever else is in it. Raises ProtocolError if its symbol is none."""
+    found = _kind.decode(payload)
+    if not isinstance(found.s, str) or not found.s:
+        raise ProtocolError(venue, f"malformed event: {found.e} of no symbol")
+    return f"{found.s.lower()}@{EVENTS[found.e]}"
 
 
 def decode_frame(venue: str, payload: bytes | bytearray | memoryview) -> Frame | None:

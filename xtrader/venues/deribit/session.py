@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from xtrader.errors import ProtocolError, Unresponsive
+from xtrader.errors import Malformed, ProtocolError, Unresponsive
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Level, Trade
 from xtrader.model.subscription import Subscription
@@ -16,6 +16,8 @@ from xtrader.venues.base import Activity, Fetch, Link, Output, Send, counted
 from xtrader.venues.channels import SECOND, BookChannel, Channel, Channels, TradesChannel
 from xtrader.venues.deribit.login import VENUE, Login
 from xtrader.venues.deribit.wire import BookAnswer, BookData, Envelope, Failure, Frame, Step, Token, TradeData, TradesAnswer
+from xtrader.venues.odd import Oddities
+from xtrader.venues.wire import BAD
 
 CHANNELS_PER_REQUEST = 100
 HEARTBEAT = 30
@@ -37,7 +39,6 @@ _decode_token = msgspec.json.Decoder(Token).decode
 _decode_names = msgspec.json.Decoder(list[str]).decode
 _decode_book_answer = msgspec.json.Decoder(BookAnswer).decode
 _decode_trades_answer = msgspec.json.Decoder(TradesAnswer).decode
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class DeribitSession:
@@ -52,6 +53,7 @@ class DeribitSession:
         self.closing = False
         self._login = login
         self._channels = Channels(link.subscriptions, cause, resume, self._counts, self._ask)
+        self._oddities = Oddities(self._counts)
         self.activity: Mapping[Subscription, Activity] = self._channels.activity
         self._by_name: dict[str, Channel] = {}
         self._names: dict[Channel, str] = {}
@@ -82,8 +84,8 @@ class DeribitSession:
         self._messages += 1
         try:
             frame = _decode(payload)
-        except _UNREADABLE as error:
-            return self._odd(payload, error)
+        except BAD as error:
+            return self._odd(payload, error, ts_recv)
         if frame.method != "subscription":
             return self._heartbeat(frame) if frame.method else self._reply(frame, ts_recv)
         params = frame.params
@@ -95,11 +97,14 @@ class DeribitSession:
             self._counts["ignored"] += 1
             return ()
         data = params.data
-        if isinstance(channel, BookChannel) and isinstance(data, BookData):
-            return self._book_message(channel, data, ts_recv)
-        if isinstance(channel, TradesChannel) and isinstance(data, list):
-            return self._trades_message(channel, data, ts_recv)
-        raise ProtocolError(VENUE, f"a message of {name[:80]} with data of another kind")
+        try:
+            if isinstance(channel, BookChannel) and isinstance(data, BookData):
+                return self._book_message(channel, data, ts_recv)
+            if isinstance(channel, TradesChannel) and data and isinstance(data, list):
+                return self._trades_message(channel, data, ts_recv)
+            raise Malformed(VENUE, "a message with no data of its channel's kind")
+        except Malformed as error:
+            return self._malformed(channel, error, ts_recv)
 
     def answer(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> list[Output]:
         symbol = fetch.key.partition("@")[2]
@@ -111,7 +116,7 @@ class DeribitSession:
                 for trade in _decode_trades_answer(body).result.trades[:1]:
                     subscription = Subscription("TRADES", VENUE, symbol)
                     self._channels.probed(subscription, trade.trade_seq, trade.timestamp * 1_000_000, ts_recv)
-        except _UNREADABLE:
+        except BAD:
             self._counts["probe_errors"] += 1
         return []
 
@@ -141,14 +146,17 @@ class DeribitSession:
     def _book_message(self, channel: BookChannel, data: BookData, ts_recv: int) -> Sequence[Output]:
         is_snapshot = data.type == "snapshot"
         if not is_snapshot and data.type != "change":
-            raise ProtocolError(VENUE, f"a book message of type {data.type[:40]!r}")
+            raise Malformed(VENUE, "a book message of another type", repr(data.type[:40]))
+        previous = None if is_snapshot else data.prev_change_id
+        if data.change_id < 0 or (previous is not None and previous >= data.change_id):
+            raise Malformed(VENUE, "a book message with impossible ids", f"change_id {data.change_id} after {previous}")
         update = BookUpdate(
             channel.key,
             is_snapshot,
             [(step.price, step.amount) if step.action in SETS else self._other(step) for step in data.bids],
             [(step.price, step.amount) if step.action in SETS else self._other(step) for step in data.asks],
             data.change_id,
-            None if is_snapshot else data.prev_change_id,
+            previous,
             data.timestamp * 1_000_000,
             ts_recv,
         )
@@ -191,7 +199,7 @@ class DeribitSession:
                 return self._logged_in(_decode_token(frame.result), ts_recv)
             if method in ("subscribe", "") and bytes(frame.result).startswith(b"["):
                 return self._subscribed(asked, _decode_names(frame.result), ts_recv)
-        except _UNREADABLE as error:
+        except BAD as error:
             raise ProtocolError(VENUE, f"the reply to {method or 'a request'} cannot be read: {error}") from None
         if frame.id is None:
             self._counts["unknown"] += 1
@@ -241,25 +249,30 @@ class DeribitSession:
         self._refresh_at = ts_recv + token.expires_in * SECOND * 4 // 5
         return [] if self._opened else self._subscribe_all(ts_recv)
 
-    def _odd(self, payload: bytes | bytearray | memoryview, error: Exception) -> Sequence[Output]:
-        """A message that is not a Frame: a channel or method that is not ours, or a malformed one of ours.
+    def _odd(self, payload: bytes | bytearray | memoryview, error: Exception, ts_recv: int) -> Sequence[Output]:
+        """A message that is not a Frame: a channel or method that is not ours, or a malformed one of ours, which ends the session
+        only if it does not say of which channel it is.
 
         Its text goes into no error, because the reply to a login holds tokens.
         """
         try:
             envelope = _decode_envelope(payload)
-        except _UNREADABLE:
+        except BAD:
             raise ProtocolError(VENUE, f"a message that cannot be read: {error}") from None
-        if envelope.method == "subscription" and envelope.params is not None:
-            name = envelope.params.channel
-            if name and self._channel(name) is None:
+        name = "" if envelope.params is None else envelope.params.channel
+        if envelope.method == "subscription" and name:
+            channel = self._by_name.get(name) or self._bind(name)
+            if channel is None:
                 self._counts["ignored"] += 1
                 return ()
-            raise ProtocolError(VENUE, f"a message of {name[:80]} that cannot be read: {error}") from None
+            return self._malformed(channel, Malformed(VENUE, "a message that cannot be read", str(error)), ts_recv)
         if envelope.method not in ("", "subscription", "heartbeat"):
             self._counts["unknown"] += 1
             return ()
         raise ProtocolError(VENUE, f"a message that cannot be read: {error}") from None
+
+    def _malformed(self, channel: Channel, error: Malformed, ts_recv: int) -> list[Output]:
+        return [*channel.malformed(error.what, ts_recv), *self._oddities.say(channel.subscription, error)]
 
     def _bind(self, name: str) -> Channel | None:
         """The channel that this name's data is for, None if it is none of ours or comes by another interval already."""

@@ -8,13 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from xtrader.errors import ProtocolError, Unresponsive
+from xtrader.errors import Malformed, ProtocolError, Unresponsive
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Activity, Fetch, Link, Output, Send, counted
 from xtrader.venues.channels import SECOND, BookChannel, Channel, Channels, TradesChannel
-from xtrader.venues.okx.wire import Envelope, Frame, Row, TextBook, TextFrame
+from xtrader.venues.odd import Oddities
+from xtrader.venues.okx.wire import Arg, Envelope, Frame, Row, TextBook, TextFrame
+from xtrader.venues.wire import BAD
 
 ARGS_PER_REQUEST = 20
 PING_AFTER = 20 * SECOND
@@ -34,7 +36,6 @@ TRADES_PATH = "/api/v5/market/trades"
 _decode = msgspec.json.Decoder(Frame, strict=False).decode
 _decode_envelope = msgspec.json.Decoder(Envelope, strict=False).decode
 _decode_text = msgspec.json.Decoder(TextFrame).decode
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _CONCERNS = re.compile(r"channel:\s*([\w-]+),\s*instId:\s*([\w-]+)")
 
 
@@ -47,6 +48,7 @@ class OkxSession:
         self.closing = False
         self._exchange = link.exchange
         self._channels = Channels(link.subscriptions, cause, resume, self._counts, self._ask)
+        self._oddities = Oddities(self._counts)
         self.activity: Mapping[Subscription, Activity] = self._channels.activity
         self._books = self._channels.books
         self._trades = self._channels.trades
@@ -76,15 +78,18 @@ class OkxSession:
         self._messages += 1
         try:
             frame = _decode(payload)
-        except _UNREADABLE as error:
-            return self._odd(payload, error)
+        except BAD as error:
+            return self._odd(payload, error, ts_recv)
         arg = frame.arg
         if arg is None or frame.event:
             return self._event(frame, ts_recv)
         if arg.channel in BOOK_CHANNELS:
             book = self._books.get(arg.instId)
             if book is not None:
-                return self._book_message(book, frame, payload, ts_recv)
+                try:
+                    return self._book_message(book, frame, payload, ts_recv)
+                except Malformed as error:
+                    return self._malformed(book, error, ts_recv)
         elif arg.channel == "trades":
             trades = self._trades.get(arg.instId)
             if trades is not None:
@@ -95,7 +100,7 @@ class OkxSession:
     def answer(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> list[Output]:
         try:
             frame = _decode(body)
-        except _UNREADABLE:
+        except BAD:
             frame = Frame()
         if status != 200 or frame.code != "0" or not frame.data:
             self._counts["probe_errors"] += 1
@@ -138,21 +143,25 @@ class OkxSession:
     ) -> Sequence[Output]:
         rows = frame.data
         if not rows:
-            raise self._malformed("a books message without data")
+            raise Malformed(self._exchange, "a books message without data")
         if len(rows) > 1:
-            raise self._malformed(f"a books message with {len(rows)} books")
+            raise Malformed(self._exchange, "a books message with several books", f"{len(rows)}")
         row = rows[0]
         bids, asks, ts, sequence, previous = row.bids, row.asks, row.ts, row.seqId, row.prevSeqId
         if bids is None or asks is None or ts is None:
-            raise self._malformed("a books message without bids, asks or ts")
+            raise Malformed(self._exchange, "a books message without bids, asks or ts")
+        if sequence is not None and sequence < 0:
+            raise Malformed(self._exchange, "a books message with an impossible seqId", f"{sequence}")
         is_snapshot = frame.action == "snapshot"
         if is_snapshot:
             previous = None
         elif frame.action != "update":
-            raise self._malformed(f"a books message with action {frame.action[:40]!r}")
+            raise Malformed(self._exchange, "a books message with another action", repr(frame.action[:40]))
         elif (sequence is None) != (previous is None):
-            raise self._malformed("a books message with only one of seqId and prevSeqId")
+            raise Malformed(self._exchange, "a books message with only one of seqId and prevSeqId")
         elif sequence == previous and sequence is not None:
+            if bids or asks:
+                raise Malformed(self._exchange, "a books message with changes that lead to no other seqId", f"{sequence}")
             self._counts["keepalives"] += 1
         update = BookUpdate(
             channel.key,
@@ -181,8 +190,8 @@ class OkxSession:
             return channel.take(update)
         try:
             text.apply(_decode_text(payload).data[0])
-        except (*_UNREADABLE, ValueError) as error:
-            raise self._malformed(f"a books message whose checksum cannot be computed: {error}") from error
+        except (*BAD, ValueError) as error:
+            raise Malformed(self._exchange, "a books message whose checksum cannot be computed", str(error)) from error
         if checksum:
             computed = text.checksum()
             if computed != checksum:
@@ -193,8 +202,8 @@ class OkxSession:
 
     def _trade_message(self, channel: TradesChannel, frame: Frame, ts_recv: int) -> Sequence[Output]:
         rows = frame.data
-        if rows is None:
-            raise self._malformed("a trades message without data")
+        if not rows:
+            return self._malformed(channel, Malformed(self._exchange, "a trades message without data"), ts_recv)
         if len(rows) == 1:
             return self._trade(channel, rows[0], ts_recv)
         out: list[Output] = []
@@ -205,7 +214,7 @@ class OkxSession:
     def _trade(self, channel: TradesChannel, row: Row, ts_recv: int) -> Sequence[Output]:
         price, size, ts, text = row.px, row.sz, row.ts, row.tradeId
         if price is None or size is None or ts is None or not text:
-            raise self._malformed("a trade without px, sz, ts or tradeId")
+            return self._malformed(channel, Malformed(self._exchange, "a trade without px, sz, ts or tradeId"), ts_recv)
         side = row.side
         if side not in SIDES:
             side = "unknown"
@@ -254,20 +263,25 @@ class OkxSession:
             out += channel.reject(f"{frame.code} {frame.msg}".strip(), ts_recv)
         return out
 
-    def _odd(self, payload: bytes | bytearray | memoryview, error: Exception) -> Sequence[Output]:
-        """A message that is not a Frame: pong, a channel or event that is not ours, or a malformed one of ours."""
+    def _odd(self, payload: bytes | bytearray | memoryview, error: Exception, ts_recv: int) -> Sequence[Output]:
+        """A message that is not a Frame: pong, a channel or event that is not ours, or a malformed one of ours, which ends the
+        session only if it does not say of which channel it is."""
         if bytes(payload[:8]) == b"pong":
             return ()
         try:
             envelope = _decode_envelope(payload)
-        except _UNREADABLE:
+        except BAD:
             envelope = None
-        if envelope is not None and envelope.event not in EVENTS:
-            channel = envelope.arg.channel if envelope.arg is not None else ""
-            if channel not in BOOK_CHANNELS and channel != "trades":
-                self._counts["ignored" if channel else "unknown"] += 1
+        if envelope is not None:
+            arg = envelope.arg or Arg()
+            channel = self._find(arg.channel, arg.instId)
+            if channel is not None:
+                return self._malformed(channel, Malformed(self._exchange, "a message that cannot be read", str(error)), ts_recv)
+            is_ours = arg.channel in BOOK_CHANNELS or arg.channel == "trades"
+            if envelope.event not in EVENTS and not (is_ours and not arg.instId):
+                self._counts["ignored" if arg.channel else "unknown"] += 1
                 return ()
-        raise self._malformed(f"{bytes(payload[:200]).decode(errors='replace')}: {error}") from error
+        raise ProtocolError(self._exchange, f"{bytes(payload[:200]).decode(errors='replace')}: {error}") from error
 
     def _find(self, name: str, symbol: str) -> Channel | None:
         if name in BOOK_CHANNELS:
@@ -296,8 +310,8 @@ class OkxSession:
             if not waiting:
                 del self._pending[number]
 
-    def _malformed(self, what: str) -> ProtocolError:
-        return ProtocolError(self._exchange, what)
+    def _malformed(self, channel: Channel, error: Malformed, ts_recv: int) -> list[Output]:
+        return [*channel.malformed(error.what, ts_recv), *self._oddities.say(channel.subscription, error)]
 
 
 def _name(channel: Channel) -> str:

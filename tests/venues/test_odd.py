@@ -1,0 +1,204 @@
+"""One odd message about one instrument costs that instrument a resync, on every venue; nobody else is disturbed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from tests.venues.speakers import SPEAKERS, Binance
+from tests.venues.transcripts import BEGIN, SECOND
+from xtrader.errors import ProtocolError
+from xtrader.model.market import BookUpdate, Coverage, Trade
+from xtrader.model.subscription import Subscription
+from xtrader.venues import market
+from xtrader.venues.base import Fetch, Link, Notice, Output
+
+ALL = {**SPEAKERS, "BINANCE_COINM": Binance("BINANCE_COINM")}
+BIDS, ASKS = [(5, 1), (4, 2)], [(11, 3)]
+MS = BEGIN // 1_000_000
+
+
+def other(text: bytes) -> bytes:
+    """The same said of another instrument."""
+    return text.replace(b"BTC", b"ETH").replace(b"btc", b"eth")
+
+
+class Talk:
+    """A session with books and trades of two instruments, all live. Every message comes a second after the one before."""
+
+    def __init__(self, exchange: str) -> None:
+        self.speaker = ALL[exchange]
+        self.symbols = (self.speaker.symbol, other(self.speaker.symbol.encode()).decode())
+        wanted = [Subscription(stream, exchange, symbol) for symbol in self.symbols for stream in ("L2", "TRADES")]
+        self.session = market(exchange, {}).session(Link(exchange, "test", "", tuple(wanted)), "start", {})
+        self.now = BEGIN
+        self.numbers = {False: 100, True: 100}
+        """Of the last state of each book."""
+        list(self.session.start(self.now))
+        for text in self.speaker.hello():
+            self.hear(text)
+            self.hear(other(text))
+        for is_other in (False, True):
+            self.sync(is_other=is_other)
+            self.trade(1, is_other=is_other)
+
+    def hear(self, text: bytes) -> list[Output]:
+        self.now += SECOND
+        return list(self.session.receive(text, self.now))
+
+    def say(self, text: bytes, *, is_other: bool = False) -> list[Output]:
+        return self.hear(other(text) if is_other else text)
+
+    def sync(self, *, is_other: bool = False) -> list[Output]:
+        """What brings a book in sync: the stream's own snapshot, or a change and the snapshot that it makes the session ask for."""
+        self.numbers[is_other] += 10
+        out = []
+        if self.speaker.exchange.startswith("BINANCE"):
+            asked = self.change(is_other=is_other)
+            fetch = next(one for one in asked if isinstance(one, Fetch))
+            answer = self.speaker.snapshot(self.numbers[is_other], BIDS, ASKS, MS)
+            out = [*asked, *self.session.answer(fetch, 200, answer, self.now)]
+        else:
+            out = self.say(self.speaker.snapshot(self.numbers[is_other], BIDS, ASKS, MS), is_other=is_other)
+        assert self.live(is_other)
+        return out
+
+    def change(self, *, is_other: bool = False) -> list[Output]:
+        """A change that follows the book."""
+        text = self.next_change(is_other)
+        self.numbers[is_other] += 1
+        return self.say(text, is_other=is_other)
+
+    def next_change(self, is_other: bool = False) -> bytes:
+        number = self.numbers[is_other]
+        return self.speaker.delta(number, number + 1, [(5, 2)], [(11, 1)], MS)
+
+    def trade(self, number: int, *, is_other: bool = False) -> list[Output]:
+        return self.say(self.speaker.trade(number, number, MS), is_other=is_other)
+
+    def live(self, is_other: bool = False) -> bool:
+        return self.session.book(f"{self.speaker.exchange}@{self.symbols[is_other]}") is not None
+
+
+def with_data(text: bytes, data: object) -> bytes:
+    """The message with other data."""
+    message = json.loads(text)
+    message.get("params", message)["data"] = data
+    return json.dumps(message).encode()
+
+
+def fields(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to each number and text inside a message."""
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, child in children:
+        yield from fields(child, (*path, name))
+    if not children:
+        yield path
+
+
+def wrong(text: bytes, free: Collection[str] = ("m",)) -> Iterator[tuple[str, bytes]]:
+    """The message with one field of its data after the other of a type that it never has; those of `free` may have any."""
+    message = json.loads(text)
+    for path in fields(message):
+        if "data" not in path or path[-1] in free:
+            continue
+        made = deepcopy(message)
+        place = made
+        for name in path[:-1]:
+            place = place[name]
+        place[path[-1]] = {"odd": [1]}
+        yield ".".join(map(str, path)), json.dumps(made).encode()
+
+
+NO_DATA: list[object] = [[], None, 7, "x", {}, [[]], [7]]
+
+
+@pytest.mark.parametrize("exchange", ALL)
+@pytest.mark.parametrize("stream", ["L2", "TRADES"])
+def test_a_message_with_odd_data_or_a_field_of_another_type_costs_its_own_subscription_a_resync(exchange: str, stream: str) -> None:
+    talk = Talk(exchange)
+    speaker = talk.speaker
+    is_book = stream == "L2"
+    subscription = Subscription(stream, exchange, speaker.symbol)
+    sound = talk.next_change() if is_book else speaker.trade(1, 1, MS)
+    cases = [(f"data {data}", with_data(sound, data)) for data in NO_DATA]
+    cases += wrong(sound) if is_book else wrong(sound, ("m", "E"))
+    assert len(cases) > len(NO_DATA) + 5
+    said: list[str] = []
+    trades = 1
+    for number, (case, text) in enumerate(cases, 1):
+        if is_book:
+            assert any(isinstance(one, BookUpdate) for one in talk.change())
+        else:
+            trades += 1
+            assert [row.trade_id for row in talk.trade(trades) if isinstance(row, Trade)] == [str(trades)]
+        good = talk.now
+        out = talk.hear(text)
+        rows = [row for row in out if isinstance(row, Coverage)]
+        assert [(row.state, row.cause, row.ts_from, row.ts_to) for row in rows] == [
+            ("gap", "malformed", good, talk.now),
+            ("syncing", "malformed", talk.now, None),
+        ], case
+        assert {(row.stream, row.instrument) for row in rows} == {(stream, subscription.key)}
+        assert not any(isinstance(one, BookUpdate | Trade) for one in out)
+        said += [notice.words for notice in out if isinstance(notice, Notice)]
+        assert talk.session.activity[subscription].state == "syncing"
+        assert talk.session.counts["malformed"] == number
+        assert talk.live(is_other=True)
+        assert [s for s, seen in talk.session.activity.items() if seen.state != "live"] == [subscription]
+        if is_book:
+            assert not talk.live()
+            talk.now += 61 * SECOND
+            talk.sync()
+    assert 1 <= len(said) <= 4
+    assert len(set(said)) == len(said)
+    assert any(isinstance(one, Trade) for one in talk.trade(2, is_other=True))
+
+
+@pytest.mark.parametrize("exchange", ALL)
+def test_a_trade_that_could_not_be_read_is_named_by_the_next_number(exchange: str) -> None:
+    talk = Talk(exchange)
+    talk.hear(with_data(talk.speaker.trade(2, 2, MS), []))
+    out = talk.trade(3)
+    assert [row.trade_id for row in out if isinstance(row, Trade)] == ["3"]
+    (missing,) = [row for row in out if isinstance(row, Coverage) and row.state == "gap"]
+    assert (missing.cause, missing.detail) == ("malformed", "missing ids 2 to 2 (1)")
+
+
+@pytest.mark.parametrize("exchange", ALL)
+def test_books_that_are_odd_again_and_again_are_asked_for_ever_more_rarely(exchange: str) -> None:
+    """A venue that changed one instrument's format for good takes no more than its share of the requests."""
+    talk = Talk(exchange)
+    asked = 0
+    for _ in range(100):
+        out = [*talk.hear(with_data(talk.next_change(), [])), *talk.session.idle(talk.now)]
+        out += talk.change()
+        for one in out:
+            if talk.speaker.asks_for_book(one):
+                asked += 1
+                if isinstance(one, Fetch):
+                    list(talk.session.answer(one, 200, talk.speaker.snapshot(talk.numbers[False], BIDS, ASKS, MS), talk.now))
+                else:
+                    talk.say(talk.speaker.snapshot(talk.numbers[False], BIDS, ASKS, MS))
+    assert 3 <= asked <= 25
+
+
+@pytest.mark.parametrize("exchange", ALL)
+def test_an_odd_message_of_an_instrument_that_was_not_asked_for_is_ignored(exchange: str) -> None:
+    talk = Talk(exchange)
+    for sound in (talk.next_change(), talk.speaker.trade(2, 2, MS)):
+        for text in (with_data(sound, []), *(text for _, text in wrong(sound))):
+            assert talk.hear(text.replace(b"BTC", b"XRP").replace(b"btc", b"xrp")) == []
+    assert talk.session.counts["malformed"] == 0
+
+
+@pytest.mark.parametrize("exchange", ALL)
+@pytest.mark.parametrize("damage", [lambda text: text[: len(text) // 2], lambda text: text[:-2] + b"\xff\xfe" + text[-2:]])
+def test_what_is_no_text_or_no_json_ends_the_session(exchange: str, damage: Any) -> None:
+    talk = Talk(exchange)
+    with pytest.raises(ProtocolError):
+        talk.hear(damage(talk.next_change()))
