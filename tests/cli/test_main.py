@@ -1,4 +1,5 @@
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,6 +9,7 @@ import pytest
 
 from tests.cli.process import xtrader
 from xtrader import __version__
+from xtrader.cli.main import main
 
 GOOD = "L2:OKX_SWAP@BTCUSDT"
 CATALOGUE = {
@@ -168,3 +170,12 @@ def test_a_plan_without_network_uses_the_cache_then_rules_and_says_so(tmp_path: 
     assert ran.returncode == 0
     assert "a rule for names: not checked" in ran.stdout
     assert '"event":"instrument_guessed"' in ran.stderr
+
+
+def test_emulate_on_a_port_that_is_taken_or_that_there_is_not_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["emulate", "OKX_SWAP", "--port", str(port)]) == 2
+    assert capsys.readouterr().err == (f"xtrader: port {port} of 127.0.0.1, for OKX_SWAP, is in use; give another --port\n")
+    assert main(["emulate", "OKX_SWAP", "DERIBIT", "--port", "65535"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

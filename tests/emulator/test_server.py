@@ -170,7 +170,7 @@ def test_a_port_that_is_taken_is_an_error_and_leaves_nothing_behind() -> None:
     async def main() -> None:
         async with Emulator(["BINANCE_SPOT"], instruments=1, rate=0) as emulator:
             port = int(emulator.variables["XTRADER_BINANCE_SPOT_WS_URL"].rpartition(":")[2])
-            with pytest.raises(OSError, match="in use"):
+            with pytest.raises(ConfigError, match=f"port {port} of 127.0.0.1, for OKX_SWAP, is in use; give another --port"):
                 async with Emulator(["DERIBIT", "OKX_SWAP"], instruments=1, rate=0, port=port - 1):
                     pass
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import importlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -36,6 +37,7 @@ from xtrader.errors import ConfigError
 TICK = 0.005
 """Seconds between two looks at what is due; what falls due together is written together."""
 IDLE = 0.05
+LAST_PORT = 65_535
 LATE = 1.0
 """A machine that falls behind by more than this many seconds skips the time instead of catching up."""
 SHORTEST = 0.002
@@ -85,6 +87,8 @@ class Emulator:
         wall: Callable[[], float] = time,
         tick: float = TICK,
     ) -> None:
+        if port and port + len(exchanges) - 1 > LAST_PORT:
+            raise ConfigError(f"{len(exchanges)} ports from {port} on are more than there are; give a smaller --port")
         pace = rate / max(1, len(exchanges) * instruments)
         interval = max(SHORTEST, 2 / pace) if pace else 0.0
         self.truth = Truth(truth_directory, keep=keep_truth) if keep_truth or truth_directory else None
@@ -128,9 +132,12 @@ class Emulator:
                 secure = "s" if self._tls is not None else ""
                 self.variables[f"XTRADER_{exchange}_WS_URL"] = f"ws{secure}://127.0.0.1:{port}"
                 self.variables[f"XTRADER_{exchange}_REST_URL"] = f"http{secure}://127.0.0.1:{port}"
-        except OSError:
+        except OSError as error:
             await self._close()
-            raise
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
+            why = "is in use" if error.errno == errno.EADDRINUSE else "may not be listened on"
+            raise ConfigError(f"port {self._port + number} of 127.0.0.1, for {exchange}, {why}; give another --port") from None
         self._pump = asyncio.create_task(self._run())
         return self
 

@@ -18,6 +18,7 @@ from websockets.asyncio.client import connect as websockets_connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import DATA_OPCODES, Frame
 from websockets.protocol import Event, State
+from websockets.uri import parse_uri
 
 from xtrader.errors import VenueError
 
@@ -62,6 +63,19 @@ class Connection(ClientConnection):
             whole = b"".join(self._fragments)
             self._fragments.clear()
             self.on_message(memoryview(whole), self.ts_recv)
+
+
+class _Connect(websockets_connect):
+    """Follows a redirect only within the address that was configured."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        found = super().process_redirect(exc)
+        if not isinstance(found, str):
+            return found
+        old, new = self.ws_uri, parse_uri(found)
+        if (old.secure, old.host, old.port) == (new.secure, new.host, new.port):
+            return found
+        return InvalidHandshake(f"redirected to {new.host}:{new.port}, which is not followed")
 
 
 class _Reader(asyncio.BufferedProtocol):
@@ -183,7 +197,8 @@ async def connect(
     ping_timeout: float | None = 20.0,
     now: Callable[[], int] = time.time_ns,
 ) -> Connection:
-    """Open `url` (certificates verified, proxies by the usual variables). `now` gives the wall time in ns. Raises LinkFailed.
+    """Open `url` (certificates verified, proxies by the usual variables; a redirect to another host or port is not followed).
+    `now` gives the wall time in ns. Raises LinkFailed.
 
     permessage-deflate costs 4-5 us a frame, so it is not asked for unless told.
     """
@@ -193,7 +208,7 @@ async def connect(
 
     options: dict[str, Any] = {"ssl": ssl} if ssl is not None else {}
     try:
-        made = await websockets_connect(
+        made = await _Connect(
             url,
             create_connection=create,  # type: ignore[arg-type]
             compression=compression,

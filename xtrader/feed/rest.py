@@ -1,4 +1,7 @@
-"""REST calls: one weight budget per address, fed by the venue's own headers; 429 and 418 are obeyed; what can be tried again is."""
+"""REST calls: one weight budget per address, fed by the venue's own headers; 429 and 418 are obeyed; what can be tried again is.
+
+The rule: only the address that was configured is asked. A redirect to another host, port or scheme is a failure.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import structlog
@@ -25,9 +28,12 @@ TIMEOUT = 10.0
 """Seconds for one request."""
 AT_ONCE = 8
 """Requests under way per address."""
+REDIRECTS = 3
+"""Within the same address, for one request."""
 LONGEST_BAN = 3 * 86_400.0
 """Seconds; the longest that a venue is known to send anybody away for. A header that says more is not believed."""
 MAX_BODY = 64 * 1024 * 1024
+_REDIRECTED = (301, 302, 303, 307, 308)
 
 
 class RestFailed(VenueError):
@@ -82,7 +88,7 @@ class Rest:
     async def ask(self, market: Market, fetch: Fetch) -> Answer:
         """One request, once the budget allows it. A snapshot's depth is chosen here.
 
-        Raises RestFailed for what may pass: no connection, a time-out, 429, 418, 5xx.
+        Raises RestFailed for what may pass: no connection, a time-out, 429, 418, 5xx, a redirect elsewhere.
         """
         budget = self.budget(market)
         budget.waiting += 1
@@ -129,12 +135,19 @@ class Rest:
         assert self._http is not None
         self.calls += 1
         try:
-            async with self._http.get(market.rest_url + path, params=params, max_redirects=3) as response:
-                body = bytearray()
-                while not response.content.at_eof() and len(body) < MAX_BODY:
-                    body += await response.content.read(MAX_BODY - len(body))
-                status = response.status
-                headers = response.headers
+            url = market.rest_url + path
+            for _ in range(REDIRECTS + 1):
+                async with self._http.get(url, params=params, allow_redirects=False) as response:
+                    body = bytearray()
+                    while not response.content.at_eof() and len(body) < MAX_BODY:
+                        body += await response.content.read(MAX_BODY - len(body))
+                    status = response.status
+                    headers = response.headers
+                if status not in _REDIRECTED or "Location" not in headers:
+                    break
+                url, params = _within(market, path, str(response.url), headers["Location"]), []
+            else:
+                raise RestFailed(market.exchange, f"GET {path}: more than {REDIRECTS} redirects")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise RestFailed(market.exchange, f"GET {path}: {str(error) or type(error).__name__}") from error
         used = headers.get(market.limits.used_weight_header, "") if market.limits.used_weight_header else ""
@@ -147,6 +160,23 @@ class Rest:
         if status >= 500:
             raise RestFailed(market.exchange, f"GET {path}: HTTP {status}")
         return Answer(status, bytes(body), str(response.url), dict(headers))
+
+
+def _within(market: Market, path: str, url: str, location: str) -> str:
+    """Where a redirect leads, if that is the same address. Raises RestFailed."""
+    target = urljoin(url, location)
+    try:
+        if _origin(target) == _origin(url):
+            return target
+        where = urlsplit(target).hostname
+    except ValueError:
+        where = "an address that cannot be read"
+    raise RestFailed(market.exchange, f"GET {path}: redirected to {where}, which is not followed")
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def _retry_after(text: str, default: float) -> float:
