@@ -23,11 +23,12 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "clock": ((), ()),
     "durable": ((), ()),
     "quantities": ((), ()),
+    "pauses": ((), ()),
     "variables": ((), ()),
     "model": (("errors",), ("msgspec",)),
     "venues": (BASE, ("msgspec", "cryptography")),
     "recordings": (BASE, ("msgspec", "pyarrow")),
-    "feed": ((*BASE, "clock", "durable", "venues", "recordings"), ("msgspec", "structlog", "tenacity")),
+    "feed": ((*BASE, "clock", "durable", "pauses", "venues", "recordings"), ("msgspec", "structlog", "tenacity")),
     "feed.link": ((*BASE, "clock", "venues.base"), ("structlog", "websockets")),
     "feed.rest": ((*BASE, "clock", "feed.budget", "venues.base"), ("structlog", "tenacity", "aiohttp")),
     "pipeline": (

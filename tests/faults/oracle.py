@@ -80,7 +80,8 @@ def limits(outcome: Outcome) -> Iterator[str]:
         if counts["HTTP 429"] + counts["HTTP 418"] > told:
             yield f"{exchange}: {counts['HTTP 429']} times 429, {counts['HTTP 418']} times 418, {told} of them planned"
         own = sum(fault.exchange == exchange for _, fault in outcome.faults)
-        if counts["attempt"] > 4 + 4 * min(own, 40) + outcome.seconds / 10:
+        cut = sum(fault.exchange == exchange and fault.fault == "short_life" for _, fault in outcome.faults)
+        if counts["attempt"] > 4 + 4 * min(own - cut, 40) + cut + outcome.seconds / 10:
             yield f"{exchange}: {counts['attempt']} connection attempts for {own} faults"
     if outcome.calls > 2 * len(outcome.subscriptions) + 8 * len(happened) + outcome.seconds:
         yield f"{outcome.calls} REST calls for {len(happened)} faults in {outcome.seconds:.0f} s"

@@ -40,7 +40,7 @@ SLOW = {"silent", "never_delivers", "no_pong", "half_open", "notice", "freeze", 
 """Faults that take minutes of real time, or as good as."""
 BLURRING = {"venue_clock", "crossed", "undeleted", "seq_reset"}
 """Faults that change the clock by which this test tells the time, or the book that was sent."""
-BREAKS = LINK | {"refuse", "abort_connect"}
+BREAKS = LINK | {"refuse", "abort_connect", "short_life"}
 SEEDS_FROM = 7500
 """Few seeds draw nothing slow: one is not far from here."""
 LATENCY = 3.0

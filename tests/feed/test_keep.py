@@ -17,7 +17,7 @@ from xtrader.clock import SystemClock
 from xtrader.emulator.client import text_frame
 from xtrader.emulator.server import Emulator
 from xtrader.feed.feed import Feed
-from xtrader.feed.keep import LONGEST_WAIT, Keeper, backoff
+from xtrader.feed.keep import Keeper
 from xtrader.feed.rest import Rest
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
@@ -188,11 +188,6 @@ def test_a_venue_that_hangs_up_politely_again_and_again_is_not_called_in_a_hot_l
 
     asyncio.run(main())
     assert 2 <= calls <= 8
-
-
-def test_pauses_grow_to_their_cap_and_are_never_nothing() -> None:
-    assert all(0.25 <= backoff(1) <= 0.5 for _ in range(100))
-    assert all(LONGEST_WAIT / 2 <= backoff(attempt) <= LONGEST_WAIT for attempt in range(8, 2000, 50))
 
 
 def test_a_venue_that_makes_us_speak_without_end_and_never_reads_is_left() -> None:

@@ -40,6 +40,26 @@ def test_a_pace_that_is_free_does_not_wait() -> None:
     assert pace.delay(1) == 0.0
 
 
+@given(count=st.integers(4, 300), wishes=st.lists(st.floats(0.1, 3.0), min_size=50, max_size=400))
+def test_what_is_left_of_a_long_limit_is_spread_so_that_nobody_is_shut_out_for_the_rest_of_it(
+    count: int, wishes: list[float]
+) -> None:
+    seconds = 300.0
+    clock = HandClock()
+    pace = Pace([(count, seconds)], clock)
+    pauses = []
+    for number, wish in enumerate(wishes):
+        clock.move(wish)
+        began = clock.steady
+        while (delay := max(pace.delay(1), pace.spread())) > 0:
+            clock.move(delay + 1e-6)
+        if number < count // 2:
+            assert clock.steady == began
+        pauses.append((clock.steady - began) / 1e9)
+        pace.done(1)
+    assert max(pauses) <= 2.5 * (seconds + 1) / count
+
+
 def test_a_few_books_get_the_deepest_snapshot_and_hundreds_a_shallower_one_that_all_can_have() -> None:
     depths = ((1000, 20), (500, 10), (100, 5), (50, 2))
     budget = Budget(2400, 60.0, HandClock())

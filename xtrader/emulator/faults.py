@@ -41,6 +41,7 @@ KINDS: dict[str, Kind] = {
     "notice": Kind("socket", 10.0),
     "refuse": Kind("connect", code=503),
     "abort_connect": Kind("connect"),
+    "short_life": Kind("connect", 2.0),
     "rest_429": Kind("rest", 1.0, 429),
     "rest_418": Kind("rest", 2.0, 418),
     "rest_5xx": Kind("rest", code=503),

@@ -170,10 +170,19 @@ class Strikes:
         fault = self.faults.request("connect", "")
         if fault is None:
             return None
-        self._tell(fault, Message(fault.stream, fault.symbol), removed=False)
+        message = Message(fault.stream, fault.symbol)
+        if fault.kind == "short_life":
+            asyncio.get_running_loop().call_later(fault.seconds, self._cut_short, fault, message, client)
+            return None
+        self._tell(fault, message, removed=False)
         if fault.kind == "abort_connect":
             client.abort()
         return self._venue.error(fault.code or 503)
+
+    def _cut_short(self, fault: Fault, message: Message, client: asyncio.Transport) -> None:
+        if not client.is_closing():
+            self._tell(fault, message, removed=False)
+            client.abort()
 
     async def answer(self, path: str, query: Mapping[str, str]) -> Answer:
         """Answer a REST GET, or do what a fault says instead."""

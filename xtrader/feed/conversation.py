@@ -75,6 +75,11 @@ class Conversation:
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    @property
+    def delivered(self) -> bool:
+        """Whether any data came."""
+        return any(seen.messages for seen in self.session.activity.values())
+
     async def run(self) -> None:
         """Connect, talk, and raise what ended it: LinkFailed, ProtocolError, CredentialsRejected, …"""
         connection = await wire.connect(self.link.url, self._on_message, now=self._clock.now)

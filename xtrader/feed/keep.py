@@ -22,14 +22,13 @@ from xtrader.feed.watch import LONGEST
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
+from xtrader.pauses import Pauses
 from xtrader.venues.base import Activity, Link, Market
 
 log = structlog.get_logger("xtrader.feed")
 
-LONGEST_WAIT = 30.0
-"""Seconds between attempts at the most."""
-SETTLED = 10
-"""Seconds that a connection must have delivered before its loss is treated as a first one."""
+QUIET = 2
+"""Seconds after which a connection on which all is live is as good without data as with: nothing may have happened."""
 REPLACE_AT = 0.95
 """Share of a link's lifetime after which it is replaced, less a little chance so that links do not go together."""
 REPLACE_AGAIN = 60.0
@@ -84,9 +83,10 @@ class Keeper:
 
     async def run(self) -> None:
         """Never returns. Raises what trying again cannot help: wrong credentials at the first attempt, storage errors, bugs."""
-        attempt = 0
+        pauses = Pauses()
         while True:
-            await self._connects.wait()
+            # One link that is lost again and again must not use up what all others at this address may have to connect.
+            await self._connects.wait(evenly=self.reconnects > 0)
             began = self._clock.monotonic()
             self._both = None
             conversation = self._begin(self._cause, self._resume, self._record)
@@ -99,10 +99,10 @@ class Keeper:
             elif not retryable(error):
                 raise error
             self._lost(conversation, error)
-            settled = conversation.all_ready.is_set() and conversation.received and lasted > SETTLED * SECOND
-            attempt = 1 if settled else attempt + 1
-            delay = backoff(attempt)
-            log.warning("disconnected", link=self.link.name, error=str(error), attempt=attempt, retry_in=round(delay, 2))
+            was_quiet = conversation.all_ready.is_set() and lasted > QUIET * SECOND
+            delay = pauses.after_failure(achieved=conversation.delivered or was_quiet)
+            failures = pauses.failures
+            log.warning("disconnected", link=self.link.name, error=str(error), attempt=failures, retry_in=round(delay, 2))
             self.reconnects += 1
             await asyncio.sleep(delay)
 
@@ -224,11 +224,6 @@ class Keeper:
                 seen = activity[subscription]
                 begin = max(min(seen.ts_last or seen.ts_acked or since, since), since - UNASKED * SECOND)
             self._say(self._seat, Coverage(subscription.key, subscription.stream, "gap", cause, begin, None, detail))
-
-
-def backoff(attempt: int) -> float:
-    """Seconds before attempt number `attempt` + 1: exponential, jittered, capped."""
-    return min(LONGEST_WAIT, 0.5 * 2.0 ** min(attempt - 1, 10)) * random.uniform(0.5, 1.0)
 
 
 def _drop(record: Trade | BookUpdate | Coverage) -> None:

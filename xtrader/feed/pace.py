@@ -22,10 +22,11 @@ class Pace:
         self._done: deque[tuple[int, int]] = deque()
         self._turn = asyncio.Lock()
 
-    async def wait(self, weight: int = 1) -> None:
-        """Return when `weight` more may be done, and count it as done. A weight above a limit's count waits for an empty window."""
+    async def wait(self, weight: int = 1, *, evenly: bool = False) -> None:
+        """Return when `weight` more may be done, and count it as done. A weight above a limit's count waits for an empty window.
+        `evenly`: no sooner than `spread` says."""
         async with self._turn:
-            while (delay := self.delay(weight)) > 0:
+            while (delay := max(self.delay(weight), self.spread() if evenly else 0.0)) > 0:
                 await asyncio.sleep(delay)
             self.done(weight)
 
@@ -33,11 +34,23 @@ class Pace:
         """Count `weight` as done now."""
         self._done.append((self._clock.monotonic(), weight))
 
+    def spread(self) -> float:
+        """Seconds until one more is due where what is left of each limit is to last until its window has passed: whoever uses a
+        long limit up at once is shut out for the rest of it. Nothing is spread before half of a limit is used."""
+        now = self._forget()
+        longest = 0.0
+        for count, stated in self._limits:
+            seconds = stated + MARGIN
+            within = [(at, done) for at, done in self._done if now - at < seconds * SECOND]
+            used = sum(done for _, done in within)
+            if used and 2 * used >= count:
+                gap = (seconds - (now - within[0][0]) / SECOND) / (max(count - used, 0) + 1)
+                longest = max(longest, gap - (now - within[-1][0]) / SECOND)
+        return longest
+
     def delay(self, weight: int) -> float:
         """Seconds until `weight` more would fit; 0 if it fits now."""
-        now = self._clock.monotonic()
-        while self._done and now - self._done[0][0] > (self._longest + MARGIN) * SECOND:
-            self._done.popleft()
+        now = self._forget()
         longest = 0.0
         for count, stated in self._limits:
             seconds = stated + MARGIN
@@ -52,3 +65,10 @@ class Pace:
                     longest = max(longest, seconds - age)
                     break
         return longest
+
+    def _forget(self) -> int:
+        """Let go of what no limit counts any more; returns the time now (monotonic ns)."""
+        now = self._clock.monotonic()
+        while self._done and now - self._done[0][0] > (self._longest + MARGIN) * SECOND:
+            self._done.popleft()
+        return now
