@@ -40,7 +40,8 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "store": (
         (
             *(*BASE, "clock", "durable", "pipeline", "quantities", "venues"),
-            *("sinks.base", "sinks.buffers", "sinks.manifest", "sinks.parts", "sinks.schemas", "sinks.uploaded"),
+            *("sinks.base", "sinks.buffers", "sinks.manifest", "sinks.parts", "sinks.schemas"),
+            *("sinks.unfinished", "sinks.uploaded"),
         ),
         ("duckdb", "fsspec", "matplotlib", "msgspec", "numpy", "pandas", "polars", "pyarrow"),
     ),

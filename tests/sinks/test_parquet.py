@@ -156,7 +156,7 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> N
     feed(killed, [update(1), trade(2, CHINESE)])
     left = [path for path in files(tmp_path) if path.endswith(".tmp")]
     assert len(left) == 2
-    assert all("/.part-c1-" in path for path in left)
+    assert {Path(path).parent.as_posix() for path in left} == {"_unfinished/c1"}
     other = opened(tmp_path, collector="c2")
     assert [path for path in files(tmp_path) if path.endswith(".tmp")] == left
     other.close()
@@ -166,6 +166,32 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> N
     again.open(16)
     again.close()
     assert not [path for path in files(tmp_path) if path.endswith((".tmp", ".open"))]
+
+
+def test_what_a_killed_process_of_an_older_version_left_among_the_parts_is_removed(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    left = tmp_path / "stream=L2" / "exchange=X" / "instrument=Y" / "date=2026-11-21" / f".part-c1-{8:020d}.tmp"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"PAR1")
+    own = tmp_path / "kept.tmp"
+    own.touch()
+    names = [str(left.relative_to(tmp_path)), "kept.tmp", "\0", "gone/.part-c1-1.tmp"]
+    (tmp_path / "_manifest" / ".c1.open").write_bytes("".join(f"{name}\n" for name in names).encode())
+    opened(tmp_path).close()
+    assert not left.exists()
+    assert own.exists()
+    assert not (tmp_path / "_manifest" / ".c1.open").exists()
+
+
+def test_nothing_is_among_the_parts_before_it_is_whole(tmp_path: Path) -> None:
+    sink = ParquetSink(tmp_path, "c1", buffer_bytes=1)
+    sink.open(8)
+    feed(sink, [update(1), trade(2, CHINESE)])
+    assert not list(tmp_path.glob("stream=*"))
+    sink.commit(8, 16)
+    sink.close()
+    assert {path.suffix for path in tmp_path.glob("stream=*/**/*") if path.is_file()} == {".parquet"}
+    assert not list((tmp_path / "_unfinished").rglob("*.tmp"))
 
 
 def test_one_collector_has_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

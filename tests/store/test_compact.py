@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import time
+from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -27,6 +28,7 @@ from xtrader.sinks.manifest import lines_in_force
 from xtrader.sinks.parquet import ParquetSink
 from xtrader.store.compact import HOUR, Outcome, compact
 from xtrader.store.digest import RowDigest
+from xtrader.store.repair import repair
 from xtrader.store.verify import verify
 from xtrader.store.verify_parts import changed, read_groups
 from xtrader.venues import rules
@@ -125,6 +127,20 @@ def test_beside_a_recorder_only_what_it_is_done_with_is_merged_and_a_redone_comm
     write_recording(rows, ParquetSink(tmp_path, "c1"), "c1", {}, Rotation(600.0))
     assert trade_ids(tmp_path) == list(range(450))
     assert len(parts(tmp_path)) == len(lines_in_force(tmp_path))
+
+
+@pytest.mark.parametrize("tidy", [lambda root: compact(root, HOUR), repair])
+def test_what_was_never_finished_is_removed_but_not_what_another_is_writing(tmp_path: Path, tidy: Callable[[Path], object]) -> None:
+    made_small(tmp_path, 60.0)
+    beside = parts(tmp_path)[0].parent
+    hidden = [beside / f".part-c1-{8:020d}{end}" for end in (".tmp", ".compact.tmp", ".repair.tmp")]
+    own = tmp_path / "_unfinished" / "_store" / "000001.tmp"
+    others = tmp_path / "_unfinished" / "c2" / "000001.tmp"
+    for path in (*hidden, own, others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    tidy(tmp_path)
+    assert [path for path in (*hidden, own, others) if path.exists()] == [others]
 
 
 def trade_ids(directory: Path) -> list[int]:

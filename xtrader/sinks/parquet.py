@@ -25,7 +25,8 @@ from xtrader.sinks import schemas
 from xtrader.sinks.base import Batch, Coverages, Instruments, Session, Trades, Updates
 from xtrader.sinks.buffers import Piece, RowBuffer, TradeBuffer, UpdateBuffer
 from xtrader.sinks.manifest import DIRECTORY, Manifest, Told, replaced_paths
-from xtrader.sinks.parts import Part, partition
+from xtrader.sinks.parts import Part
+from xtrader.sinks.unfinished import HIDDEN, Unfinished
 
 BUFFER_BYTES: Final = 32 << 20
 LOCK_SECONDS: Final = 10.0
@@ -56,6 +57,7 @@ class ParquetSink:
         self._parts: dict[tuple[str, str, str], Part] = {}
         self._told: dict[tuple[str, str], list[Told]] = {}
         self._buffers = _Buffers()
+        self._unfinished = Unfinished(directory, collector)
 
     def open(self, first: int) -> int:
         """See Sink. Waits up to 10 s for another process that still writes this collector's parts, then raises ConfigError."""
@@ -119,7 +121,7 @@ class ParquetSink:
             self._manifest.append(lines)
         self._parts = {}
         self._told = {}
-        self._notes.unlink(missing_ok=True)
+        self._unfinished.clear()
         self._first = last
         self._committed_rows = self.rows
         return len(lines)
@@ -150,11 +152,9 @@ class ParquetSink:
         place = (stream, piece.key, piece.date)
         part = self._parts.get(place)
         if part is None:
-            directory = partition(*place)
-            make_directory(self._directory / directory)
             name = f"part-{self._collector}-{self._first:020d}"
-            self._note(directory / f".{name}.tmp")
-            part = Part(self._directory, *place, name, schemas.SCHEMAS[stream], self._facts(piece.key), self._level)
+            facts, temporary = self._facts(piece.key), self._unfinished.new()
+            part = Part(self._directory, *place, name, schemas.SCHEMAS[stream], facts, self._level, temporary)
             self._parts[place] = part
         return part
 
@@ -166,20 +166,16 @@ class ParquetSink:
             facts["instrument"] = msgspec.json.encode(instrument).decode()
         return facts
 
-    @property
-    def _notes(self) -> Path:
-        """The list of temporary files that a killed process leaves behind."""
-        return self._lists / f".{self._collector}.open"
-
-    def _note(self, temporary: Path) -> None:
-        with self._notes.open("ab", buffering=0) as file:
-            file.write(os.fsencode(temporary) + b"\n")
-
     def _remove_leftovers(self) -> None:
+        """Remove what a killed process left unfinished; one of an older version left it among the parts, and a list of it."""
+        self._unfinished.clear()
+        notes = self._lists / f".{self._collector}.open"
         with contextlib.suppress(FileNotFoundError):
-            for name in self._notes.read_bytes().split(b"\n")[:-1]:
-                (self._directory / os.fsdecode(name)).unlink(missing_ok=True)
-            self._notes.unlink()
+            for name in notes.read_bytes().split(b"\n")[:-1]:
+                path = self._directory / os.fsdecode(name)
+                if HIDDEN.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
+            notes.unlink()
 
 
 class _Buffers:

@@ -1,6 +1,6 @@
 """Parquet parts: files that appear whole, once, under a name that says what they hold.
 
-The rule is the order: temporary file, close, fsync, rename, fsync of the directory, manifest line. A part that is there under
+The rule is the order: unfinished file, close, fsync, rename, fsync of the directory, manifest line. A part that is there under
 its final name is never touched again.
 """
 
@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import xtrader
+from xtrader.durable import make_directory
 from xtrader.sinks.manifest import Line, Told
 from xtrader.sinks.schemas import SCHEMA_VERSION
 
@@ -43,7 +44,7 @@ def settings_of(facts: Mapping[str, str]) -> dict[str, str]:
 
 
 class Part:
-    """One part in the making: a hidden temporary file beside its final place, which ends in `suffix`."""
+    """One part in the making: the file `temporary`, on the file system of `root`, until it gets its final name."""
 
     def __init__(
         self,
@@ -55,12 +56,12 @@ class Part:
         schema: Any,
         metadata: Mapping[str, str],
         level: int,
-        suffix: str = ".tmp",
+        temporary: Path,
     ) -> None:
         self.directory = partition(stream, key, date)
         self.stream = stream
         self.key = key
-        self.temporary = root / self.directory / f".{name}{suffix}"
+        self.temporary = temporary
         self.rows = 0
         self.ranges: dict[str, tuple[int, int]] = {}
         self._root = root
@@ -111,9 +112,10 @@ class Part:
 
     def publish(self, first: int, last: int, coverage: Iterable[Told] = (), replaces: Iterable[str] = ()) -> Line:
         """Give the finished and synced file its final name; a file that has it already is kept and this one dropped. The name
-        is durable once the directory is synced."""
+        is durable once its directory, which is made if need be, is synced."""
         path = self.path(last)
         final = self._root / path
+        make_directory(final.parent)
         if final.exists():
             self.temporary.unlink()
         else:

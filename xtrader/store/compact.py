@@ -20,9 +20,11 @@ from xtrader.errors import ConfigError
 from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Line, Manifest
 from xtrader.sinks.parts import Part
 from xtrader.sinks.schemas import SCHEMAS
+from xtrader.sinks.unfinished import Unfinished
 from xtrader.sinks.uploaded import progress_of
 from xtrader.store.digest import RowDigest
 from xtrader.store.lock import alone
+from xtrader.store.remains import WRITER, remove_unfinished
 from xtrader.store.verify_lists import Lists, collector_of, files_below, is_running, read_lists
 from xtrader.store.verify_parts import FOREVER, UNREADABLE, changed, first_line, metadata_of, place_of, read_groups
 
@@ -30,7 +32,6 @@ HOUR: Final = 3_600 * SECOND
 GROUP_ROWS: Final = 262_144
 """Row groups are filled up to about so many rows; whole groups only, so a message is never cut."""
 LEVEL: Final = 3
-TEMPORARY: Final = ".compact.tmp"
 _OWN: Final = ("compression", "schema_version", "software")
 
 
@@ -82,6 +83,7 @@ def compact(root: Path, every: int = HOUR, progress: Callable[[int, int], None] 
                 after += line.bytes
             done += sum(one.bytes for one in group.lines)
             progress(done, total)
+        Unfinished(root, WRITER).clear()
         return Outcome(merged, len(groups) - len(problems), rows, total, after, removed, problems)
 
 
@@ -127,8 +129,8 @@ def merge(root: Path, group: Group) -> Line:
     if place is None:
         raise ValueError(f"{first.path} is not the path of a part")
     facts = {name: value for name, value in metadata_of(root / last.path).items() if _is_fact(name)}
-    name = f"part-{group.collector}-{first.first_offset:020d}"
-    part = Part(root, first.stream, first.instrument, place.date, name, SCHEMAS[first.stream], facts, LEVEL, TEMPORARY)
+    name, temporary = f"part-{group.collector}-{first.first_offset:020d}", Unfinished(root, WRITER).new()
+    part = Part(root, first.stream, first.instrument, place.date, name, SCHEMAS[first.stream], facts, LEVEL, temporary)
     try:
         sources = RowDigest()
         for table in _filled(root, group.lines, sources):
@@ -170,14 +172,13 @@ def _filled(root: Path, lines: Sequence[Line], digest: RowDigest) -> Iterator[An
 
 
 def _remove_leftovers(root: Path, lists: Lists) -> int:
-    """Remove what an interrupted run left: its temporary files, parts that it replaced, parts that it made and did not list."""
+    """Remove what an interrupted run left: unfinished files, parts that it replaced, parts that it made and did not list."""
+    unfinished = remove_unfinished(root)
     in_force = {one.line.path: one.line for one in lists.parts}
     gone = []
     for path in files_below(root):
         place = place_of(path)
-        if path.endswith(TEMPORARY):
-            gone.append(path)
-        elif place is not None and path not in in_force:
+        if place is not None and path not in in_force:
             directory = path.rpartition("/")[0]
             beside = [line for line in in_force.values() if line.path.rpartition("/")[0] == directory]
             if path in lists.replaced:
@@ -192,7 +193,7 @@ def _remove_leftovers(root: Path, lists: Lists) -> int:
         (root / path).unlink()
     for emptied in {(root / path).parent for path in gone}:
         sync_directory(emptied)
-    return len(gone)
+    return unfinished + len(gone)
 
 
 def _window(line: Line, every: int) -> int:

@@ -18,7 +18,9 @@ import msgspec
 from xtrader.durable import make_directory, replace_file, sync_directory
 from xtrader.errors import ConfigError
 from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Line, Manifest, seal
+from xtrader.sinks.unfinished import Unfinished
 from xtrader.store.lock import alone
+from xtrader.store.remains import WRITER, remove_unfinished
 from xtrader.store.salvage import gap_table, rescue, rewritten
 from xtrader.store.verify_lists import Listed, collector_of, files_below, is_running, read_list, read_lists
 from xtrader.store.verify_parts import FOREVER, UNREADABLE, changed, describe, first_line, place_of, read_groups
@@ -54,10 +56,13 @@ def repair(root: Path) -> Repaired:
                 raise ConfigError(f"a recorder of collector '{collector}' writes to {root}: stop it first")
         done: list[str] = []
         lost: list[str] = []
+        if count := remove_unfinished(root):
+            done.append(f"files that were never finished: {count} removed")
         _set_foreign_aside(root, done)
         _rebuild_lists(root, done, lost)
         gaps = _replace_broken(root, done, lost)
         _tell_gaps(root, gaps)
+        Unfinished(root, WRITER).clear()
         return Repaired(done, lost)
 
 

@@ -13,18 +13,19 @@ from typing import Any, Final
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from xtrader.durable import make_directory, sync_directory, sync_file
+from xtrader.durable import sync_directory, sync_file
 from xtrader.model.market import Coverage
 from xtrader.sinks.manifest import Line, Told
 from xtrader.sinks.parts import Part
 from xtrader.sinks.schemas import SCHEMAS, coverage_table, is_known, widened
+from xtrader.sinks.unfinished import Unfinished
 from xtrader.store.chain import BookChain, TradeChain
 from xtrader.store.coverage_map import rows_of
+from xtrader.store.remains import WRITER
 from xtrader.store.verify import ALL_LIVE, UNKNOWN
 from xtrader.store.verify_parts import SALVAGED, UNREADABLE, date_differs, describe, metadata_of, place_of
 
 LEVEL: Final = 3
-TEMPORARY: Final = ".repair.tmp"
 _DERIVED: Final = ("compression", "schema_version", "software")
 
 
@@ -59,9 +60,8 @@ def rewritten(root: Path, line: Line, collector: str, tables: Sequence[Any], rep
     facts = {name: value for name, value in facts.items() if name not in _DERIVED}
     name = f"part-{collector}-{line.first_offset:020d}"
     schema = SCHEMAS[line.stream]
-    directory = (root / line.path).parent
-    make_directory(directory)
-    part = _Salvaged(root, line.stream, line.instrument, place.date, name, schema, facts, LEVEL, TEMPORARY)
+    temporary = Unfinished(root, WRITER).new()
+    part = _Salvaged(root, line.stream, line.instrument, place.date, name, schema, facts, LEVEL, temporary)
     while (root / part.path(line.last_offset)).exists() or str(part.path(line.last_offset)) in replaces:
         part.number += 1
     for table in tables:
@@ -69,7 +69,7 @@ def rewritten(root: Path, line: Line, collector: str, tables: Sequence[Any], rep
     part.finish()
     sync_file(part.temporary)
     made = part.publish(line.first_offset, line.last_offset, line.coverage, replaces)
-    sync_directory(directory)
+    sync_directory((root / made.path).parent)
     return describe(root, made.path, made.coverage, made.replaces)
 
 
