@@ -31,7 +31,7 @@ import xtrader
 from xtrader.clock import MILLISECOND
 from xtrader.model.market import Coverage
 from xtrader.sinks.base import Coverages, Session, Trades, Updates
-from xtrader.sinks.parquet import ParquetSink
+from xtrader.sinks.parquet.sink import ParquetSink
 
 KEY = "OKX_SWAP@BTC-USDT-SWAP"
 START = 1_795_219_200_000_000_000

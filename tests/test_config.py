@@ -95,7 +95,7 @@ def test_what_is_no_duration_is_none() -> None:
         ({"XTRADER_COLLECTOR_ID": "Me!"}, "XTRADER_COLLECTOR_ID 'Me!' is not 1 to 32 of the characters"),
         ({"XTRADER_LOG": "loud"}, "XTRADER_LOG 'loud' is not one of error, warn, info, debug, trace"),
         ({"XTRADER_VERBOSE": "perhaps"}, "XTRADER_VERBOSE 'perhaps' is neither true nor false"),
-        ({"XTRADER_SINK": "csv"}, "XTRADER_SINK 'csv' is not a sink; use parquet, questdb or parquet,questdb"),
+        ({"XTRADER_SINK": "csv"}, "XTRADER_SINK 'csv' is not a sink; use parquet or questdb, or several with commas between"),
     ],
 )
 def test_a_bad_variable_is_named_with_its_value(environ: dict[str, str], sentence: str) -> None:
@@ -109,7 +109,8 @@ def test_the_time_after_which_to_stop_must_be_above_zero(text: str) -> None:
 
 def test_sinks_are_a_list_each_named_once() -> None:
     assert settings({"sink": "parquet, QuestDB,parquet"}).sinks == ("parquet", "questdb")
-    assert refusal({"sink": "parquet,"}) == "--sink '' is not a sink; use parquet, questdb or parquet,questdb"
+    assert refusal({"sink": "parquet,"}) == "--sink '' is not a sink; use parquet or questdb, or several with commas between"
+    assert refusal({"sink": "parqet"}) == "--sink 'parqet' is not a sink; did you mean parquet?"
 
 
 def test_without_an_output_directory_the_journal_is_among_the_users_state() -> None:
@@ -121,7 +122,7 @@ def test_without_an_output_directory_the_journal_is_among_the_users_state() -> N
 def test_the_secrets_of_a_database_come_from_files_too_and_never_show(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("very-secret-words\n")
     found = settings({}, {"QUESTDB_PASSWORD_FILE": str(tmp_path / "secret"), "QUESTDB_HOST": "db"})
-    assert found.questdb_options == {"QUESTDB_PASSWORD": "very-secret-words", "QUESTDB_HOST": "db"}
+    assert found.sink_options == {"QUESTDB_PASSWORD": "very-secret-words", "QUESTDB_HOST": "db"}
     assert "very-secret-words" in found.secrets
     assert "very-secret-words" not in repr(found)
     both = {"QUESTDB_PASSWORD_FILE": "x", "QUESTDB_PASSWORD": "y"}
@@ -202,15 +203,15 @@ def test_an_unknown_variable_is_a_warning_with_near_matches() -> None:
 
 
 def test_every_documented_variable_is_known_and_every_known_one_documented(tmp_path: Path) -> None:
-    from xtrader.config import FLAGS, SECRETS, VARIABLES, VENUE_VARIABLES
-    from xtrader.variables import QUESTDB, QUESTDB_SECRETS
+    from xtrader import sinks, venues
+    from xtrader.config import FLAGS, VARIABLES
     from xtrader.venues import exchanges
 
     text = (Path(__file__).parents[1] / ".env.example").read_text(encoding="utf-8")
     documented = {line.lstrip("#").split("=")[0] for line in text.splitlines() if "=" in line and " " not in line.split("=")[0]}
     endpoints = {f"XTRADER_{exchange}_{kind}_URL" for exchange in exchanges() for kind in ("WS", "REST")}
-    files = {f"{name}_FILE" for name in (*SECRETS, *QUESTDB_SECRETS)}
-    assert documented == {*FLAGS.values(), *VARIABLES, *VENUE_VARIABLES, *QUESTDB, *files, *endpoints}
+    files = {f"{name}_FILE" for name in (*venues.secrets(), *sinks.secrets())}
+    assert documented == {*FLAGS.values(), *VARIABLES, *venues.variables(), *sinks.variables(), *files, *endpoints}
     load({}, {}, dotenv(tmp_path, text), exchanges())
 
 

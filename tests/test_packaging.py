@@ -2,7 +2,8 @@ import re
 import tomllib
 from pathlib import Path
 
-from xtrader.config import FLAGS, VARIABLES, VENUE_VARIABLES
+from xtrader import venues
+from xtrader.config import FLAGS, VARIABLES
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,5 +21,5 @@ def test_the_lock_pins_every_dependency_by_hash_and_names_no_address() -> None:
 
 def test_the_readme_names_every_flag_and_variable() -> None:
     text = (ROOT / "README.md").read_text()
-    assert [name for name in (*FLAGS.values(), *VARIABLES, *VENUE_VARIABLES) if f"`{name}`" not in text] == []
+    assert [name for name in (*FLAGS.values(), *VARIABLES, *venues.variables()) if f"`{name}`" not in text] == []
     assert [name for name in FLAGS if f"`--{name.replace('_', '-')}" not in text] == []

@@ -18,6 +18,7 @@ import msgspec
 import structlog
 import uvloop
 
+from xtrader import sinks
 from xtrader.cli.telemetry import Telemetry
 from xtrader.clock import Clock, SystemClock
 from xtrader.config import Settings, collector_id, lane_environment
@@ -35,7 +36,7 @@ from xtrader.pipeline.lanes import Lanes
 from xtrader.pipeline.lean import allow_many_files
 from xtrader.pipeline.writer import Writer, free_bytes, require_room
 from xtrader.recordings.raw import RawWriter
-from xtrader.sinks.uploaded import require_parts
+from xtrader.sinks.base import SinkRun, SinkSpec
 from xtrader.venues import exchanges, market
 from xtrader.venues.base import Link, Market
 
@@ -74,22 +75,18 @@ def record_part(
         return runner.run(_record(settings, subscriptions, share, also, beside))
 
 
-def _lane_specs(settings: Settings, collector: str) -> list[LaneSpec]:
-    """One for each sink; no secret is in them."""
-    journal = settings.journal_directory
-    upload = {"url": settings.upload.url, "keep_local": settings.upload.keep_local} if settings.upload is not None else None
-    parquet = {"name": "parquet", "directory": str(settings.output_directory), "collector": collector, "upload": upload}
-    specs = {"parquet": LaneSpec(str(journal), parquet, settings.rotate_seconds, settings.rotate_bytes)}
-    if "questdb" in settings.sinks:
-        from xtrader.sinks.questdb.sink import COMMIT_BYTES, COMMIT_SECONDS
-
-        database = {
-            "name": "questdb",
-            "memory": str(journal / "questdb.state"),
-            "set_aside": str(journal / "questdb-refused.jsonl"),
-        }
-        specs["questdb"] = LaneSpec(str(journal), database, COMMIT_SECONDS, COMMIT_BYTES, rotate_freely=True)
-    return [specs[name] for name in settings.sinks]
+def _sink_run(settings: Settings) -> SinkRun:
+    """What the sinks may know of the run."""
+    upload = settings.upload
+    return SinkRun(
+        journal=settings.journal_directory,
+        output=settings.output_directory,
+        upload="" if upload is None else upload.url,
+        keep_local=upload is None or upload.keep_local,
+        rotate_seconds=settings.rotate_seconds,
+        rotate_bytes=settings.rotate_bytes,
+        options=settings.sink_options,
+    )
 
 
 async def _record(
@@ -105,15 +102,12 @@ async def _record(
         if one.environment == "testnet":
             log.warning("testnet", exchange=one.exchange, about="this records the venue's test environment, not its real market")
     collector = collector_id(settings)
-    if "questdb" in settings.sinks:
-        from xtrader.sinks.questdb.conf import target
-        from xtrader.sinks.questdb.sink import require_usable
-
-        require_usable(target(settings.questdb_options))
-    for directory in [settings.journal_directory, *([settings.output_directory] if "parquet" in settings.sinks else [])]:
+    run = _sink_run(settings)
+    specs = [sinks.module(name).spec(run) for name in settings.sinks]
+    for name in settings.sinks:
+        sinks.module(name).require(run, collector)
+    for directory in [settings.journal_directory, *([settings.output_directory] if settings.writes_files else [])]:
         require_room(directory, settings.min_free_bytes)
-    if settings.upload is not None:
-        require_parts(settings.output_directory, collector, settings.upload.url)
     allow_many_files()
     facts = {exchange: {"environment": one.environment, "depth_window": one.depth_window} for exchange, one in markets.items()}
     # The journal is let go by whole segments: several must fit in its budget, else there is never room again.
@@ -121,7 +115,7 @@ async def _record(
     journal = open_journal(settings.journal_directory, collector, clock, facts, segment_bytes=segment)
     for damage in journal.damaged:
         log.error("journal_damaged", damage=damage)
-    recorder = Recorder(settings, collector, clock, journal, markets, subscriptions, share, also)
+    recorder = Recorder(settings, collector, specs, clock, journal, markets, subscriptions, share, also)
     try:
         return await recorder.run(beside)
     finally:
@@ -136,6 +130,7 @@ class Recorder:
         self,
         settings: Settings,
         collector: str,
+        specs: Sequence[SinkSpec],
         clock: Clock,
         journal: Journal,
         markets: Mapping[str, Market],
@@ -153,8 +148,9 @@ class Recorder:
         self._room = asyncio.Event()
         self._room.set()
         self._full = asyncio.Event()
+        self._keep_seconds = max(spec.keep_seconds for spec in specs)
         self.lanes = Lanes(
-            _lane_specs(settings, collector),
+            [LaneSpec(str(settings.journal_directory), collector, spec) for spec in specs],
             journal.durable,
             on_cursor=self._release,
             environment=lane_environment(settings),
@@ -269,14 +265,13 @@ class Recorder:
     def _place(self) -> str:
         """Where a user finds what is recorded, or what waits to be delivered."""
         settings = self._settings
-        return str(settings.output_directory if "parquet" in settings.sinks else settings.journal_directory)
+        return str(settings.output_directory if settings.writes_files else settings.journal_directory)
 
     def _release(self, cursor: int) -> None:
         """Let go of what all sinks have. A database can lose what it had: for it, some is kept while there is room."""
         settings = self._settings
         roomy = free_bytes(settings.journal_directory) > 2 * settings.min_free_bytes
-        keep = settings.questdb_journal_keep if "questdb" in settings.sinks and roomy else 0.0
-        self._journal.release(cursor, keep, settings.journal_max_bytes // 4)
+        self._journal.release(cursor, self._keep_seconds if roomy else 0.0, settings.journal_max_bytes // 4)
 
     def _on_room(self, room: bool) -> None:
         (self._room.set if room else self._room.clear)()

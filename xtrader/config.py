@@ -17,17 +17,13 @@ from pathlib import Path
 
 import platformdirs
 
-from xtrader import values
+from xtrader import sinks, values, venues
 from xtrader.destination import STORE_VARIABLE, Upload, require_usable, secrets_of, upload_of
 from xtrader.dotenv import read_dotenv
 from xtrader.durable import make_directory, replace_file
 from xtrader.errors import ConfigError, StorageError
 from xtrader.values import Value
-from xtrader.variables import QUESTDB, QUESTDB_SECRETS
 
-SECRETS = ("DERIBIT_CLIENT_ID", "DERIBIT_CLIENT_SECRET")
-SINKS = ("parquet", "questdb")
-VENUE_VARIABLES = (*SECRETS, "DERIBIT_USE_TESTNET", "XTRADER_BINANCE_FUTURES_TRADES")
 ENDPOINT = re.compile(r"XTRADER_(?P<exchange>[A-Z0-9_]+)_(?:WS|REST)_URL")
 FLAGS = {
     "subscriptions": "SUBSCRIPTIONS",
@@ -60,7 +56,7 @@ UNEXPANDED = ("${SUBSCRIPTIONS}", "$(SUBSCRIPTIONS)", "$SUBSCRIPTIONS")
 class Settings:
     """What one run was asked to do. Directories are absolute, intervals seconds, sizes bytes.
 
-    `venue_options`, `questdb_options` and `store_variables` are variables by name and may hold secrets, so they never show in a
+    `venue_options`, `sink_options` and `store_variables` are variables by name and may hold secrets, so they never show in a
     repr. `collector` is None where the user gave none (see `collector_id`). `warnings` are sentences to log once logging is set up.
     """
 
@@ -84,17 +80,21 @@ class Settings:
     connections: int
     log_level: str
     venue_options: Mapping[str, str] = field(repr=False)
-    questdb_options: Mapping[str, str] = field(repr=False)
-    questdb_journal_keep: float
+    sink_options: Mapping[str, str] = field(repr=False)
     store_variables: Mapping[str, str] = field(repr=False)
     warnings: tuple[str, ...]
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """Values that must never reach a log or a file."""
-        own = tuple(value for name, value in self.questdb_options.items() if name in QUESTDB_SECRETS)
-        own += secrets_of(self.store_variables)
-        return own + tuple(value for name, value in self.venue_options.items() if "SECRET" in name)
+        secret = {*sinks.secrets(), *(name for name in venues.secrets() if "SECRET" in name)}
+        given = {**self.sink_options, **self.venue_options}
+        return tuple(value for name, value in given.items() if name in secret) + secrets_of(self.store_variables)
+
+    @property
+    def writes_files(self) -> bool:
+        """Whether a sink's rows go to files in the output directory."""
+        return any(map(sinks.writes_files, self.sinks))
 
 
 class Sources:
@@ -152,17 +152,18 @@ def load(
     sources = Sources(flags, environ, read_dotenv(dotenv_path) if dotenv_path is not None else {})
     warnings = _unknown_variables(sources.names(), exchanges)
     subscriptions = _subscriptions(sources, warnings)
-    sinks = _sinks(sources.find("XTRADER_SINK"))
+    chosen = _sinks(sources.find("XTRADER_SINK"))
     upload = upload_of(*map(sources.find, ("XTRADER_OUTPUT_DIRECTORY", "XTRADER_UPLOAD_URL", "XTRADER_UPLOAD_KEEP_LOCAL")))
     output = (upload and upload.spool) or _directory(sources, "XTRADER_OUTPUT_DIRECTORY")
     state = Path(platformdirs.user_state_dir("xtrader")) / "journal"
-    journal = state if output is None and "parquet" not in sinks else (output or Path("data").absolute()) / ".journal"
+    has_files = any(map(sinks.writes_files, chosen))
+    journal = state if output is None and not has_files else (output or Path("data").absolute()) / ".journal"
     rotate_bytes = values.byte_size(sources.find("XTRADER_ROTATE_BYTES"), default=2**30, least=2**16)
     store_variables = _store_variables(sources)
     require_usable(upload, rotate_bytes, store_variables)
     return Settings(
         subscriptions=subscriptions,
-        sinks=sinks,
+        sinks=chosen,
         output_directory=output or Path("data").absolute(),
         upload=upload,
         verbose=values.verbose(sources.find("XTRADER_VERBOSE")),
@@ -181,8 +182,7 @@ def load(
         connections=values.connections(sources.find("XTRADER_CONNECTIONS")),
         log_level=values.log_level(sources.variable("XTRADER_LOG", "RUST_LOG"), warnings),
         venue_options=_venue_options(sources),
-        questdb_options=_options(sources, QUESTDB, QUESTDB_SECRETS),
-        questdb_journal_keep=values.journal_keep(sources.find("QUESTDB_JOURNAL_KEEP")),
+        sink_options=_options(sources, sinks.variables(), sinks.secrets()),
         store_variables=store_variables,
         warnings=tuple(warnings),
     )
@@ -194,15 +194,16 @@ def load_process(flags: Mapping[str, object], exchanges: Collection[str]) -> Set
 
 
 def lane_environment(settings: Settings) -> dict[str, str]:
-    """All variables of a sink's process: those of this one, and what the settings say of QuestDB and of object stores,
+    """All variables of a sink's process: those of this one, and what the settings say of the sinks and of object stores,
     wherever it came from."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("QUESTDB_")}
-    return {**kept, **settings.questdb_options, **settings.store_variables}
+    own = {*sinks.variables(), *(f"{name}_FILE" for name in sinks.secrets())}
+    kept = {name: value for name, value in os.environ.items() if name not in own}
+    return {**kept, **settings.sink_options, **settings.store_variables}
 
 
-def questdb_options() -> dict[str, str]:
-    """What `lane_environment` gave to this process of QuestDB's."""
-    return {name: os.environ[name] for name in QUESTDB if name in os.environ}
+def sink_options() -> dict[str, str]:
+    """What `lane_environment` gave to this process of the sinks' own variables."""
+    return {name: os.environ[name] for name in sinks.variables() if name in os.environ}
 
 
 def bypass_proxies(host: str) -> None:
@@ -214,7 +215,7 @@ def bypass_proxies(host: str) -> None:
 def check_directories(settings: Settings) -> None:
     """Make the directories that a recording writes to; raise ConfigError where that, or a first file, is impossible."""
     wanted = {
-        "output directory": settings.output_directory if "parquet" in settings.sinks else None,
+        "output directory": settings.output_directory if settings.writes_files else None,
         "journal directory": settings.journal_directory,
         "raw directory": settings.raw_directory,
     }
@@ -249,7 +250,7 @@ def collector_id(settings: Settings) -> str:
                 "keep that id or use another journal directory"
             )
         return found
-    place = settings.output_directory if "parquet" in settings.sinks else settings.journal_directory
+    place = settings.output_directory if settings.writes_files else settings.journal_directory
     chosen = settings.collector or _derived_collector(place)
     try:
         make_directory(kept.parent)
@@ -284,11 +285,13 @@ def _subscriptions(sources: Sources, warnings: list[str]) -> str:
 
 def _sinks(given: Value | None) -> tuple[str, ...]:
     if given is None:
-        return SINKS[:1]
+        return (sinks.DEFAULT,)
     names = [name.strip().lower() for name in given.text.split(",")]
     for name in names:
-        if name not in SINKS:
-            raise ConfigError(f"{given.origin} '{name}' is not a sink; use parquet, questdb or parquet,questdb")
+        if name not in sinks.names():
+            near = difflib.get_close_matches(name, sinks.names(), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"use {' or '.join(sinks.names())}, or several with commas between"
+            raise ConfigError(f"{given.origin} '{name}' is not a sink; {hint}")
     return tuple(dict.fromkeys(names))
 
 
@@ -302,8 +305,8 @@ def _directory(sources: Sources, name: str) -> Path | None:
 
 
 def _venue_options(sources: Sources) -> dict[str, str]:
-    names = {name for name in sources.names() if ENDPOINT.fullmatch(name)} | set(VENUE_VARIABLES)
-    return _options(sources, names, SECRETS)
+    names = {name for name in sources.names() if ENDPOINT.fullmatch(name)} | set(venues.variables())
+    return _options(sources, names, venues.secrets())
 
 
 def _options(sources: Sources, names: Collection[str], secrets: Collection[str]) -> dict[str, str]:
@@ -328,11 +331,13 @@ def _secret_file(path: str, origin: str) -> str:
 
 def _unknown_variables(names: Collection[str], exchanges: Collection[str]) -> list[str]:
     endpoints = [f"XTRADER_{exchange}_{kind}_URL" for exchange in exchanges for kind in ("WS", "REST")]
-    files = [f"{name}_FILE" for name in QUESTDB_SECRETS]
-    known: Sequence[str] = (*FLAGS.values(), *VARIABLES, *VENUE_VARIABLES, *QUESTDB, *files, *endpoints)
+    files = [f"{name}_FILE" for name in (*sinks.secrets(), *venues.secrets())]
+    own = (*VARIABLES, *venues.variables(), *sinks.variables())
+    known: Sequence[str] = (*FLAGS.values(), *own, *files, *endpoints)
+    prefixes = tuple({name.partition("_")[0] + "_" for name in own})
     warnings = []
     for name in sorted(names):
-        if not name.startswith(("XTRADER_", "QUESTDB_")) or name in known or (not exchanges and ENDPOINT.fullmatch(name)):
+        if not name.startswith(prefixes) or name in known or (not exchanges and ENDPOINT.fullmatch(name)):
             continue
         near = difflib.get_close_matches(name, known, n=2, cutoff=0.8)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""

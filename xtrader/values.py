@@ -24,13 +24,6 @@ class Value:
     origin: str
 
 
-def journal_keep(given: Value | None) -> float:
-    value = seconds(given.text) if given else 86_400.0
-    if value is None:
-        raise ConfigError(f"QUESTDB_JOURNAL_KEEP '{given.text if given else ''}' is not a time, such as 24h")
-    return value
-
-
 def verbose(given: Value | None) -> bool:
     if given is None:
         return False

@@ -4,7 +4,7 @@ from xtrader.cli.contents import Holding, read_contents
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.pipeline.direct import write_recording
-from xtrader.sinks.parquet import ParquetSink
+from xtrader.sinks.parquet.sink import ParquetSink
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND

@@ -82,7 +82,10 @@ def test_version_and_help(tmp_path: Path) -> None:
         (["--subscriptions", "L2:OKX_SWOP@X"], "unknown exchange 'OKX_SWOP' in 'L2:OKX_SWOP@X'; did you mean OKX_SWAP"),
         (["--subscriptions", "L2:OKX_SWAP"], "subscription 'L2:OKX_SWAP' has no instrument: it must be STREAM:EXCHANGE@INSTRUMENT"),
         (["--subscriptions", "${SUBSCRIPTIONS}"], "--subscriptions is the literal text '${SUBSCRIPTIONS}': the platform did not"),
-        (["--subscriptions", GOOD, "--sink", "csv"], "--sink 'csv' is not a sink; use parquet, questdb or parquet,questdb"),
+        (
+            ["--subscriptions", GOOD, "--sink", "csv"],
+            "--sink 'csv' is not a sink; use parquet or questdb, or several with commas between",
+        ),
         (["--subscriptions", GOOD, "--shutdown-after", "0"], "--shutdown-after '0' is not a number of seconds above 0"),
         (["--subscriptions", GOOD, "--output-directory", "/dev/null/x"], "cannot write to the output directory '/dev/null/x': "),
         (["--subscriptions", GOOD, "plan"], "--subscriptions goes after the command 'plan', or without any command"),

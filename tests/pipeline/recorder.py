@@ -8,7 +8,6 @@ import contextlib
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 import uvloop
 
@@ -20,9 +19,9 @@ from xtrader.pipeline.journal import open_journal
 from xtrader.pipeline.lane import LaneSpec, lane_main
 from xtrader.pipeline.process import LaneProcess
 from xtrader.pipeline.writer import Writer
-from xtrader.sinks.base import Sink
+from xtrader.sinks.base import Sink, SinkSpec
 from xtrader.sinks.objects import ObjectSink
-from xtrader.sinks.parquet import ParquetSink
+from xtrader.sinks.parquet.sink import ParquetSink
 
 RUN = 10_000_000
 """Records of run r are numbered from r * RUN on: odd ones are book messages, even ones trades."""
@@ -30,10 +29,11 @@ LANE = (sys.executable, "-m", "tests.pipeline.recorder", "lane")
 KEYS = [f"OKX_SWAP@SYM{number}-USDT-SWAP" for number in range(5)]
 
 
-def make_sink(spec: dict[str, Any]) -> Sink:
-    if "url" in spec:
-        return ObjectSink(Path(spec["directory"]), "c1", spec["url"], keep_local=False)
-    return ParquetSink(Path(spec["directory"]), "c1", buffer_bytes=1 << 18)
+def make_sink(spec: LaneSpec) -> Sink:
+    directory, url = Path(spec.sink.arguments["directory"]), spec.sink.arguments.get("url")
+    if url is not None:
+        return ObjectSink(directory, spec.collector, url, keep_local=False)
+    return ParquetSink(directory, spec.collector, buffer_bytes=1 << 18)
 
 
 async def record(journal_directory: Path, run: int, sink_directory: Path, url: str | None = None) -> None:
@@ -41,8 +41,8 @@ async def record(journal_directory: Path, run: int, sink_directory: Path, url: s
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     clock = SystemClock()
     journal = open_journal(journal_directory, "c1", clock, {}, segment_bytes=1 << 18)
-    sink = {"name": "parquet", "directory": str(sink_directory)} | ({} if url is None else {"url": url})
-    spec = LaneSpec(str(journal_directory), sink, 1.0, 1 << 19)
+    sink = SinkSpec("parquet", {"directory": str(sink_directory), "url": url}, 1.0, 1 << 19)
+    spec = LaneSpec(str(journal_directory), "c1", sink)
     lane = LaneProcess(spec, journal.durable, on_cursor=journal.release, command=LANE)
     writer = Writer(journal, clock, min_free=0, fsync_interval=0.02, on_durable=lane.advance)
     working = asyncio.create_task(writer.run())

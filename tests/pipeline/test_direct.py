@@ -14,7 +14,7 @@ from xtrader.model.market import Coverage, Record
 from xtrader.pipeline.direct import write_recording
 from xtrader.pipeline.rotation import Rotation
 from xtrader.sinks.memory import MemorySink
-from xtrader.sinks.parquet import ParquetSink
+from xtrader.sinks.parquet.sink import ParquetSink
 
 VENUES = {"OKX_SWAP": {"environment": "production"}}
 INSTRUMENT = Instrument(exchange="OKX_SWAP", symbol="BTC-USDT-SWAP", alias="BTCUSDT", kind="perpetual")

@@ -33,7 +33,7 @@ from xtrader.pipeline.lane import Lane, LaneSpec, Order, Orders, Status, follow
 from xtrader.pipeline.process import LaneProcess
 from xtrader.pipeline.rotation import Rotation
 from xtrader.pipeline.writer import Writer
-from xtrader.sinks.base import Batch, Session
+from xtrader.sinks.base import Batch, Session, SinkSpec
 from xtrader.sinks.memory import MemorySink
 
 
@@ -187,7 +187,7 @@ def test_a_damaged_frame_is_skipped_and_counted(tmp_path: Path) -> None:
 
 
 def spec(directory: Path, sink_directory: Path) -> LaneSpec:
-    return LaneSpec(str(directory), {"name": "parquet", "directory": str(sink_directory)}, 60.0)
+    return LaneSpec(str(directory), "c1", SinkSpec("parquet", {"directory": str(sink_directory)}, 60.0, 1 << 30))
 
 
 @in_loop

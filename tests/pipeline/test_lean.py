@@ -8,6 +8,7 @@ import msgspec
 
 from tests.pipeline.test_journal import opened
 from xtrader.pipeline.lane import LaneSpec, Order
+from xtrader.sinks.base import SinkSpec
 
 LATER = """
 import sys
@@ -30,10 +31,9 @@ def test_a_recorder_works_without_pandas_and_who_wants_it_later_has_it() -> None
 
 def test_the_process_of_a_sink_imports_its_own_sink_and_nothing_of_the_recorder(tmp_path: Path) -> None:
     opened(tmp_path / "journal").close()
-    sink = {"name": "parquet", "directory": str(tmp_path / "data"), "collector": "c1", "upload": None}
-    told = (
-        msgspec.json.encode(LaneSpec(str(tmp_path / "journal"), sink)) + b"\n" + msgspec.json.encode(Order(0, finish=True)) + b"\n"
-    )
+    sink = SinkSpec("parquet", {"directory": str(tmp_path / "data"), "upload": "", "keep_local": True}, 60.0, 1 << 30)
+    spec = LaneSpec(str(tmp_path / "journal"), "c1", sink)
+    told = msgspec.json.encode(spec) + b"\n" + msgspec.json.encode(Order(0, finish=True)) + b"\n"
     command = [sys.executable, "-X", "importtime", "-m", "xtrader", "_lane"]
     with (tmp_path / "imported").open("w") as errors:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors)
@@ -43,5 +43,5 @@ def test_the_process_of_a_sink_imports_its_own_sink_and_nothing_of_the_recorder(
         assert process.wait(120) == 0
         process.stdin.close()
     imported = {line.rpartition("|")[2].strip() for line in (tmp_path / "imported").read_text().splitlines()}
-    assert "xtrader.sinks.parquet" in imported
+    assert "xtrader.sinks.parquet.sink" in imported
     assert not imported & {"pandas.core", "questdb", "aiohttp", "websockets", "xtrader.app", "xtrader.feed"}

@@ -18,7 +18,7 @@ from xtrader.pipeline import codec
 from xtrader.pipeline.batch import Batcher
 from xtrader.sinks.base import Batch, Session, Sink
 from xtrader.sinks.memory import MemorySink
-from xtrader.sinks.parquet import ParquetSink
+from xtrader.sinks.parquet.sink import ParquetSink
 
 Found = dict[type, list[Record]]
 SESSION = Session(1, "c1", {"OKX_SWAP": {"environment": "demo"}}, [])

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from tests.sinks.test_contract import SESSION, batches
 from xtrader.model.market import BookUpdate
-from xtrader.sinks.parquet import ParquetSink
+from xtrader.sinks.parquet.sink import ParquetSink
 
 instruments = int(sys.argv[2])
 sink = ParquetSink(Path(sys.argv[1]), "c1", buffer_bytes=4 << 20)

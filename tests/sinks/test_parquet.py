@@ -19,8 +19,9 @@ from tests.sinks.test_contract import SESSION, batches, feed
 from xtrader.errors import ConfigError
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record
-from xtrader.sinks import parquet, schemas
-from xtrader.sinks.parquet import ParquetSink
+from xtrader.sinks import schemas
+from xtrader.sinks.parquet import sink as parquet
+from xtrader.sinks.parquet.sink import ParquetSink
 
 BTC, OPTION, CHINESE, ODD = KEYS
 

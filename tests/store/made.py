@@ -13,7 +13,7 @@ from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.pipeline.direct import write_recording
 from xtrader.pipeline.rotation import Rotation
-from xtrader.sinks.parquet import ParquetSink
+from xtrader.sinks.parquet.sink import ParquetSink
 
 OKX, BINANCE = "OKX_SWAP@BTC-USDT-SWAP", "BINANCE_SPOT@BTCUSDT"
 DAY = 86_400 * SECOND

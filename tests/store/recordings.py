@@ -9,7 +9,7 @@ from xtrader.model.instrument import Instrument
 from xtrader.model.market import Record
 from xtrader.pipeline.direct import write_recording
 from xtrader.pipeline.rotation import Rotation
-from xtrader.sinks.parquet import ParquetSink
+from xtrader.sinks.parquet.sink import ParquetSink
 
 SECOND = 10**9
 START = 1_795_219_200_000_000_000

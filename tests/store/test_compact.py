@@ -25,7 +25,7 @@ from xtrader.errors import ConfigError
 from xtrader.pipeline.direct import Direct, write_recording
 from xtrader.pipeline.rotation import Rotation
 from xtrader.sinks.manifest import lines_in_force
-from xtrader.sinks.parquet import ParquetSink
+from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.store.compact import HOUR, Outcome, compact
 from xtrader.store.digest import RowDigest
 from xtrader.store.repair import repair

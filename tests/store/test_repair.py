@@ -26,7 +26,7 @@ from xtrader.emulator.server import Emulator
 from xtrader.errors import ConfigError
 from xtrader.pipeline.direct import Direct
 from xtrader.sinks.manifest import Line, lines_in_force
-from xtrader.sinks.parquet import ParquetSink
+from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.store.compact import HOUR, compact
 from xtrader.store.repair import ASIDE, Repaired, repair
 from xtrader.store.verify import Report, verify

@@ -29,7 +29,7 @@ from xtrader.pipeline.cursors import write_cursor
 from xtrader.pipeline.journal import Journal, open_journal
 from xtrader.pipeline.lane import Lane
 from xtrader.pipeline.rotation import Rotation
-from xtrader.sinks.parquet import ParquetSink
+from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.store import tail
 from xtrader.store.dataset import Dataset
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from xtrader.pipeline.lane import LaneSpec
     from xtrader.sinks.base import Sink
 
 
@@ -33,18 +32,9 @@ def lane() -> None:
     os._exit(code)
 
 
-def _make_sink(spec: Mapping[str, Any]) -> Sink:
-    if spec["name"] == "questdb":
-        from xtrader.config import questdb_options
-        from xtrader.sinks.questdb.conf import target
-        from xtrader.sinks.questdb.sink import QuestdbSink
+def _make_sink(spec: LaneSpec) -> Sink:
+    from xtrader import sinks
+    from xtrader.config import sink_options
 
-        return QuestdbSink(target(questdb_options()), Path(spec["memory"]), Path(spec["set_aside"]))
-    directory, collector, upload = Path(spec["directory"]), spec["collector"], spec["upload"]
-    if upload is None:
-        from xtrader.sinks.parquet import ParquetSink
-
-        return ParquetSink(directory, collector)
-    from xtrader.sinks.objects import ObjectSink
-
-    return ObjectSink(directory, collector, upload["url"], keep_local=upload["keep_local"])
+    made: Sink = sinks.module(spec.sink.name).make(spec.sink.arguments, spec.collector, sink_options())
+    return made

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xtrader import sinks
 from xtrader.errors import ConfigError, SinkRetry
 from xtrader.sinks.base import Batch, Session, Sink, Trades, Updates
 
@@ -21,20 +22,19 @@ ROWS = 20_000
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
-@click.option("--sink", type=click.Choice(["questdb"]), required=True, help="Where rows go.")
+@click.option("--sink", type=click.Choice(sinks.able("load")), required=True, help="Where rows go.")
 def load(directory: Path, sink: str) -> None:
     """Deliver a recording (Parquet files) or a journal (DIR/.journal). What is there already stays there once."""
     from xtrader import logs
     from xtrader.config import load_process
-    from xtrader.sinks.questdb.conf import target
-    from xtrader.sinks.questdb.sink import QuestdbSink
     from xtrader.venues import exchanges
 
     settings = load_process({}, exchanges())
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)
     refused = Path(f"{sink}-refused.jsonl").absolute()
     with tempfile.TemporaryDirectory() as memory:
-        made = QuestdbSink(target(settings.questdb_options), Path(memory) / "state", refused)
+        arguments = {"memory": str(Path(memory, "state")), "set_aside": str(refused)}
+        made = sinks.module(sink).make(arguments, "", settings.sink_options)
         try:
             rows = deliver(found(directory), made)
         except SinkRetry as error:

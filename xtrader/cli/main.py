@@ -13,7 +13,8 @@ from typing import NoReturn
 import click
 import structlog
 
-from xtrader import __version__, logs
+from xtrader import __version__, logs, sinks
+from xtrader.cli import tables
 from xtrader.cli.book import book
 from xtrader.cli.compact import compact
 from xtrader.cli.coverage import coverage
@@ -23,7 +24,6 @@ from xtrader.cli.lane import lane
 from xtrader.cli.load import load
 from xtrader.cli.plan import plan
 from xtrader.cli.plot import plot
-from xtrader.cli.questdb import questdb
 from xtrader.cli.renormalise import renormalise
 from xtrader.cli.repair import repair
 from xtrader.cli.report import report
@@ -45,7 +45,7 @@ EPILOG = "Settings come from flags, else from the environment, else from .env in
 @click.group(invoke_without_command=True, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="xtrader", message="%(prog)s %(version)s")
 @click.option("--subscriptions", metavar="LIST", help="STREAM:EXCHANGE@INSTRUMENT, comma separated, such as L2:OKX_SWAP@BTCUSDT.")
-@click.option("--sink", metavar="NAME", help="Where rows go: parquet (the default), questdb, or both: parquet,questdb.")
+@click.option("--sink", metavar="NAME", help=f"Where rows go: {', '.join(sinks.names())}, or several (default {sinks.DEFAULT}).")
 @click.option("--output-directory", metavar="DIR", help="Where the Parquet files go (default ./data; may be s3://…).")
 @click.option("--raw-directory", metavar="DIR", help="Also keep every received byte here.")
 @click.option("--verbose", is_flag=True, help="Log telemetry every 10 seconds.")
@@ -77,7 +77,7 @@ COMMANDS = (
     report,
     compact,
     repair,
-    questdb,
+    *map(tables.group, sinks.able("statements")),
     load,
     lane,
     worker,

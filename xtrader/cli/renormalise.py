@@ -37,7 +37,7 @@ def renormalise(files: tuple[Path, ...], exchange: str | None, output_directory:
     from xtrader.errors import ConfigError
     from xtrader.feed.renormalise import Renormaliser
     from xtrader.pipeline.direct import write_recording
-    from xtrader.sinks.parquet import ParquetSink
+    from xtrader.sinks.parquet.sink import ParquetSink
     from xtrader.venues import exchanges
 
     settings = load_process({"output_directory": output_directory}, exchanges())

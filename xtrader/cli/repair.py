@@ -18,7 +18,7 @@ def repair(directory: Path) -> None:
     from xtrader.clock import SystemClock
     from xtrader.config import collector_id, load_process
     from xtrader.pipeline.rotation import Rotation
-    from xtrader.sinks.parquet import ParquetSink
+    from xtrader.sinks.parquet.sink import ParquetSink
     from xtrader.store.leftover import finish_journal, is_left
     from xtrader.store.repair import repair as mend
     from xtrader.venues import exchanges

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xtrader import sinks
 from xtrader.errors import ConfigError, SinkRetry
 
 if TYPE_CHECKING:
@@ -25,11 +26,11 @@ STYLES = {"damage": "red", "hole": "yellow", "note": "dim"}
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 @click.option("--workers", type=click.IntRange(1, 512), default=None, help="Processes (default: one for each core).")
-@click.option("--sink", type=click.Choice(["questdb"]), default=None, help="Compare with what is in the tables instead.")
+@click.option("--sink", type=click.Choice(sinks.able("compare")), default=None, help="Compare with what is in the tables instead.")
 def verify(directory: Path, as_json: bool, workers: int | None, sink: str | None) -> None:
     """Check files, manifest, sequences, books and coverage. Exit code: 0 clean, 1 holes that are declared, 2 damage."""
     if sink is not None:
-        sys.exit(compare_tables(directory))
+        sys.exit(compare_tables(directory, sink))
     import msgspec
     from rich.console import Console
     from rich.progress import Progress
@@ -59,22 +60,19 @@ def require_recording(directory: Path) -> None:
         raise ConfigError(f"'{directory}' holds no recording: neither parts nor a manifest")
 
 
-def compare_tables(directory: Path) -> int:
-    """Compare a recording with QuestDB's tables and print where they differ; 2 if rows are missing there, else 0. Rows that
+def compare_tables(directory: Path, sink: str) -> int:
+    """Compare a recording with a sink's tables and print where they differ; 2 if rows are missing there, else 0. Rows that
     are only in the tables may be another collector's."""
     from xtrader.cli.load import labelled, parts_in_force
     from xtrader.config import load_process
-    from xtrader.sinks.questdb.conf import target
-    from xtrader.sinks.questdb.server import Server
-    from xtrader.sinks.questdb.verify import differences
     from xtrader.store.verify import stamp
     from xtrader.venues import exchanges
 
     require_recording(directory)
-    options = target(load_process({}, exchanges()).questdb_options)
+    options = load_process({}, exchanges()).sink_options
     lacking = 0
     try:
-        for found in differences(labelled(parts_in_force(directory)), Server(options), options.prefix):
+        for found in sinks.module(sink).compare(labelled(parts_in_force(directory)), options):
             where = f"{found.table} {found.key} {stamp(found.hour)}"
             if found.lacking:
                 lacking += found.lacking

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
@@ -24,9 +24,9 @@ from xtrader.errors import SinkRetry, XTraderError
 from xtrader.pipeline import codec
 from xtrader.pipeline.cursors import read_cursor, write_cursor
 from xtrader.pipeline.frames import Damaged, read_frames, segments
-from xtrader.pipeline.rotation import ROTATE_BYTES, ROTATE_SECONDS, Rotation
+from xtrader.pipeline.rotation import Rotation
 from xtrader.pipeline.state import State
-from xtrader.sinks.base import Session, Sink
+from xtrader.sinks.base import Session, Sink, SinkSpec
 
 REPORT_SECONDS: Final = 0.25
 FIRST_PAUSE: Final = 0.5
@@ -36,13 +36,11 @@ log = structlog.get_logger()
 
 
 class LaneSpec(msgspec.Struct, frozen=True):
-    """What a lane is to do. `sink` is for whoever makes the sink; it holds no secrets (those come by the environment)."""
+    """What a lane is to do: whose journal it follows, into which sink."""
 
     journal: str
-    sink: dict[str, Any]
-    rotate_seconds: float = ROTATE_SECONDS
-    rotate_bytes: int = ROTATE_BYTES
-    rotate_freely: bool = False
+    collector: str
+    sink: SinkSpec
 
 
 class Order(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -203,9 +201,9 @@ def follow(lane: Lane, orders: Orders) -> None:
             pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def lane_main(make_sink: Callable[[dict[str, Any]], Sink]) -> int:
-    """Run a lane on stdin and stdout; `make_sink` gets the spec's `sink`. Returns the exit code. What others print goes to
-    stderr. The signals of a shutdown are the recorder's to answer, also where they reach the whole process group."""
+def lane_main(make_sink: Callable[[LaneSpec], Sink]) -> int:
+    """Run a lane on stdin and stdout; `make_sink` gets its spec. Returns the exit code. What others print goes to stderr. The
+    signals of a shutdown are the recorder's to answer, also where they reach the whole process group."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     status = os.dup(1)
@@ -215,9 +213,9 @@ def lane_main(make_sink: Callable[[dict[str, Any]], Sink]) -> int:
     spec = msgspec.json.decode(stdin.readline(), type=LaneSpec)
     orders = Orders()
     threading.Thread(target=_listen, args=(stdin, orders), daemon=True).start()
-    rotation = Rotation(spec.rotate_seconds, spec.rotate_bytes, free=spec.rotate_freely)
+    rotation = Rotation(spec.sink.rotate_seconds, spec.sink.rotate_bytes, free=spec.sink.rotate_freely)
     try:
-        lane = Lane(Path(spec.journal), make_sink(spec.sink), rotation, partial(_say, status))
+        lane = Lane(Path(spec.journal), make_sink(spec), rotation, partial(_say, status))
         follow(lane, orders)
         lane.close()
     except XTraderError as error:

@@ -27,7 +27,7 @@ class Lanes:
     ) -> None:
         self._on_cursor = on_cursor
         self.lanes: dict[str, LaneProcess] = {
-            spec.sink["name"]: LaneProcess(spec, durable, on_cursor=self._moved, command=command, environment=environment)
+            spec.sink.name: LaneProcess(spec, durable, on_cursor=self._moved, command=command, environment=environment)
             for spec in specs
         }
         """By the sink's name."""

@@ -86,7 +86,7 @@ class LaneProcess:
                 if self.status is not None and self.status.position > moved:
                     pause = FIRST_PAUSE
                 self.restarts += 1
-                log.warning("lane_died", code=code, sink=self._spec.sink.get("name", ""), seconds=pause)
+                log.warning("lane_died", code=code, sink=self._spec.sink.name, seconds=pause)
                 await self._pause(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
         finally:

@@ -8,7 +8,8 @@ not settled may be offered again too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeAlias
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 import numpy as np
@@ -89,6 +90,31 @@ class Trades(msgspec.Struct, frozen=True):
 
 
 Batch: TypeAlias = Session | Instruments | Coverages | Updates | Trades
+
+
+class SinkRun(msgspec.Struct, frozen=True):
+    """What a sink may know of the run that it is for. `upload` is the URL of an object store that gets every finished file, empty
+    for none; `options` are the sinks' own variables by name, secrets among them."""
+
+    journal: Path
+    output: Path
+    upload: str
+    keep_local: bool
+    rotate_seconds: float
+    rotate_bytes: int
+    options: Mapping[str, str]
+
+
+class SinkSpec(msgspec.Struct, frozen=True):
+    """What a sink asks for: what it is made of (no secrets, those come by the environment), when a commit is due (see Rotation),
+    and for how many seconds delivered journal is to be kept for it while there is room."""
+
+    name: str
+    arguments: dict[str, Any]
+    rotate_seconds: float
+    rotate_bytes: int
+    rotate_freely: bool = False
+    keep_seconds: float = 0.0
 
 
 class Sink(Protocol):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from xtrader.sinks.bucket import Bucket
-from xtrader.sinks.parquet import ParquetSink
+from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.sinks.uploads import Uploads
 
 LAST_WAIT: Final = 20.0

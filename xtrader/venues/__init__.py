@@ -1,39 +1,62 @@
 """Translators between the venues' own messages and records: no sockets, clocks, environment or logs.
 
-`market(exchange, …)` finds a venue's module by name: every module here that defines EXCHANGES and `market` is a venue.
+A venue is a module here that says in literals which EXCHANGES it speaks for and which VARIABLES it has (name -> (default, what it
+is for)), some of them SECRETS; it is imported when one of its exchanges is used, and not before. It has `market(exchange, options)`
+and `rules(exchange)`.
 """
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Mapping
 from functools import cache
+from types import ModuleType
+from typing import Any
 
+from xtrader.declared import declarations
+from xtrader.errors import ConfigError
 from xtrader.venues.base import Market, Rules
+
+
+def _said(constant: str) -> Mapping[str, Any]:
+    """Module -> what it declares as `constant`."""
+    found = declarations(tuple(__path__), __name__, ("EXCHANGES", "VARIABLES", "SECRETS"))
+    return {module: said[constant] for module, said in found.items() if "EXCHANGES" in said and constant in said}
 
 
 @cache
 def exchanges() -> Mapping[str, str]:
     """Exchange token -> name of the module that speaks its protocol."""
-    found: dict[str, str] = {}
-    for module in pkgutil.iter_modules(__path__):
-        name = f"{__name__}.{module.name}"
-        for exchange in getattr(importlib.import_module(name), "EXCHANGES", ()):
-            found[exchange] = name
-    return found
+    return {exchange: module for module, tokens in _said("EXCHANGES").items() for exchange in tokens}
+
+
+def variables() -> Mapping[str, tuple[str, str]]:
+    """The venues' own settings by variable name: (default, what it is for)."""
+    return {name: about for own in _said("VARIABLES").values() for name, about in own.items()}
+
+
+def secrets() -> tuple[str, ...]:
+    """Those of `variables` that must never be shown, and may be given as NAME_FILE."""
+    return tuple(name for own in _said("SECRETS").values() for name in own)
+
+
+def module(exchange: str) -> ModuleType:
+    """The module that speaks an exchange's protocol. Raises ConfigError if it cannot be imported."""
+    try:
+        return importlib.import_module(exchanges()[exchange])
+    except ImportError as error:
+        raise ConfigError(f"{exchange} cannot be used here: {error}") from error
 
 
 def market(exchange: str, options: Mapping[str, str]) -> Market:
-    """The Market of an exchange token. `options` are the venue's settings by variable name (see the venue's docstring)."""
-    made: Market = importlib.import_module(exchanges()[exchange]).market(exchange, options)
+    """The Market of an exchange token. `options` are the venue's settings by variable name. Raises ConfigError."""
+    made: Market = module(exchange).market(exchange, options)
     return made
 
 
 def rules(exchange: str) -> Rules | None:
-    """What the numbers of an exchange prove; None for one that no module here speaks for."""
-    name = exchanges().get(exchange)
-    if name is None:
+    """What the numbers of an exchange prove; None for one that no module here speaks for. Raises ConfigError."""
+    if exchange not in exchanges():
         return None
-    found: Rules = importlib.import_module(name).rules(exchange)
+    found: Rules = module(exchange).rules(exchange)
     return found

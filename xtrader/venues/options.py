@@ -6,9 +6,6 @@ from collections.abc import Mapping
 
 from xtrader.errors import ConfigError
 
-EXCHANGES: tuple[str, ...] = ()
-"""This module speaks no venue's protocol."""
-
 
 def url_option(options: Mapping[str, str], name: str, schemes: tuple[str, str]) -> str | None:
     """The base URL that replaces a venue's own, without trailing slash; None when `name` is not set or empty."""

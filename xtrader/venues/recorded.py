@@ -6,11 +6,12 @@ from where a recording was made. One rule: the venue answers; nothing outside it
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from xtrader.venues import exchanges
+from xtrader.errors import ConfigError
+from xtrader.venues import exchanges, module
 
 
 class Origin(NamedTuple):
@@ -37,13 +38,22 @@ to have been recorded."""
 
 def recognisers(exchange: str) -> list[Recognise]:
     """The venues' answers to what a frame is: all of them, or that of one exchange token."""
-    names = [exchanges()[exchange]] if exchange else list(dict.fromkeys(exchanges().values()))
-    found = (getattr(importlib.import_module(name), "recognise", None) for name in names)
-    return [recognise for recognise in found if recognise is not None]
+    if exchange:
+        return _recogniser(exchange)
+    found: list[Recognise] = []
+    for one in {name: token for token, name in exchanges().items()}.values():
+        with contextlib.suppress(ConfigError):  # A venue that cannot be used here knows none of its frames.
+            found += _recogniser(one)
+    return found
+
+
+def _recogniser(exchange: str) -> list[Recognise]:
+    found = getattr(module(exchange), "recognise", None)
+    return [] if found is None else [found]
 
 
 def options(exchange: str, url: str) -> Mapping[str, str]:
     """The venue's settings under which a recording made at `url` is read."""
-    ask = getattr(importlib.import_module(exchanges()[exchange]), "recorded_options", None)
+    ask = getattr(module(exchange), "recorded_options", None)
     given: Mapping[str, str] = {} if ask is None else ask(url)
     return given

@@ -19,7 +19,7 @@ from xtrader.cli.verify import verify
 from xtrader.model.market import Record
 from xtrader.sinks.base import Session
 from xtrader.sinks.memory import records as records_of
-from xtrader.sinks.parquet import ParquetSink
+from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.sinks.questdb.conf import target
 from xtrader.sinks.questdb.server import Server as Questions
 from xtrader.sinks.questdb.sink import QuestdbSink

@@ -18,7 +18,7 @@ from tests.sinks.questdb import reading
 from tests.sinks.questdb.proxy import Proxy
 from tests.sinks.questdb.server import Server
 from tests.sinks.test_contract import feed, sample
-from xtrader.cli.questdb import questdb
+from xtrader.cli.main import cli
 from xtrader.errors import ConfigError, SinkRetry
 from xtrader.model.market import BookUpdate, Record, Trade
 from xtrader.sinks.base import Session
@@ -52,7 +52,7 @@ def test_the_printed_statements_make_tables_that_need_nothing_more(
 ) -> None:
     monkeypatch.setenv("QUESTDB_TABLE_PREFIX", prefix)
     monkeypatch.chdir(tmp_path)
-    printed = CliRunner().invoke(questdb, ["ddl"], catch_exceptions=False).output
+    printed = CliRunner().invoke(cli, ["questdb", "ddl"], catch_exceptions=False).output
     for statement in printed.split(";\n"):
         if statement.strip():
             server.sql(statement)

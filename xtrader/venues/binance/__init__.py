@@ -32,6 +32,12 @@ from xtrader.venues.binance.recorded import recognise
 __all__ = ["EXCHANGES", "BinanceMarket", "market", "recognise", "rules"]
 
 EXCHANGES = ("BINANCE_SPOT", "BINANCE_FUTURES", "BINANCE_COINM")
+VARIABLES = {
+    "XTRADER_BINANCE_FUTURES_TRADES": (
+        "aggTrade",
+        "Binance USD-M trades: aggTrade (documented) or trade (single matches, undocumented).",
+    ),
+}
 
 
 def market(exchange: str, options: Mapping[str, str]) -> BinanceMarket:

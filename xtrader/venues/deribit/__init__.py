@@ -26,6 +26,12 @@ from xtrader.venues.deribit.recorded import recognise, recorded_options
 __all__ = ["EXCHANGES", "DeribitMarket", "market", "recognise", "recorded_options", "rules"]
 
 EXCHANGES = ("DERIBIT",)
+VARIABLES = {
+    "DERIBIT_CLIENT_ID": ("", "Deribit: raw books need credentials; without them books come every 100 ms."),
+    "DERIBIT_CLIENT_SECRET": ("", ""),
+    "DERIBIT_USE_TESTNET": ("true", "Deribit's test network (true) or the real one (false)."),
+}
+SECRETS = ("DERIBIT_CLIENT_ID", "DERIBIT_CLIENT_SECRET")
 
 
 def market(exchange: str, options: Mapping[str, str]) -> DeribitMarket:
