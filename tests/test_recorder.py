@@ -102,7 +102,7 @@ def test_what_the_venues_published_is_what_the_files_hold(tmp_path: Path, number
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_tick_size_that_changes_while_recording_is_a_new_row_of_its_instrument(tmp_path: Path, workers: str) -> None:
+def test_a_tick_size_or_an_expiry_that_changes_while_recording_is_a_new_row_of_its_instrument(tmp_path: Path, workers: str) -> None:
     variables = {"XTRADER_CATALOGUE_INTERVAL": "1s", "XTRADER_WORKERS": workers}
 
     async def main() -> None:
@@ -111,7 +111,10 @@ def test_a_tick_size_that_changes_while_recording_is_a_new_row_of_its_instrument
                 await in_sync(tmp_path, int(workers))
                 for exchange, symbol in VENUES.items():
                     emulator.add(parse(f"tick_change:{exchange}@{symbol}"))
-                await until(lambda: log_of(tmp_path).count("instrument_changed") >= len(VENUES))
+                    if exchange != "BINANCE_SPOT":
+                        emulator.add(parse(f"expiry_change:{exchange}@{symbol}"))
+                await until(lambda: log_of(tmp_path).count("tick_size ") >= len(VENUES))
+                await until(lambda: log_of(tmp_path).count("expiry None -> ") >= len(VENUES) - 1)
                 assert await stop(process) == 0
 
     asyncio.run(main())
@@ -119,6 +122,8 @@ def test_a_tick_size_that_changes_while_recording_is_a_new_row_of_its_instrument
     for exchange, symbol in VENUES.items():
         before, *_, after = reading.rows(tmp_path / "data", "INSTRUMENTS", exchange, symbol).to_pylist()
         assert after["tick_size"] == pytest.approx(before["tick_size"] / 10)
+        assert before["expiry"] is None
+        assert (after["expiry"] is None) is (exchange == "BINANCE_SPOT")
         assert {name: before[name] for name in ("kind", "base", "quote", "status", "source")} == {
             name: after[name] for name in ("kind", "base", "quote", "status", "source")
         }

@@ -218,6 +218,14 @@ class Recorder:
                     open_rows.append(row)
                 else:
                     self._put(msgspec.structs.replace(row, ts_to=max(self._clock.now(), row.ts_from)))
+            refresh = Refresh(
+                catalogue,
+                self._markets,
+                found.instruments,
+                tell=self._put,
+                clock=self._clock,
+                seconds=self._settings.catalogue_interval,
+            )
             self.feed = Feed(
                 self._markets,
                 found.subscriptions,
@@ -228,14 +236,7 @@ class Recorder:
                 raw=self._raw,
                 share=self._share,
                 connections=self._settings.connections,
-            )
-            refresh = Refresh(
-                catalogue,
-                self._markets,
-                found.instruments,
-                tell=self._put,
-                clock=self._clock,
-                seconds=self._settings.catalogue_interval,
+                relisted=refresh.notice,
             )
             log.info(
                 "recording", subscriptions=len(found.subscriptions), sinks=",".join(self._settings.sinks), directory=self._place()

@@ -13,15 +13,25 @@ from structlog.testing import capture_logs
 
 from tests.faults.time_loop import BEGIN, LoopClock, run
 from xtrader.clock import SECOND
+from xtrader.emulator.faults import parse
+from xtrader.emulator.server import Emulator
 from xtrader.errors import VenueError
-from xtrader.feed.catalogue import Catalogue
+from xtrader.feed.catalogue import TRADING, Catalogue, body_of
+from xtrader.feed.feed import Feed
 from xtrader.feed.refresh import SOON, Refresh
+from xtrader.feed.rest import Rest
 from xtrader.model.instrument import Instrument
 from xtrader.model.subscription import Subscription
 from xtrader.venues import market
 from xtrader.venues.base import Fetch, Market
 
 HOUR = 3600.0
+CATALOGUES = {
+    "BINANCE_FUTURES": "GET /fapi/v1/exchangeInfo",
+    "BINANCE_COINM": "GET /dapi/v1/exchangeInfo",
+    "OKX_SWAP": "GET /api/v5/public/instruments",
+    "DERIBIT": "GET /api/v2/public/get_instruments",
+}
 BTC = {
     "instId": "BTC-USDT-SWAP",
     "instType": "SWAP",
@@ -216,7 +226,7 @@ def test_after_an_expiry_the_catalogue_is_read_at_once(cache: Path) -> None:
 def test_the_venues_notice_is_followed_at_once_but_not_more_often_than_once_a_minute(cache: Path) -> None:
     one = Run(cache)
     changed = one.becomes((BTC | {"tickSz": "1"}, ETH))
-    notices = [(1000 + n / 2, lambda: one.refresh.notice("OKX_SWAP")) for n in range(400)]
+    notices = [(1000 + n / 2, lambda: one.refresh.notice("OKX_SWAP", ["XRP-USDT-SWAP", "BTC-USDT-SWAP"])) for n in range(400)]
     run(one.go((999, changed), *notices, (1500, nothing)))
     assert one.asked == pytest.approx([0, 1001, 1001 + SOON, 1001 + 2 * SOON, 1001 + 3 * SOON, 1001 + 4 * SOON], abs=2)
     assert [round(at) for at, _ in one.told] == [1001]
@@ -229,3 +239,53 @@ def test_what_was_read_again_is_what_the_next_start_finds_on_the_disk(cache: Pat
     run(later.go())
     assert (later.instruments[KEY].tick_size, later.instruments[KEY].source) == (1.0, "cache")
     assert [path.suffix for path in cache.iterdir()] == [".json"]
+
+
+SYMBOLS = {"BINANCE_FUTURES": "BTCUSDT", "BINANCE_COINM": "BTCUSD_PERP", "OKX_SWAP": "BTC-USDT-SWAP", "DERIBIT": "BTC-PERPETUAL"}
+
+
+@pytest.mark.parametrize("connections", [1, 2])
+@pytest.mark.parametrize("exchange", SYMBOLS)
+def test_a_venue_that_tells_of_a_change_is_asked_at_once_and_not_after_an_hour(
+    tmp_path: Path, exchange: str, connections: int
+) -> None:
+    symbol = SYMBOLS[exchange]
+    told: list[tuple[float, Instrument]] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        clock = LoopClock(loop)
+        async with (
+            Emulator([exchange], instruments=2, rate=20, wall=lambda: clock.now() / 1e9, tick=0.05) as emulator,
+            Rest(clock) as rest,
+        ):
+            markets = {exchange: market(exchange, emulator.variables)}
+            catalogue = Catalogue(tmp_path, body_of(rest.get), clock)
+            found = await catalogue.look_up(markets, [Subscription(stream, exchange, symbol) for stream in ("L2", "TRADES")])
+            tell = lambda row: told.append((loop.time(), row))  # noqa: E731
+            refresh = Refresh(catalogue, markets, found.instruments, tell=tell, clock=clock, seconds=HOUR)
+            feed = Feed(
+                markets,
+                found.subscriptions,
+                rest=rest,
+                clock=clock,
+                put=lambda record: None,
+                connections=connections,
+                relisted=refresh.notice,
+            )
+            tasks = [asyncio.create_task(feed.run()), asyncio.create_task(refresh.run())]
+            await asyncio.sleep(100)
+            emulator.add(parse(f"status_change:{exchange}@{symbol}:seconds=120"))
+            await asyncio.sleep(400)
+            assert emulator.venues[exchange].counts[CATALOGUES[exchange]] <= 5
+            for task in tasks:
+                assert not task.done()
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    run(main())
+    assert [(row.symbol, row.status == told[1][1].status) for _, row in told] == [(symbol, False), (symbol, True)]
+    (halted, _), (back, row) = told
+    assert 100 < halted < 100 + 5
+    assert 100 + 120 < back < 100 + 120 + 5
+    assert row.status.lower() in TRADING

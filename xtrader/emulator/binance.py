@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from xtrader.emulator.binance_rest import BinanceBoard, Rest
+from xtrader.emulator.binance_rest import BinanceBoard, Rest, contract_status, delivery
 from xtrader.emulator.client import Client
 from xtrader.emulator.faults import Message
 from xtrader.emulator.listing import Coin, Listing, Scale, coins
@@ -24,6 +24,8 @@ from xtrader.emulator.venue import Allowance, Answer, Stage, Venue
 
 EXCHANGES = ("BINANCE_SPOT", "BINANCE_FUTURES", "BINANCE_COINM")
 MOST_STREAMS = 1024
+CONTRACTS = "!contractInfo"
+"""The stream of contracts that are listed, delivered or changed."""
 METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 VOIDS = 0.012
 """Share of the ids of a futures `@trade` stream that no print has."""
@@ -84,6 +86,8 @@ class Binance(Venue[BinanceBoard]):
         self._routed = exchange == "BINANCE_FUTURES"
         timers = stage.timers
         self.ping = (timers.spot_ping, timers.spot_pong) if self._spot else (timers.futures_ping, timers.futures_pong)
+        if self._spot:
+            self.cannot = frozenset({"expiry_change"})
         self._rest = Rest(exchange, self.boards, stage)
         self._sessions: dict[Client, _Session] = {}
         self._plain: dict[str, set[Client]] = {}
@@ -96,6 +100,8 @@ class Binance(Venue[BinanceBoard]):
             self._number(board)
             self._routes[f"{board.stream}@aggTrade"] = "market"
             self._routes.update({f"{board.stream}@{name}": "public" for name in (*DEPTHS, "trade")})
+        if not self._spot:
+            self._routes[CONTRACTS] = "market"
 
     def accepts(self, path: str) -> bool:
         return self._place(path) is not None
@@ -236,6 +242,16 @@ class Binance(Venue[BinanceBoard]):
         board.sequence = self._ids.randrange(10**6, 10**9)
         self._number(board)
 
+    def relisted(self, board: BinanceBoard) -> None:
+        if self._spot:
+            return
+        head = f'{{"e":"contractInfo","E":{self.stage.ms()},"s":"{board.symbol}","ps":"{board.pair}","ct":"PERPETUAL",'
+        data = f'{head}"dt":{delivery(board)},"ot":1569398400000,"cs":"{contract_status(board)}"}}'
+        for client in self._plain.get(CONTRACTS, ()):
+            client.send(data)
+        for client in self._wrapped.get(CONTRACTS, ()):
+            client.send(f'{{"stream":"{CONTRACTS}","data":{data}}}')
+
     def notice(self, client: Client) -> str:
         event = f'{{"e":"serverShutdown","E":{self.stage.ms()}}}'
         return f'{{"stream":"!serverShutdown","data":{event}}}' if self._sessions[client].combined else event
@@ -322,7 +338,9 @@ class Binance(Venue[BinanceBoard]):
         for name in streams:
             route = self._routes.get(name)
             symbol, _, kind = name.partition("@")
-            if route is not None and self.strikes.mutes("L2" if kind.startswith("depth") else "TRADES", self._symbols[symbol]):
+            if symbol in self._symbols and self.strikes.mutes(
+                "L2" if kind.startswith("depth") else "TRADES", self._symbols[symbol]
+            ):
                 continue
             if route is not None and session.route in (route, "all"):
                 listing.setdefault(name, set()).add(client)

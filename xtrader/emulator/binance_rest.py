@@ -193,11 +193,21 @@ def _filters(board: BinanceBoard) -> list[dict[str, Any]]:
     ]
 
 
+def contract_status(board: BinanceBoard) -> str:
+    """The status of a contract."""
+    return "SETTLING" if board.is_halted else "TRADING"
+
+
+def delivery(board: BinanceBoard) -> int:
+    """When a contract is delivered, milliseconds UTC; the year 2100 stands for never."""
+    return 4_133_404_800_000 if board.expiry is None else int(board.expiry.timestamp()) * 1000
+
+
 def _spot_row(board: BinanceBoard) -> dict[str, Any]:
     listing = board.listing
     return {
         "symbol": listing.symbol,
-        "status": "TRADING",
+        "status": "BREAK" if board.is_halted else "TRADING",
         "baseAsset": listing.base,
         "baseAssetPrecision": 8,
         "quoteAsset": listing.quote,
@@ -217,14 +227,15 @@ def _spot_row(board: BinanceBoard) -> dict[str, Any]:
 def _futures_row(board: BinanceBoard) -> dict[str, Any]:
     """A USD-M or COIN-M row: COIN-M says `contractStatus` instead of `status`, and has a `contractSize`."""
     listing = board.listing
-    own: dict[str, Any] = {"status": "TRADING"}
+    status = contract_status(board)
+    own: dict[str, Any] = {"status": status}
     if listing.is_inverse:
-        own = {"contractStatus": "TRADING", "contractSize": int(listing.contract), "equalQtyPrecision": 4}
+        own = {"contractStatus": status, "contractSize": int(listing.contract), "equalQtyPrecision": 4}
     return {
         "symbol": listing.symbol,
         "pair": board.pair,
         "contractType": "PERPETUAL",
-        "deliveryDate": 4_133_404_800_000,
+        "deliveryDate": delivery(board),
         "onboardDate": 1_569_398_400_000,
         **own,
         "maintMarginPercent": "2.5000",

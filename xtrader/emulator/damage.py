@@ -160,7 +160,6 @@ FRAMES: dict[str, Damage] = {
         odd_ids,
     )
 }
-FRAMES["crossings"] = crossed
 
 
 def _frame(head: int, payload: bytes) -> bytes:

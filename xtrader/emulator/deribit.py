@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from xtrader.emulator.client import Client
-from xtrader.emulator.deribit_rest import DeribitBoard, Failed, Methods, fair_price, listings
+from xtrader.emulator.deribit_rest import DeribitBoard, Failed, Methods, fair_price, listings, state
 from xtrader.emulator.faults import Message
 from xtrader.emulator.listing import Listing
 from xtrader.emulator.market import Batch, Fill
@@ -30,6 +30,8 @@ CLIENT_ID = "emulated-client"
 CLIENT_SECRET = "emulated-secret-of-the-emulated-client"  # noqa: S105 - opens nothing
 """The only credentials that the emulated venue knows."""
 INTERVALS = ("raw", "100ms")
+STATES = "instrument.state.any.any"
+"""The channel of all instruments' states."""
 LONGEST = 32 * 1024
 SOCKET = "/ws/api/v2"
 HTTP = "/api/v2/"
@@ -172,6 +174,12 @@ class Deribit(Venue[DeribitBoard]):
             self.stage.truth.add(TradeEvent(self.exchange, board.symbol, name, side, price, size, ts))
         return name, text
 
+    def relisted(self, board: DeribitBoard) -> None:
+        words = state(board) if board.symbol in self.boards else "archivized"
+        data = f'{{"timestamp":{self.stage.ms()},"state":"{words}","instrument_name":"{board.symbol}"}}'
+        for client in self._subscribers.get(STATES, ()):
+            client.send(_notification(STATES, data))
+
     def restart_numbering(self, board: DeribitBoard) -> None:
         board.sequence = self._ids.randrange(10**6, 10**9)
 
@@ -186,6 +194,8 @@ class Deribit(Venue[DeribitBoard]):
 
     def _snapshots(self, client: Client, channels: Sequence[str]) -> None:
         for channel in channels:
+            if channel == STATES:
+                continue
             kind, name, _ = channel.split(".")
             if kind == "book" and client in self._subscribers.get(channel, ()):
                 board = self.boards[name]
@@ -235,6 +245,10 @@ class Deribit(Venue[DeribitBoard]):
         for channel in dict.fromkeys(channels):
             kind, _, rest = channel.partition(".")
             name, _, interval = rest.rpartition(".")
+            if channel == STATES:
+                known.append(channel)
+                self._subscribers.setdefault(channel, set()).add(client)
+                session.channels.add(channel)
             if kind in ("book", "trades") and name in self.boards and interval in INTERVALS:
                 known.append(channel)
                 if not self.strikes.mutes("L2" if kind == "book" else "TRADES", name):

@@ -103,7 +103,7 @@ class Methods:
         if str(params.get("expired", "false")).lower() == "true":
             return []
         return [
-            _row(board.listing)
+            _row(board)
             for board in self._boards.values()
             if currency in ("any", board.listing.settle) and kind in ("any", KINDS[board.listing.kind])
         ]
@@ -167,8 +167,13 @@ def _whole(params: Mapping[str, Any], name: str, usual: int) -> int:
         raise Failed(-32602, "Invalid params", param=name, reason="must be an integer") from None
 
 
-def _row(listing: Listing) -> dict[str, Any]:
-    expiry = listing.expiry
+def state(board: DeribitBoard) -> str:
+    """The state of an instrument."""
+    return "halted" if board.is_halted else "open"
+
+
+def _row(board: DeribitBoard) -> dict[str, Any]:
+    listing, expiry = board.listing, board.expiry
     lot, tick = float(listing.lot.text(1)), float(listing.tick.text(1))
     row: dict[str, Any] = {
         "tick_size": tick,
@@ -181,7 +186,7 @@ def _row(listing: Listing) -> dict[str, Any]:
         "maker_commission": 0.0,
         "kind": KINDS[listing.kind],
         "is_active": True,
-        "state": "open",
+        "state": state(board),
         "instrument_type": "reversed" if listing.is_inverse else "linear",
         "instrument_name": listing.symbol,
         "instrument_id": sum(listing.symbol.encode()),

@@ -22,6 +22,8 @@ from xtrader.emulator.truth import BookEvent, TradeEvent
 from xtrader.emulator.venue import Allowance, Answer, Board, Stage, Venue
 
 EXCHANGES = ("OKX_SPOT", "OKX_SWAP", "OKX_FUTURES", "OKX_OPTION")
+LISTING = "instruments"
+"""The channel of an instrument type's catalogue."""
 WINDOW = 400
 RESTING = 1300
 """Orders a side that usually rest in a book: enough for more levels than the window shows."""
@@ -120,6 +122,7 @@ class Okx(Venue[OkxBoard]):
 
     def __init__(self, exchange: str, listings: Sequence[Listing], stage: Stage) -> None:
         super().__init__(exchange, [OkxBoard(exchange, listing, stage) for listing in listings], stage)
+        self._kind = exchange.removeprefix("OKX_")
         self._subscribers: dict[tuple[str, str], set[Client]] = {}
         self._requests: dict[Client, Allowance] = {}
         self._connections = 0
@@ -191,6 +194,12 @@ class Okx(Venue[OkxBoard]):
         """The next message of this book has a lower seqId than its prevSeqId."""
         self._push(board, [], [], board.numbers.randrange(1, 1000))
 
+    def relisted(self, board: OkxBoard) -> None:
+        if board.symbol in self.boards:
+            row = msgspec.json.encode(_row(self._kind, board)).decode()
+            for client in self._subscribers.get((LISTING, ""), ()):
+                client.send(f'{{"arg":{{"channel":"{LISTING}","instType":"{self._kind}"}},"data":[{row}]}}')
+
     def notice(self, client: Client) -> str:
         words = "The connection will soon be closed for a service upgrade. Please reconnect."
         return f'{{"event":"notice","code":"64008","msg":"{words}","connId":"{self._names[client]}"}}'
@@ -239,7 +248,11 @@ class Okx(Venue[OkxBoard]):
     def _change(self, client: Client, number: Any, operation: str, channel: Any, name: Any, arg: dict[str, Any]) -> None:
         """Subscribe or unsubscribe one channel of one instrument."""
         board = self.boards.get(name)
-        if board is None or channel not in ("books", "trades"):
+        if channel == LISTING and arg.get("instType") == self._kind:
+            clients = self._subscribers.setdefault((LISTING, ""), set())
+            (clients.add if operation == "subscribe" else clients.discard)(client)
+            self._event(client, number, event=operation, arg=arg)
+        elif board is None or channel not in ("books", "trades"):
             words = (
                 f"Wrong URL or channel:{channel},instId:{name} doesn't exist. "
                 "Please use the correct URL, channel and parameters referring to API document."
@@ -316,7 +329,7 @@ def _count(query: Mapping[str, str], name: str, usual: int, most: int) -> int:
 def _row(kind: str, board: OkxBoard) -> dict[str, str]:
     listing = board.listing
     spot = kind == "SPOT"
-    expiry = listing.expiry
+    expiry = board.expiry
     uly = "" if spot else f"{listing.base}-{listing.quote}"
     return {
         "alias": "",
@@ -344,7 +357,7 @@ def _row(kind: str, board: OkxBoard) -> dict[str, str]:
         "quoteCcy": listing.quote if spot else "",
         "ruleType": "normal",
         "settleCcy": listing.settle,
-        "state": "live",
+        "state": "suspend" if board.is_halted else "live",
         "stk": str(listing.strike) if listing.strike else "",
         "tickSz": listing.tick.text(1),
         "uly": uly,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -119,9 +120,16 @@ class Strikes:
                 loop.call_soon(self._burst, board)
             case "tick_change":
                 board.refine()
+                venue.relisted(board)
+            case "status_change":
+                self._halt(board, True)
+                loop.call_later(fault.seconds, self._halt, board, False)
+            case "expiry_change":
+                board.expiry = datetime.fromtimestamp(int(venue.stage.ms() / 1000 + fault.seconds), UTC)
+                venue.relisted(board)
             case "delisted":
-                del venue.boards[message.symbol]
-                loop.call_later(fault.seconds, venue.boards.__setitem__, message.symbol, board)
+                self._list(board, False)
+                loop.call_later(fault.seconds, self._list, board, True)
             case "venue_clock":
                 venue.stage.wrong += 1000 * fault.seconds
             case _:
@@ -141,6 +149,17 @@ class Strikes:
             case "notice":
                 client.send(self._venue.notice(client))
                 asyncio.get_running_loop().call_later(fault.seconds, client.close, 1001, "service upgrade")
+
+    def _halt(self, board: Board, is_halted: bool) -> None:
+        board.is_halted = is_halted
+        self._venue.relisted(board)
+
+    def _list(self, board: Board, is_listed: bool) -> None:
+        if is_listed:
+            self._venue.boards[board.symbol] = board
+        else:
+            del self._venue.boards[board.symbol]
+        self._venue.relisted(board)
 
     def _burst(self, board: Board) -> None:
         for _ in range(BURST):

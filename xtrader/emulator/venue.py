@@ -90,6 +90,9 @@ class Board:
         )
         self.market = Market(f"{stage.seed}/{exchange}/{listing.symbol}", flow)
         self.sequence = 0
+        self.is_halted = False
+        """Whether the catalogue has the status of what does not trade."""
+        self.expiry = listing.expiry
 
     def refine(self) -> None:
         """The venue makes the tick ten times finer: prices are written with one more decimal."""
@@ -195,6 +198,9 @@ class Venue(ABC, Generic[BoardT]):
     @abstractmethod
     def restart_numbering(self, board: BoardT) -> None:
         """Go on numbering a book's messages from a lower number, as venues do after maintenance."""
+
+    def relisted(self, board: BoardT) -> None:
+        """Tell who wants to know that the catalogue says something else of an instrument; nothing where a venue does not."""
 
     def notice(self, client: Client) -> str:
         """The message that announces the end of a client's connection, empty where a venue has none (and `cannot` says so)."""

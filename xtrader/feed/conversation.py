@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeAlias
 
 import structlog
 
-from xtrader.clock import Clock
+from xtrader.clock import SECOND, Clock
 from xtrader.errors import ProtocolError, Unresponsive, VenueError, XTraderError
 from xtrader.feed import link as wire
 from xtrader.feed.pace import Pace
@@ -21,12 +21,15 @@ from xtrader.feed.rest import Answer, Rest
 from xtrader.feed.watch import Watch
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Fetch, Link, Market, MarketSession, Notice, Output, Ready, Send
+from xtrader.venues.base import Fetch, Link, Market, MarketSession, Notice, Output, Ready, Relisted, Send
 
 log = structlog.get_logger("xtrader.feed")
 
 UNSENT_MAX = 10_000
 """Messages that wait to be sent; a connection that takes none of so many is dead."""
+
+LISTEN_AFTER = 10
+"""Seconds after which a connection also asks for notices: what is recorded is asked for first."""
 
 Emit: TypeAlias = Callable[[Trade | BookUpdate | Coverage], None]
 
@@ -54,6 +57,7 @@ class Conversation:
         clock: Clock,
         emit: Emit,
         raw: Raw | None = None,
+        relisted: Callable[[Sequence[str]], None] = lambda symbols: None,
     ) -> None:
         self.market = market
         self.link = link
@@ -67,6 +71,7 @@ class Conversation:
         self._rest = rest
         self._clock = clock
         self._raw = raw
+        self._relisted = relisted
         self._pace = Pace(link.send_limits, clock)
         self._sends: deque[Send] = deque()
         self._urgent: deque[Send] = deque()
@@ -138,6 +143,8 @@ class Conversation:
                         self.all_ready.set()
                 case Notice():
                     log.warning(output.event, subscription=str(output.subscription), link=self.link.name, about=output.words)
+                case Relisted():
+                    self._relisted(output.symbols)
                 case _:
                     self.emit(output)
 
@@ -172,11 +179,15 @@ class Conversation:
         await self._rest.get_until_answered(self.market, fetch, take)
 
     async def _tick(self, watch: Watch) -> None:
+        listens_at = self._clock.monotonic() + LISTEN_AFTER * SECOND if self.link.notices else None
         while True:
             await asyncio.sleep(1.0)
             now = self._clock.now()
             if self._raw is not None:
                 self._raw.tick(now)
+            if listens_at is not None and self._clock.monotonic() >= listens_at:
+                listens_at = None
+                self._take(self.session.listen(now))
             try:
                 self._take(self.session.idle(now))
             except ProtocolError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -66,7 +66,7 @@ def connect_limit(limits: Limits, share: float = 1.0) -> tuple[int, float]:
 class Feed:
     """Records `subscriptions` (looked up) from `markets` (by exchange token), each over `connections` connections at once.
     `put` takes the records, on the hot path. `share` is how much of the venues' limits it may use, where others record beside
-    it."""
+    it. `relisted` hears (exchange, symbols) when a venue says that its catalogue changed."""
 
     def __init__(
         self,
@@ -80,6 +80,7 @@ class Feed:
         raw: Callable[[Link], Raw | None] = lambda link: None,
         share: float = 1.0,
         connections: int = 1,
+        relisted: Callable[[str, Sequence[str]], None] = lambda exchange, symbols: None,
     ) -> None:
         self.subscriptions = tuple(subscriptions)
         self.tracker = CoverageTracker(open_rows)
@@ -91,6 +92,7 @@ class Feed:
         self._raw = raw
         self._share = share
         self._connections = connections
+        self._relisted = relisted
         self._lines: list[Line] = []
         self._gaps: Counter[Subscription] = Counter()
         self._last_trade: dict[str, Trade] = {}
@@ -153,6 +155,7 @@ class Feed:
                     record=self._record if redundant is None else partial(redundant.take, number),
                     connects=self._pace(market),
                     raw=self._raw,
+                    relisted=partial(self._relisted, market.exchange),
                 )
             )
         return Line(keepers, redundant)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -52,6 +52,7 @@ class Keeper:
         record: Emit,
         connects: Pace,
         raw: Callable[[Link], Raw | None],
+        relisted: Callable[[Sequence[str]], None] = lambda symbols: None,
     ) -> None:
         self.link = link
         self.reconnects = 0
@@ -63,6 +64,7 @@ class Keeper:
         self._record = record
         self._connects = connects
         self._raw = raw
+        self._relisted = relisted
         self._resume: dict[str, int] = {}
         self._earlier: Counter[Subscription] = Counter()
         self._was_live = False
@@ -128,7 +130,14 @@ class Keeper:
     def _begin(self, cause: str, resume: Mapping[str, int], emit: Emit) -> Conversation:
         session = self._market.session(self.link, cause, resume)
         return Conversation(
-            self._market, self.link, session, rest=self._rest, clock=self._clock, emit=emit, raw=self._raw(self.link)
+            self._market,
+            self.link,
+            session,
+            rest=self._rest,
+            clock=self._clock,
+            emit=emit,
+            raw=self._raw(self.link),
+            relisted=self._relisted,
         )
 
     async def _until_lost(self, conversation: Conversation) -> BaseException:

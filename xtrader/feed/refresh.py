@@ -6,7 +6,7 @@ Rule: a reading that fails changes nothing, and is followed by another one soon.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 
 import msgspec
@@ -53,9 +53,10 @@ class Refresh:
         self._noticed = {exchange: asyncio.Event() for exchange in markets}
         self._missed: set[str] = set()
 
-    def notice(self, exchange: str) -> None:
-        """The venue says that something of its catalogue changed: read it again soon."""
-        self._noticed[exchange].set()
+    def notice(self, exchange: str, symbols: Iterable[str]) -> None:
+        """The venue says that its catalogue has other facts of `symbols`: read it again soon, if one of them is recorded."""
+        if any(f"{exchange}@{symbol}" in self._instruments for symbol in symbols):
+            self._noticed[exchange].set()
 
     async def run(self) -> None:
         """Read again, each venue by itself, until cancelled. Raises only what `tell` raises."""

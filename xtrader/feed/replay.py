@@ -21,7 +21,7 @@ from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.recordings.detect import Recording
 from xtrader.recordings.events import Answered, Closed, Event, Opened, Received, Sent
-from xtrader.venues.base import Fetch, Link, Market, MarketSession, Notice, Output, Ready, Send
+from xtrader.venues.base import Fetch, Link, Market, MarketSession, Notice, Output, Ready, Relisted, Send
 
 HELD = 200_000
 """Records of a second connection that are held at the most while the first still delivers; then the second is given up."""
@@ -207,7 +207,7 @@ class Replay:
     def _take(self, part: Part, outputs: Iterable[Output], ts: int) -> None:
         for output in outputs:
             match output:
-                case Send():
+                case Send() | Relisted():
                     continue
                 case Notice():
                     self._remark(f"{output.subscription}: {output.words}")
@@ -266,7 +266,6 @@ class Replay:
         if is_gap:
             self._put(part, self._gap(subscription, "disconnect", lost.ts, None, lost.detail))
         begin = follows(lost.book, held)
-        place = (subscription.key, subscription.stream)
         for i, record in enumerate(held):
             match record:
                 case BookUpdate():
@@ -274,8 +273,7 @@ class Replay:
                 case Trade():
                     is_wanted = record.sequence is None or last is None or record.sequence > last
                 case Coverage():
-                    current = self._tracker.current(*place)
-                    is_wanted = record.state == "gap" or is_gap or (current is not None and current.state == "gap")
+                    is_wanted = record.state == "gap" or is_gap
             if is_wanted:
                 self._put(part, record)
 

@@ -8,14 +8,13 @@ The machine, in the order in which things happen:
     session.receive(payload, ts_recv)   one whole text message from the socket                       -> records, Send, Fetch, Ready
     session.answer(fetch, status, body, ts_recv)   the REST answer to a Fetch it asked for           -> the same
     session.idle(now)                   called about once a second                                   -> the same
+    session.listen(now)                 called once, on a link for notices: ask for them             -> Send, later Relisted
 
 Coverage as sessions tell it (the shell closes what is open when the next row of that subscription comes):
     start           `syncing` with the session's cause, open, for every subscription
     in sync         `live` with the cause of the sync, from the `ts_recv` of what completed it, open; and Ready
     chain broken    `gap` closed: from the last good message's `ts_recv` to that of the message that showed it, then open `syncing`,
                     both with cause venue_gap (or silent), and what resyncs that one instrument
-    book crossed    `gap` open with cause crossed, from the message that crosses it; nothing is recorded until `live`: with the
-                    message that uncrosses it (the book then, as a snapshot with that message's number), or with a new snapshot
     trades missing  `gap` closed, detail "missing ids A to B (N)", then `live`, open, from the message that showed it
     odd message     `gap` closed, cause malformed, from the last good message to the odd one, then open `syncing`; and a Notice
 
@@ -80,7 +79,13 @@ class Notice(msgspec.Struct, frozen=True):
     words: str
 
 
-Output: TypeAlias = Trade | BookUpdate | Coverage | Send | Fetch | Ready | Notice
+class Relisted(msgspec.Struct, frozen=True):
+    """The venue says that its catalogue has other facts of these instruments now, by its own symbols. Any may be among them."""
+
+    symbols: tuple[str, ...]
+
+
+Output: TypeAlias = Trade | BookUpdate | Coverage | Send | Fetch | Ready | Notice | Relisted
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -94,6 +99,8 @@ class Link(msgspec.Struct, frozen=True):
     send_limits: tuple[tuple[int, float], ...] = ()
     lifetime: float | None = None
     """Seconds after which the venue cuts the connection; it is replaced well before."""
+    notices: bool = False
+    """Whether this connection is the one of its market on which the venue tells that its catalogue changed (see `listen`)."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -176,6 +183,10 @@ class MarketSession(Protocol):
     def probe(self, subscription: Subscription, now: int) -> Iterable[Output]:
         """The subscription has been silent for longer than is usual: ask the venue whether it is quiet or dead. If the answer
         shows that something was missed, the session itself declares the gap (cause "silent") and resyncs."""
+        ...
+
+    def listen(self, now: int) -> Iterable[Output]:
+        """Ask to be told when the venue's catalogue changes; what it tells comes as Relisted."""
         ...
 
     def book(self, key: str) -> Book | None:

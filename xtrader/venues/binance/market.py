@@ -148,8 +148,11 @@ class BinanceMarket:
             for route, wanted in by_route.items()
             for at in range(0, len(wanted), STREAMS_PER_LINK)
         ]
+        # Notices of contracts have the route of the aggregates.
+        tellers = [n for n, (route, _) in enumerate(parts) if route == aggregates and self._place.dialect.is_futures]
+        limits = ((self._place.sends, 1.0),)
         return [
-            Link(self.exchange, f"{self.exchange}/{n}", self.ws_url + route, part, ((self._place.sends, 1.0),), LIFETIME)
+            Link(self.exchange, f"{self.exchange}/{n}", self.ws_url + route, part, limits, LIFETIME, n in tellers[:1])
             for n, (route, part) in enumerate(parts)
         ]
 

@@ -18,6 +18,7 @@ from xtrader.model.book import Book
 from xtrader.model.market import Coverage
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Activity, Fetch, Link, Output, Send, counted
+from xtrader.venues.binance.contracts import CONTRACT, CONTRACTS, relisted
 from xtrader.venues.binance.depth import ASK_AGAIN, DepthSync
 from xtrader.venues.binance.tape import Tape
 from xtrader.venues.binance.wire import (
@@ -139,10 +140,12 @@ class BinanceSession:
         return out
 
     def _request(self, method: str, subscriptions: Sequence[Subscription], request: Request) -> Send:
+        return self._call(method, [self._dialect.stream(s) for s in subscriptions], request)
+
+    def _call(self, method: str, streams: Sequence[str], request: Request) -> Send:
         number = next(self._ids)
         self._requests[number] = request
-        params = [self._dialect.stream(s) for s in subscriptions]
-        return Send(json.dumps({"method": method, "params": params, "id": number}, ensure_ascii=False, separators=(",", ":")))
+        return Send(json.dumps({"method": method, "params": streams, "id": number}, ensure_ascii=False, separators=(",", ":")))
 
     def receive(self, payload: bytes | bytearray | memoryview, ts_recv: int) -> Iterable[Output]:
         """Take one message. Raises ProtocolError."""
@@ -196,6 +199,8 @@ class BinanceSession:
             is_wanted = (self._routes.get(frame.stream) or self._route(frame.stream)) is not None
             if name == "serverShutdown":
                 self.closing = True
+            elif name == CONTRACT:
+                return relisted(frame.data)
             elif is_wanted and (name in EVENTS or not name):
                 return self._malformed(frame.stream, why_malformed(self._venue, frame.data), ts_recv)
             elif is_wanted:
@@ -206,6 +211,8 @@ class BinanceSession:
             return self._raw_event(payload, ts_recv)
         elif frame.e == "serverShutdown":
             self.closing = True
+        elif frame.e == CONTRACT:
+            return relisted(payload)
         elif frame.e is not None:
             self._count_unwanted(str(frame.e))
         elif frame.error is not None or frame.msg:
@@ -338,11 +345,14 @@ class BinanceSession:
         out = [*self._part(subscription).silent(number, now), self._request("UNSUBSCRIBE", [subscription], Request((), now))]
         return [*out, *self._subscribe([subscription], now)]
 
+    def listen(self, now: int) -> Iterable[Output]:
+        """Ask for the stream of contracts; spot has none, and no link that is for notices."""
+        return [self._call("SUBSCRIBE", [CONTRACTS], Request((), now))]
+
     def book(self, key: str) -> Book | None:
         """The live book of an instrument, None if it is not in sync."""
         subscription = self._wanted.get(("L2", key.partition("@")[2].lower()))
-        sync = None if subscription is None else self._books[subscription]
-        return None if sync is None or sync.is_crossed else sync.book
+        return None if subscription is None else self._books[subscription].book
 
     def resume(self) -> Mapping[str, int]:
         """Instrument key -> number of the last trade seen."""

@@ -122,6 +122,7 @@ class DeribitMarket:
                 self.ws_url,
                 tuple(wanted[n * CHANNELS_PER_LINK : (n + 1) * CHANNELS_PER_LINK]),
                 SEND_LIMITS,
+                notices=n == 0,
             )
             for n in range(-(-len(wanted) // CHANNELS_PER_LINK))
         ]

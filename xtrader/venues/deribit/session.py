@@ -15,6 +15,7 @@ from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Activity, Fetch, Link, Output, Send, counted
 from xtrader.venues.channels import SECOND, BookChannel, Channel, Channels, TradesChannel
 from xtrader.venues.deribit.login import VENUE, Login
+from xtrader.venues.deribit.states import STATES, relisted
 from xtrader.venues.deribit.wire import BookAnswer, BookData, Envelope, Failure, Frame, Step, Token, TradeData, TradesAnswer
 from xtrader.venues.odd import Oddities
 from xtrader.venues.wire import BAD
@@ -136,6 +137,9 @@ class DeribitSession:
         if subscription.stream == "L2":
             return [Fetch(subscription.key, "probe", BOOK_PATH, (instrument, ("depth", "1")))]
         return [Fetch(subscription.key, "probe", TRADES_PATH, (instrument, ("count", "1")))]
+
+    def listen(self, now: int) -> list[Output]:
+        return [self._request("subscribe", {"channels": [STATES]})]
 
     def book(self, key: str) -> Book | None:
         return self._channels.book(key)
@@ -262,6 +266,8 @@ class DeribitSession:
         name = "" if envelope.params is None else envelope.params.channel
         if envelope.method == "subscription" and name:
             channel = self._by_name.get(name) or self._bind(name)
+            if name == STATES:
+                return relisted(payload)
             if channel is None:
                 self._counts["ignored"] += 1
                 return ()

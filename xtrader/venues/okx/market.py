@@ -144,7 +144,14 @@ class OkxMarket:
         trades = [subscription for subscription in wanted if subscription.stream != "L2"]
         count = max(-(-len(books) // BOOKS_PER_LINK), -(-len(trades) // TRADES_PER_LINK))
         return [
-            Link(self.exchange, f"{self.exchange}/{n}", self.ws_url, (*books[n::count], *trades[n::count]), SEND_LIMITS)
+            Link(
+                self.exchange,
+                f"{self.exchange}/{n}",
+                self.ws_url,
+                (*books[n::count], *trades[n::count]),
+                SEND_LIMITS,
+                notices=n == 0,
+            )
             for n in range(count)
         ]
 

@@ -15,6 +15,7 @@ from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Activity, Fetch, Link, Output, Send, counted
 from xtrader.venues.channels import SECOND, BookChannel, Channel, Channels, TradesChannel
 from xtrader.venues.odd import Oddities
+from xtrader.venues.okx.listing import LISTING, listing_request, relisted
 from xtrader.venues.okx.wire import Arg, Envelope, Frame, Row, TextBook, TextFrame
 from xtrader.venues.wire import BAD
 
@@ -94,6 +95,8 @@ class OkxSession:
             trades = self._trades.get(arg.instId)
             if trades is not None:
                 return self._trade_message(trades, frame, ts_recv)
+        elif arg.channel == LISTING:
+            return relisted(payload)
         self._counts["ignored"] += 1
         return ()
 
@@ -131,6 +134,10 @@ class OkxSession:
         if subscription.stream == "L2":
             return [Fetch(subscription.key, "probe", BOOKS_PATH, (instrument, ("sz", "1")))]
         return [Fetch(subscription.key, "probe", TRADES_PATH, (instrument, ("limit", "1")))]
+
+    def listen(self, now: int) -> list[Output]:
+        self._requests += 1
+        return [Send(listing_request(self._exchange, self._requests))]
 
     def book(self, key: str) -> Book | None:
         return self._channels.book(key)
@@ -231,7 +238,7 @@ class OkxSession:
         if event == "subscribe" and frame.arg is not None:
             channel = self._find(frame.arg.channel, frame.arg.instId)
             if channel is None:
-                self._counts["ignored"] += 1
+                self._counts["ignored"] += frame.arg.channel != LISTING
                 return []
             self._settled(channel)
             return channel.acked(ts_recv)
@@ -277,6 +284,8 @@ class OkxSession:
             channel = self._find(arg.channel, arg.instId)
             if channel is not None:
                 return self._malformed(channel, Malformed(self._exchange, "a message that cannot be read", str(error)), ts_recv)
+            if arg.channel == LISTING:
+                return relisted(payload)
             is_ours = arg.channel in BOOK_CHANNELS or arg.channel == "trades"
             if envelope.event not in EVENTS and not (is_ours and not arg.instId):
                 self._counts["ignored" if arg.channel else "unknown"] += 1
