@@ -36,12 +36,12 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (*BASE, "clock", "durable", "sinks.base"),
         ("google_crc32c", "msgspec", "numpy", "pyarrow", "structlog", "tenacity"),
     ),
-    "sinks": ((*BASE, "clock", "declared", "durable"), ("msgspec", "numpy", "pyarrow")),
+    "sinks": ((*BASE, "clock", "declared", "durable"), ("msgspec", "numpy", "pyarrow", "structlog")),
     "sinks.questdb": ((*BASE, "durable", "quantities", "sinks.base"), ("msgspec", "numpy", "pandas", "pyarrow", "questdb")),
     "store": (
         (
             *(*BASE, "clock", "durable", "pipeline", "quantities", "venues"),
-            *("sinks.base", "sinks.buffers", "sinks.manifest", "sinks.parts", "sinks.schemas"),
+            *("sinks.base", "sinks.buffers", "sinks.described", "sinks.manifest", "sinks.mending", "sinks.parts", "sinks.schemas"),
             *("sinks.unfinished", "sinks.uploaded"),
         ),
         ("duckdb", "fsspec", "matplotlib", "msgspec", "numpy", "pandas", "polars", "pyarrow"),

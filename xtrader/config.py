@@ -20,7 +20,7 @@ import platformdirs
 from xtrader import sinks, values, venues
 from xtrader.destination import STORE_VARIABLE, Upload, require_usable, secrets_of, upload_of
 from xtrader.dotenv import read_dotenv
-from xtrader.durable import make_directory, replace_file
+from xtrader.durable import keep_file, kept_file, make_directory
 from xtrader.errors import ConfigError, StorageError
 from xtrader.values import Value
 
@@ -49,6 +49,7 @@ VARIABLES = (
     "XTRADER_CONNECTIONS",
     "XTRADER_LOG",
 )
+KEPT_COLLECTOR = re.compile(r"[a-z0-9-]{1,64}")
 UNEXPANDED = ("${SUBSCRIPTIONS}", "$(SUBSCRIPTIONS)", "$SUBSCRIPTIONS")
 
 
@@ -242,8 +243,8 @@ def collector_id(settings: Settings) -> str:
     journal has, StorageError if it cannot be kept.
     """
     kept = settings.journal_directory / "collector"
-    if kept.exists():
-        found = kept.read_text(encoding="utf-8").strip()
+    found = kept_file(kept).decode(errors="replace").strip() if kept.exists() else ""
+    if KEPT_COLLECTOR.fullmatch(found):
         if settings.collector is not None and settings.collector != found:
             raise ConfigError(
                 f"the journal '{settings.journal_directory}' belongs to collector '{found}', not to '{settings.collector}'; "
@@ -254,7 +255,7 @@ def collector_id(settings: Settings) -> str:
     chosen = settings.collector or _derived_collector(place)
     try:
         make_directory(kept.parent)
-        replace_file(kept, f"{chosen}\n".encode())
+        keep_file(kept, chosen.encode())
     except OSError as error:
         raise StorageError(kept, error) from error
     return chosen

@@ -6,7 +6,12 @@ The rule: what a function here has returned from is on the disk, names included.
 from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
+from typing import Final
+
+_MARK: Final = b" crc32=%08x\n"
+_MARK_BYTES: Final = len(_MARK % 0)
 
 
 def sync_directory(directory: Path) -> None:
@@ -50,3 +55,36 @@ def replace_file(path: Path, content: bytes, temporary_name: str = "") -> None:
         os.close(descriptor)
     os.replace(temporary, path)
     sync_directory(path.parent)
+
+
+def keep_file(path: Path, content: bytes) -> None:
+    """As `replace_file`, for the few bytes that no other file can replace: twice, with a checksum."""
+    replace_file(path, content + b"\n" + content + _mark(content))
+
+
+def kept_file(path: Path) -> bytes:
+    """What `keep_file` put there, whichever one byte was damaged since. A file that was written otherwise, or is damaged more, is
+    given back as it is: what reads it must be able to tell."""
+    text = path.read_bytes()
+    count, odd = divmod(len(text) - 1 - _MARK_BYTES, 2)
+    if count < 0 or odd:
+        return text
+    first, second, mark = text[:count], text[count + 1 : 2 * count + 1], text[2 * count + 1 :]
+    for content in (second, first):
+        if mark == _mark(content):
+            return content
+    wrong = sum(one != other for one, other in zip(mark, _mark(first), strict=True))
+    return first if first == second and wrong == 1 else text
+
+
+def _mark(content: bytes) -> bytes:
+    return _MARK % zlib.crc32(content)
+
+
+def free_path(path: Path) -> Path:
+    """The path, or one beside it that nobody has."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}.{number}")
+    return free

@@ -105,6 +105,26 @@ def test_local_copies_and_their_directories_go_once_they_are_in_the_bucket(store
     check(store, bucket, tmp_path, 2)
 
 
+@pytest.mark.parametrize("keep_local", [True, False])
+def test_a_damaged_list_stops_no_upload(store: Store, bucket: str, tmp_path: Path, keep_local: bool) -> None:
+    sink = opened(tmp_path, bucket, keep_local=keep_local)
+    for number in range(2):
+        commit(sink, number)
+    until(lambda: settled(sink, 2))
+    sink.close()
+    path = tmp_path / "_manifest" / "c1.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100] + b"~" + whole[-99:])
+    sink = opened(tmp_path, bucket, 8 + 2 * PERIOD, keep_local=keep_local)
+    commit(sink, 2)
+    until(lambda: settled(sink, 3))
+    sink.close()
+    found = store.fetch(bucket, "a/b", tmp_path / "fetched")
+    assert set(store.versions(bucket).values()) == {1}
+    assert len(part_paths(found, "TRADES")) == len(part_paths(found, "L2")) == 3
+    assert xtrader.open(f"s3://{bucket}/a/b").trades().to_arrow().num_rows == 30
+
+
 def test_while_the_store_is_away_parts_are_made_and_kept_and_afterwards_all_are_there(
     store: Store, road: Road, bucket: str, tmp_path: Path
 ) -> None:

@@ -29,6 +29,7 @@ DIRECTORY: Final = "_manifest"
 COMPACTED: Final = ".compacted.jsonl"
 _BLOCK: Final = 1 << 20
 _SEAL: Final = re.compile(rb',"crc32":"([0-9a-f]{8})"\}\Z')
+SEAL_BYTES: Final = len(b',"crc32":"00000000"}')
 
 Told: TypeAlias = tuple[str, str, int, int | None]
 """(state, cause, ts_from, ts_to): a coverage row."""
@@ -76,11 +77,9 @@ def unseal(text: bytes) -> tuple[bytes, int | None]:
 def lines_in_force(directory: Path) -> list[Line]:
     """Every part of the recording below `directory`, in the order of its lists. Lines that cannot be read are left out: `verify`
     tells them. Raises OSError."""
-    lines = []
+    lines: list[Line] = []
     for path in sorted((directory / DIRECTORY).glob("*.jsonl")):
-        for text in path.read_bytes().split(b"\n")[:-1]:
-            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-                lines.append(msgspec.json.decode(text, type=Line))
+        lines += readable(path.read_bytes())
     replaced = {path for line in lines for path in line.replaces}
     return [line for line in lines if line.path not in replaced]
 
@@ -90,8 +89,28 @@ def replaced_paths(directory: Path, collector: str) -> set[str]:
     path = directory / DIRECTORY / f"{collector}{COMPACTED}"
     if not path.exists():
         return set()
-    texts = path.read_bytes().split(b"\n")[:-1]
-    return {replaced for text in texts for replaced in msgspec.json.decode(text, type=Line).replaces}
+    return {replaced for line in readable(path.read_bytes()) for replaced in line.replaces}
+
+
+def readable(content: bytes) -> Iterator[Line]:
+    """The whole lines of a list that can be read; what comes after the last line's end is a line in the making."""
+    for text in content.split(b"\n")[:-1]:
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            yield msgspec.json.decode(text, type=Line)
+
+
+def end_of(path: Path, offset: int) -> int:
+    """Where in a list the last line ends that is of the journal below `offset`; 0 where there is none, or no list. Raises
+    OSError."""
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        end = whole_lines(file)
+        for text in lines_backwards(file, end):
+            if any(line.last_offset <= offset for line in readable(text + b"\n")):
+                return end
+            end -= len(text) + 1
+    return 0
 
 
 class Manifest:
@@ -103,22 +122,23 @@ class Manifest:
         self._seal: int | None = None
 
     def open(self, first: int) -> None:
-        """Cut a torn last line off, and read which parts from journal offset `first` on are listed already."""
+        """Cut a torn last line off, and read which parts from journal offset `first` on are listed already. Lines that cannot be
+        read are passed over."""
         self._known.clear()
         self._seal = None
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         with os.fdopen(descriptor, "r+b") as file:
-            end = _whole_lines(file)
+            end = whole_lines(file)
             if end < file.seek(0, os.SEEK_END):
                 file.truncate(end)
             os.fsync(file.fileno())
-            for text in _lines_backwards(file, end):
+            for text in lines_backwards(file, end):
                 if self._seal is None:
                     self._seal = unseal(text)[1] or 0
-                line = msgspec.json.decode(text, type=Line)
-                if line.last_offset <= first:
+                known = list(readable(text + b"\n"))
+                if any(line.last_offset <= first for line in known):
                     break
-                self._known.add(line.path)
+                self._known.update(line.path for line in known)
         sync_directory(self._path.parent)
 
     def append(self, lines: Iterable[Line]) -> None:
@@ -138,7 +158,7 @@ class Manifest:
             os.close(descriptor)
 
 
-def _whole_lines(file: BinaryIO) -> int:
+def whole_lines(file: BinaryIO) -> int:
     """Where the last whole line ends."""
     end = file.seek(0, os.SEEK_END)
     while end > 0:
@@ -151,14 +171,14 @@ def _whole_lines(file: BinaryIO) -> int:
     return 0
 
 
-def _lines_backwards(file: BinaryIO, end: int) -> Iterator[bytes]:
-    """The whole lines of a file of which `end` bytes hold nothing else, last one first."""
-    rest = b""
+def lines_backwards(file: BinaryIO, end: int) -> Iterator[bytes]:
+    """The whole lines of a file of which `end` bytes hold nothing else, last one first, without their ends."""
+    rest, end = b"", end - 1
     while end > 0:
         start = max(0, end - _BLOCK)
         file.seek(start)
         first, *lines = (file.read(end - start) + rest).split(b"\n")
-        yield from (line for line in reversed(lines) if line)
+        yield from reversed(lines)
         rest, end = first, start
-    if rest:
+    if end == 0:
         yield rest

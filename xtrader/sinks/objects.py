@@ -27,6 +27,7 @@ class ObjectSink(ParquetSink):
 
     def open(self, first: int) -> int:
         """See Sink: begins after what is finished, uploaded or not. The last commit is made again: its list may be torn."""
+        self.hold(first)
         return super().open(self._uploads.open(first))
 
     def commit(self, first: int, last: int) -> int:

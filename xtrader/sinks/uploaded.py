@@ -9,15 +9,15 @@ from pathlib import Path
 
 import msgspec
 
+from xtrader.durable import kept_file
 from xtrader.errors import ConfigError
-from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Line
+from xtrader.sinks.manifest import COMPACTED, DIRECTORY, readable
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """What is known to be in the bucket: all of the list below `end`, which is all of the journal below `offset`."""
+    """What is known to be in the bucket: all that is made of the journal below `offset`."""
 
     url: str
-    end: int = 0
     offset: int = 0
 
 
@@ -29,7 +29,7 @@ def progress_file(directory: Path, collector: str) -> Path:
 def progress_of(directory: Path, collector: str) -> Progress | None:
     """What is kept of a collector's uploads; None if there never were any. Raises OSError."""
     try:
-        return msgspec.json.decode(progress_file(directory, collector).read_bytes(), type=Progress)
+        return msgspec.json.decode(kept_file(progress_file(directory, collector)), type=Progress)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
 
@@ -39,8 +39,7 @@ def require_parts(directory: Path, collector: str, url: str) -> None:
     known = progress_of(directory, collector)
     offset = known.offset if known is not None and known.url == url else 0
     merged = directory / DIRECTORY / f"{collector}{COMPACTED}"
-    texts = merged.read_bytes().splitlines() if merged.exists() else []
-    if any(msgspec.json.decode(text, type=Line).last_offset > offset for text in texts):
+    if merged.exists() and any(line.last_offset > offset for line in readable(merged.read_bytes())):
         raise ConfigError(
             f"'{directory}' was compacted before its parts were uploaded to {url}: record into a new output directory, "
             "and copy this one into the store by hand"

@@ -18,10 +18,10 @@ from typing import Final, NamedTuple
 import msgspec
 import structlog
 
-from xtrader.durable import replace_file
+from xtrader.durable import keep_file
 from xtrader.errors import SinkRetry
 from xtrader.sinks.bucket import Bucket, ObjectInTheWay
-from xtrader.sinks.manifest import DIRECTORY, Line
+from xtrader.sinks.manifest import DIRECTORY, Line, end_of
 from xtrader.sinks.uploaded import Progress, progress_file, progress_of
 
 FIRST_PAUSE: Final = 0.5
@@ -69,7 +69,7 @@ class Uploads:
         lines of the last commit may be. Raises OSError."""
         if self._thread is None:
             self._progress = self._known()
-            self._read = self._progress.end
+            self._read = end_of(self._list, self._progress.offset)
             if not self._keep_local:
                 self._emptied.update(self._directory.glob("stream=*/*/*/*"))
             self._thread = threading.Thread(target=self._run, name="uploads", daemon=True)
@@ -121,11 +121,10 @@ class Uploads:
             self._changed.notify_all()
 
     def _known(self) -> Progress:
-        """The progress that was kept, if it is of this bucket and this list."""
+        """The progress that was kept, if it is of this bucket and there is a list."""
         found = progress_of(self._directory, self._collector)
-        if found is not None and found.url == self._bucket.url and self._list.exists():
-            return found if self._list.stat().st_size >= found.end else Progress(self._bucket.url)
-        return Progress(self._bucket.url)
+        is_ours = found is not None and found.url == self._bucket.url and self._list.exists()
+        return found if found is not None and is_ours else Progress(self._bucket.url)
 
     def _listed(self, start: int) -> list[Commit]:
         """The commits in the list from byte `start` on; the last one may lack lines."""
@@ -224,8 +223,8 @@ class Uploads:
             self._pending.remove(commit)
             self._changed.notify_all()
         if in_order:
-            self._progress = Progress(self._bucket.url, commit.end, commit.last)
-            replace_file(self._kept, msgspec.json.encode(self._progress))
+            self._progress = Progress(self._bucket.url, commit.last)
+            keep_file(self._kept, msgspec.json.encode(self._progress))
 
 
 def _remove_upwards(directory: Path, root: Path) -> None:

@@ -5,18 +5,16 @@ The rule: a part counts if it is in force (see the manifest); files that no list
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import msgspec
 import pyarrow as pa
 from pyarrow import fs as arrow_fs
 
 from xtrader.errors import ConfigError
-from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Line
+from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Line, readable
 
 JOURNAL = ".journal"
 WORKERS = "worker-*"
@@ -115,12 +113,8 @@ class Place:
         if known is None or known[0] != state:
             with self.filesystem.open_input_stream(info.path) as file:
                 text = file.read()
-            # What comes after the last line's end is a line in the making. What cannot be read is for `verify` to tell.
-            lines = []
-            for one in text.split(b"\n")[:-1]:
-                with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-                    lines.append(msgspec.json.decode(one, type=Line))
-            known = self._read[info.path] = state, lines
+            # What cannot be read is for `verify` to tell.
+            known = self._read[info.path] = state, list(readable(text))
         return known[1]
 
     def _collected(self, lists: dict[str, list[Line]]) -> dict[str, Listed]:

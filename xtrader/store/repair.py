@@ -15,9 +15,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from xtrader.durable import make_directory, replace_file, sync_directory
+from xtrader.durable import free_path, make_directory, replace_file, sync_directory
 from xtrader.errors import ConfigError
 from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Line, Manifest, seal
+from xtrader.sinks.mending import ASIDE as ASIDE
 from xtrader.sinks.unfinished import Unfinished
 from xtrader.store.lock import alone
 from xtrader.store.remains import WRITER, remove_unfinished
@@ -25,7 +26,6 @@ from xtrader.store.salvage import gap_table, rescue, rewritten
 from xtrader.store.verify_lists import Listed, collector_of, files_below, is_running, read_list, read_lists
 from xtrader.store.verify_parts import FOREVER, UNREADABLE, changed, describe, first_line, place_of, read_groups
 
-ASIDE: Final = "_damaged"
 PATIENCE: Final = 3.0
 """Seconds that the processes of a killed recorder may take to end."""
 COVERAGE: Final = "COVERAGE"
@@ -237,7 +237,7 @@ def _list(root: Path, collector: str, line: Line) -> None:
 
 def _set_aside(root: Path, path: str) -> None:
     """Move a file below ASIDE, under its own path."""
-    target = _free(root / ASIDE / path)
+    target = free_path(root / ASIDE / path)
     make_directory(target.parent)
     os.rename(root / path, target)
     sync_directory(target.parent)
@@ -245,15 +245,6 @@ def _set_aside(root: Path, path: str) -> None:
 
 
 def _keep_copy(root: Path, path: Path) -> None:
-    target = _free(root / ASIDE / path.relative_to(root))
+    target = free_path(root / ASIDE / path.relative_to(root))
     make_directory(target.parent)
     replace_file(target, path.read_bytes())
-
-
-def _free(path: Path) -> Path:
-    """The path, or one beside it that nobody has."""
-    number, free = 1, path
-    while free.exists():
-        number += 1
-        free = path.with_name(f"{path.name}.{number}")
-    return free

@@ -25,6 +25,7 @@ from xtrader.sinks import schemas
 from xtrader.sinks.base import Batch, Coverages, Instruments, Session, Trades, Updates
 from xtrader.sinks.buffers import Piece, RowBuffer, TradeBuffer, UpdateBuffer
 from xtrader.sinks.manifest import DIRECTORY, Manifest, Told, replaced_paths
+from xtrader.sinks.mending import mend_list
 from xtrader.sinks.parts import Part
 from xtrader.sinks.unfinished import HIDDEN, Unfinished
 
@@ -61,13 +62,18 @@ class ParquetSink:
 
     def open(self, first: int) -> int:
         """See Sink. Waits up to 10 s for another process that still writes this collector's parts, then raises ConfigError."""
-        make_directory(self._lists)
-        if self._lock < 0:
-            self._lock = _locked(self._lists / f".{self._collector}.lock")
+        self.hold(first)
         self._manifest.open(first)
         self._remove_leftovers()
         self._first = first
         return first
+
+    def hold(self, first: int) -> None:
+        """Lock the collector's lists, and make its own whole again from journal offset `first` on. As `open`, otherwise."""
+        make_directory(self._lists)
+        if self._lock < 0:
+            self._lock = _locked(self._lists / f".{self._collector}.lock")
+        mend_list(self._directory, self._collector, first)
 
     def write(self, batch: Batch) -> None:
         """See Sink. Holds up to `buffer_bytes` of batches, then writes a row group per instrument."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from xtrader.durable import make_directory, replace_file
+from xtrader.durable import keep_file, kept_file, make_directory
 from xtrader.sinks.questdb.depth import Packed
 
 
@@ -30,11 +30,11 @@ class State(msgspec.Struct):
 def load(path: Path) -> State:
     """The state, a new one where there is none or none that can be read. Raises OSError."""
     with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
-        return msgspec.msgpack.decode(path.read_bytes(), type=State)
+        return msgspec.msgpack.decode(kept_file(path), type=State)
     return State()
 
 
 def save(path: Path, state: State) -> None:
     """Durable on return. Raises OSError."""
     make_directory(path.parent)
-    replace_file(path, msgspec.msgpack.encode(state))
+    keep_file(path, msgspec.msgpack.encode(state))
