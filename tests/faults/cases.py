@@ -27,6 +27,9 @@ TOGETHER: dict[str, tuple[str, ...]] = {
         "freeze:L2:{target}:after=5,seconds=20",
         "half_open:L2:{target}:after=6",
     ),
+    "crossings, and a cut before the resync": ("crossings:L2:{target}:after=5", "close_1006:L2:{target}:after=7"),
+    "crossings that do not end for a while": ("crossings:L2:{target}:after=5,times=40",),
+    "a loss in a crossed book": ("crossings:L2:{target}:after=5,times=4", "lost:L2:{target}:after=7"),
     "a loss while the resync is under way": ("lost:L2:{target}:after=5,times=3,every=2",),
 }
 """Faults that make one story."""

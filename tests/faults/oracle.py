@@ -28,6 +28,7 @@ OWN = frozenset(
         "silent",
         "never_delivers",
         "crossed",
+        "crossings",
         "undeleted",
         "seq_reset",
         "huge",
@@ -42,7 +43,7 @@ HARMLESS |= {"venue_clock", "status_change", "expiry_change"}
 LINK = frozenset({"malformed", "bad_utf8", "truncated", "compressed", "close_1006", "close_1001", "no_pong", "half_open"})
 LINK |= {"notice"}
 """Faults of one connection."""
-ALTERED = frozenset({"crossed", "undeleted"})
+ALTERED = frozenset({"crossed", "crossings", "undeleted"})
 LATER = 120 * 10**9
 """Within so many ns of a fault its consequences show."""
 
@@ -184,6 +185,7 @@ def books(outcome: Outcome, subscription: Subscription, intervals: list[Interval
     reached = -1
     last: int | None = None
     is_whole = False
+    uncrossed = {one.start for one in intervals if (one.state, one.cause) == ("live", "crossed")}
     covered: set[int] = set()
     for row in outcome.records:
         if type(row) is not BookUpdate or row.instrument != subscription.key:
@@ -202,8 +204,9 @@ def books(outcome: Outcome, subscription: Subscription, intervals: list[Interval
             if last is not None and row.prev_sequence is not None and row.prev_sequence > last and event.previous != last:
                 yield f"{row.prev_sequence} does not follow {last}"
         if row.is_snapshot:
-            is_whole = True
             answer = answered.get(row.sequence) if row.sequence is not None else None
+            # What a venue left crossed, and uncrossed again, may still hold what an altered message made of it.
+            is_whole = is_whole or answer is not None or not (place is not None and row.ts_recv in uncrossed)
             if place is None and answer is not None and not have_levels(row, answer):
                 yield f"the snapshot {row.sequence} is not what was answered"
         elif row.sequence in changed:

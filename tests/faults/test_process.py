@@ -38,7 +38,7 @@ FAULTS = [
 ]
 SLOW = {"silent", "never_delivers", "no_pong", "half_open", "notice", "freeze", "rest_hang", "slow_snapshot", "delisted"}
 """Faults that take minutes of real time, or as good as."""
-BLURRING = {"venue_clock", "crossed", "undeleted", "seq_reset"}
+BLURRING = {"venue_clock", "crossed", "crossings", "undeleted", "seq_reset"}
 """Faults that change the clock by which this test tells the time, or the book that was sent."""
 BREAKS = LINK | {"refuse", "abort_connect", "short_life"}
 SEEDS_FROM = 7500

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Iterable
 from functools import partial
 
 import msgspec
@@ -12,10 +13,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from tests.venues.speakers import SPEAKERS
 from xtrader.feed.redundant import Redundant
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
+from xtrader.venues import market
+from xtrader.venues.base import Fetch, Link, Output
 
 BOOK = Subscription("L2", "X", "B")
 TAPE = Subscription("TRADES", "X", "B")
@@ -358,3 +362,79 @@ def test_what_a_silent_connection_lacks_begins_where_another_one_last_recorded()
     cover(1, "syncing", "silent", 90)
     gaps = [row for row in stored if isinstance(row, Coverage) and row.state == "gap"]
     assert [(row.cause, row.ts_from, row.ts_to) for row in gaps] == [("silent", 30 * MS, 90 * MS)]
+
+
+class Pair:
+    """The sessions of two connections to a venue, recorded as one."""
+
+    def __init__(self, exchange: str) -> None:
+        self.speaker = SPEAKERS[exchange]
+        self.subscription = Subscription("L2", exchange, self.speaker.symbol)
+        link = Link(exchange, "test", "", (self.subscription,))
+        self.sessions = [market(exchange, {}).session(link, "start", {}) for _ in range(2)]
+        self.rows: list[Coverage] = []
+        self.book = Book()
+        self.merged = Redundant([self.subscription], [session.book for session in self.sessions], self.put)
+        self.now, self.number = 1_790_000_000_000 * MS, 100
+        self.fetches: dict[int, Fetch] = {}
+        for which in range(2):
+            self.carry_out(which, self.sessions[which].start(self.now))
+            for text in self.speaker.hello():
+                self.carry_out(which, self.sessions[which].receive(text, self.now))
+        self.say()
+        for which in range(2):
+            text = self.speaker.snapshot(self.number, [(10, 1)], [(11, 1)], self.now // MS)
+            session = self.sessions[which]
+            answer = session.answer(self.fetches[which], 200, text, self.now) if self.fetches else session.receive(text, self.now)
+            self.carry_out(which, answer)
+        self.rows.clear()
+
+    def put(self, record: Trade | BookUpdate | Coverage) -> None:
+        if isinstance(record, Coverage):
+            self.rows.append(record)
+        elif isinstance(record, BookUpdate):
+            self.book.apply(record)
+            assert not self.book.crossed()
+
+    def carry_out(self, which: int, outputs: Iterable[Output]) -> None:
+        for output in outputs:
+            if isinstance(output, Fetch):
+                self.fetches[which] = output
+            elif isinstance(output, Trade | BookUpdate | Coverage):
+                self.merged.take(which, output)
+
+    def say(self, *bids: tuple[int, int], also: tuple[int, int] | None = None) -> None:
+        """The next change on both connections; one more bid on the first."""
+        self.now += 100 * MS
+        self.number += 1
+        for which in range(2):
+            more = [] if also is None or which else [also]
+            text = self.speaker.delta(self.number - 1, self.number, [*bids, *more], [], self.now // MS)
+            self.carry_out(which, self.sessions[which].receive(text, self.now))
+
+
+@pytest.mark.parametrize("exchange", SPEAKERS)
+def test_a_book_that_is_crossed_on_one_connection_only_goes_on_from_the_other_without_a_gap(exchange: str) -> None:
+    pair = Pair(exchange)
+    pair.say((9, 1))
+    pair.say((9, 2), also=(12, 1))
+    pair.say((9, 3))
+    assert pair.book.bids.sizes == {10.0: 1.0, 9.0: 3.0}
+    assert pair.rows == []
+    assert pair.merged.of(pair.subscription).live == 1
+
+
+@pytest.mark.parametrize("exchange", SPEAKERS)
+def test_a_book_that_is_crossed_on_both_connections_is_one_gap_until_one_of_them_is_uncrossed(exchange: str) -> None:
+    pair = Pair(exchange)
+    last = pair.now
+    pair.say((12, 1))
+    pair.say((9, 1))
+    pair.say((12, 0))
+    assert [(row.state, row.cause, row.ts_from) for row in pair.rows] == [
+        ("gap", "crossed", last),
+        ("live", "crossed", pair.now),
+    ]
+    pair.say((9, 4))
+    assert pair.book.bids.sizes == {10.0: 1.0, 9.0: 4.0}
+    assert len(pair.rows) == 2

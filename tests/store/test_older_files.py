@@ -10,8 +10,9 @@ import pytest
 
 import xtrader
 from tests.store import made
+from tests.store.recordings import START, record
 from xtrader.errors import ConfigError
-from xtrader.model.market import Coverage
+from xtrader.model.market import BookUpdate, Coverage
 from xtrader.sinks.base import Coverages
 from xtrader.sinks.manifest import Line, Manifest
 from xtrader.sinks.stored import batches
@@ -72,3 +73,51 @@ def test_older_rows_are_loaded_as_they_were(older: Path) -> None:
 def test_a_column_that_was_never_there_is_an_error(older: Path) -> None:
     with pytest.raises(ConfigError, match="no column"):
         xtrader.open(older).trades(made.OKX, columns=["ids_from"]).to_arrow()
+
+
+S = 10**9
+KEY = "BINANCE_FUTURES@BTCUSDT"
+
+
+def _crossing(cause: str, detail: str) -> list[Coverage | BookUpdate]:
+    """A book that crosses, is resynced, and crosses again 10 s later; the messages that cross it are stored."""
+
+    def told(state: str, cause: str, ts_from: int, ts_to: int | None, detail: str = "") -> Coverage:
+        return Coverage(KEY, "L2", state, cause, START + ts_from * S, None if ts_to is None else START + ts_to * S, detail)
+
+    def sent(number: int, previous: int | None, bid: float, ts: int) -> BookUpdate:
+        asks = [(101.0, 1.0)] if previous is None else []
+        return BookUpdate(KEY, previous is None, [(bid, 1.0)], asks, number, previous, None, START + ts * S)
+
+    return [
+        told("syncing", "start", 0, None),
+        told("syncing", "start", 0, 1),
+        sent(10, None, 100.0, 1),
+        told("live", "start", 1, None),
+        sent(11, 10, 100.5, 2),
+        sent(12, 11, 102.0, 3),
+        told("live", "start", 1, 2),
+        told("gap", cause, 2, 3, detail),
+        told("syncing", cause, 3, None),
+        told("syncing", cause, 3, 4),
+        sent(13, None, 100.0, 4),
+        told("live", cause, 4, None),
+        sent(14, 13, 103.0, 14),
+        told("live", cause, 4, 20),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cause", "detail", "level"),
+    [
+        ("venue_gap", "crossed book: bid 102.0 >= ask 101.0", "hole"),
+        ("venue_gap", "a message is missing", "damage"),
+        ("crossed", "crossed book: bid 102.0 >= ask 101.0", "damage"),
+    ],
+)
+def test_only_a_recorder_that_knew_no_cause_crossed_may_have_stored_a_crossed_book(
+    tmp_path: Path, cause: str, detail: str, level: str
+) -> None:
+    record(tmp_path, _crossing(cause, detail))
+    assert level in {finding.level for finding in verify(tmp_path, rules, 1).findings}
+    assert level == "damage" or verify(tmp_path, rules, 1).exit_code == 1

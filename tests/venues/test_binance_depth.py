@@ -188,21 +188,18 @@ def test_quiet_instrument_gets_its_snapshot_two_seconds_after_the_acknowledgemen
     assert covers(session.answer(fetch, 200, book(9), 10 * S)) == [("live", "start", 10 * S, None, "")]
 
 
-def test_crossed_book_is_recorded_counted_and_resynced_once_a_minute() -> None:
+def test_a_crossed_book_is_not_recorded_and_asked_for_at_once() -> None:
     session, fetch = live_futures(100)
     out = list(session.receive(depth("BTCUSDT", 101, 110, 100, bids=[["12", "1"]]), 1 * S))
-    assert updates(out) == [(False, 100, 110, 1 * S)]
-    assert covers(out) == [
-        ("gap", "venue_gap", 2, 1 * S, "crossed book: bid 12.0 >= ask 11.0"),
-        ("syncing", "venue_gap", 1 * S, None, ""),
-    ]
-    assert fetches(session.receive(depth("BTCUSDT", 111, 112, 110), 2 * S)) == [fetch]
-    session.answer(fetch, 200, book(112, [["12", "1"]], [["11", "1"]]), 3 * S)
-    assert updates(session.receive(depth("BTCUSDT", 113, 114, 112), 4 * S)) == [(False, 112, 114, 4 * S)]
-    assert session.book("BINANCE_FUTURES@BTCUSDT") is not None
-    assert covers(session.receive(depth("BTCUSDT", 115, 116, 114), 61 * S))[0][0] == "gap"
-    assert session.counts["crossed"] == 4
-    assert session.counts["resyncs"] == 2
+    assert updates(out) == []
+    assert covers(out) == [("gap", "crossed", 1 * S, None, "crossed book: bid 12.0 >= ask 11.0")]
+    assert fetches(out) == [fetch]
+    assert session.receive(depth("BTCUSDT", 111, 112, 110), 2 * S) == []
+    out = list(session.answer(fetch, 200, book(111), 3 * S))
+    assert updates(out) == [(True, None, 111, 3 * S), (False, 110, 112, 2 * S)]
+    assert covers(out) == [("live", "crossed", 3 * S, None, "")]
+    assert session.counts["crossed"] == 2
+    assert session.counts["resyncs"] == 1
 
 
 def test_refused_snapshot_is_a_gap_with_the_venues_words_and_is_asked_for_again_after_a_minute() -> None:

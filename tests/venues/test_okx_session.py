@@ -106,16 +106,14 @@ def test_a_snapshot_in_the_middle_replaces_the_book_without_a_gap() -> None:
     assert kinds(talk.book(99, 100)) == ["BookUpdate"]
 
 
-def test_a_crossed_book_is_told_and_resynced_at_most_once_a_minute() -> None:
+def test_a_crossed_book_is_told_and_asked_for_anew() -> None:
     talk = live_talk()
     out = talk.book(10, 11, "11.5x1")
-    assert kinds(out) == ["BookUpdate", "gap", "syncing", "Send", "Send"]
-    assert isinstance(out[1], Coverage)
-    assert out[1].detail == "crossed book: bid 11.5 >= ask 11.0"
-    talk.book(-1, 20, "10x1", "11x1")
-    assert kinds(talk.book(20, 21, "11x1")) == ["BookUpdate"]
-    assert talk.counts["crossed"] == 2
-    assert talk.counts["resyncs"] == 1
+    assert kinds(out) == ["gap", "Send", "Send"]
+    assert out[0] == Coverage(KEY, "L2", "gap", "crossed", talk.now, None, "crossed book: bid 11.5 >= ask 11.0")
+    assert kinds(talk.book(-1, 20, "10x1", "11x1")) == ["BookUpdate", "live", "Ready"]
+    assert kinds(talk.book(20, 21, "11x1")) == ["gap", "Send", "Send"]
+    assert (talk.counts["crossed"], talk.counts["resyncs"]) == (2, 2)
 
 
 def test_a_book_that_breaks_again_and_again_is_asked_for_ever_more_rarely() -> None:

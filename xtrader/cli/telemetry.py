@@ -158,7 +158,8 @@ class Telemetry:
         price = standing.last_price
         health = ""
         if standing.subscription.stream == "L2":
-            health = "syncing" if book is None else "crossed" if book.crossed() else "ok"
+            is_crossed = (standing.state, standing.cause) == ("gap", "crossed")
+            health = "crossed" if is_crossed else "syncing" if book is None else "ok"
             bid, ask = book.best() if book is not None else (None, None)
             price = (bid[0] + ask[0]) / 2 if bid is not None and ask is not None else price
         return status.Row(

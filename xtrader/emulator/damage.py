@@ -160,6 +160,7 @@ FRAMES: dict[str, Damage] = {
         odd_ids,
     )
 }
+FRAMES["crossings"] = crossed
 
 
 def _frame(head: int, payload: bytes) -> bytes:

@@ -22,15 +22,17 @@ REMEMBERED = 10_000
 
 
 class Kind(NamedTuple):
-    """Where a fault strikes (frame, stream, socket, connect, rest, venue), and its usual seconds and code."""
+    """Where a fault strikes (frame, stream, socket, connect, rest, venue), and its usual seconds, code and times."""
 
     place: str
     seconds: float = 0.0
     code: int = 0
+    times: int = 1
 
 
 KINDS: dict[str, Kind] = {
     **{name: Kind("frame") for name in FRAMES},
+    "crossings": Kind("frame", times=3),
     "reorder": Kind("frame"),
     "silent": Kind("stream", 40.0),
     "never_delivers": Kind("subscribe"),
@@ -60,7 +62,7 @@ KINDS: dict[str, Kind] = {
 }
 """Every fault. In `venue_clock` the seconds are how far the clock goes wrong, in the others how long it lasts."""
 
-BOOKS_ONLY = ("crossed", "undeleted", "odd_ids", "seq_reset", "slow_snapshot", "stale_snapshot")
+BOOKS_ONLY = ("crossed", "crossings", "undeleted", "odd_ids", "seq_reset", "slow_snapshot", "stale_snapshot")
 TRADES_ONLY = ("unknown_enum",)
 REMOVING = ("lost", "silent", "odd", "odd_ids", "malformed", "bad_utf8", "truncated", "compressed")
 
@@ -101,7 +103,8 @@ class Fault(msgspec.Struct, frozen=True):
         target = f"{self.stream}:{self.exchange}" if self.stream else self.exchange
         target = f"{target}@{self.symbol}" if self.symbol else target
         options = {"after": self.after, "times": self.times, "every": self.every, "seconds": self.seconds, "code": self.code}
-        usual = {"after": 0, "times": 1, "every": 1, "seconds": KINDS[self.kind].seconds, "code": KINDS[self.kind].code}
+        kind = KINDS[self.kind]
+        usual = {"after": 0, "times": kind.times, "every": 1, "seconds": kind.seconds, "code": kind.code}
         told = ",".join(f"{name}={value:g}" for name, value in options.items() if value != usual[name])
         return ":".join(filter(None, (self.kind, target, told)))
 
@@ -125,7 +128,7 @@ def parse(text: str) -> Fault:
         raise ConfigError(f"fault '{text}': {kind} is not for {stream}")
     stream = stream or ("L2" if kind in BOOKS_ONLY else "TRADES" if kind in TRADES_ONLY else "")
     exchange, _, symbol = parts[0].partition("@")
-    given: dict[str, float] = {"seconds": KINDS[kind].seconds, "code": KINDS[kind].code}
+    given: dict[str, float] = {"seconds": KINDS[kind].seconds, "code": KINDS[kind].code, "times": KINDS[kind].times}
     for option in options:
         name, _, value = option.partition("=")
         try:
@@ -155,7 +158,7 @@ def draw(seed: int | str, targets: Sequence[Target], count: int, horizon: int, k
         exchange, symbols, cannot = random.choice(targets)
         kind = random.choice([kind for kind in kinds if kind not in cannot])
         stream = "L2" if kind in BOOKS_ONLY else "TRADES" if kind in TRADES_ONLY else random.choice(("L2", "TRADES"))
-        times, every = random.choice((1, 1, 1, 2, 3)), random.choice((1, 1, 5, 20))
+        times, every = max(random.choice((1, 1, 1, 2, 3)), KINDS[kind].times), random.choice((1, 1, 5, 20))
         seconds = KINDS[kind].seconds * random.choice((0.5, 1.0))
         after = random.randrange(1, horizon)
         drawn.append(Fault(kind, exchange, stream, random.choice(symbols), after, times, every, seconds, KINDS[kind].code))

@@ -266,6 +266,7 @@ class Replay:
         if is_gap:
             self._put(part, self._gap(subscription, "disconnect", lost.ts, None, lost.detail))
         begin = follows(lost.book, held)
+        place = (subscription.key, subscription.stream)
         for i, record in enumerate(held):
             match record:
                 case BookUpdate():
@@ -273,7 +274,8 @@ class Replay:
                 case Trade():
                     is_wanted = record.sequence is None or last is None or record.sequence > last
                 case Coverage():
-                    is_wanted = record.state == "gap" or is_gap
+                    current = self._tracker.current(*place)
+                    is_wanted = record.state == "gap" or is_gap or (current is not None and current.state == "gap")
             if is_wanted:
                 self._put(part, record)
 

@@ -20,8 +20,6 @@ from xtrader.venues.base import Rules
 
 BACKWARDS: Final = 10 * SECOND
 """`ts_recv` may run backwards so far where one connection takes over from another."""
-CROSSED_WITHIN: Final = 60 * SECOND
-"""After a crossed book was told the venue's next ones are taken as they come for so long."""
 MOST: Final = 20
 """Findings of one kind told of one file."""
 
@@ -199,11 +197,9 @@ class BookChain:
         if book is None:
             return
         book.apply(update)
-        if book.crossed():
-            ts = max(update.ts_recv, self._ts_snapshot)
-            if not self._coverage.crossed_before(ts, CROSSED_WITHIN):
-                self._tell(f"the book is crossed after the message at {update.ts_recv}, and no gap row says so")
-                self._book = None
+        if book.crossed() and not self._coverage.may_cross(max(update.ts_recv, self._ts_snapshot)):
+            self._tell(f"the book is crossed after the message at {update.ts_recv}, and no gap row says so")
+            self._book = None
 
 
 class TradeChain:

@@ -14,13 +14,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from xtrader.clock import SECOND
 from xtrader.model.market import CAUSES, STATES
 
 Ints = npt.NDArray[np.int64]
 
 FOREVER: Final = 2**63 - 1
-CROSSED: Final = "crossed book"
-"""How the detail of a gap begins that was declared because the book was crossed."""
+_OLDER_CROSSED: Final = "crossed book"
+"""How the detail of a gap of cause venue_gap begins in recordings from before there was the cause `crossed`: it ends with the
+message that crossed the book."""
+_OLDER_WAIT: Final = 60 * SECOND
+"""Such a recorder took a book that crossed again so soon as its venue left it."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -92,19 +96,19 @@ class CoverageMap:
         """True if a gap touches [ts_from, ts_to]; with `cause` only one of that cause."""
         return any(gap.ts_from <= ts_to and gap.end(FOREVER) >= ts_from for gap in self.gaps if not cause or gap.cause == cause)
 
-    def crossed_before(self, ts: int, within: int) -> bool:
-        """True if a gap that tells a crossed book ended at most `within` nanoseconds before `ts`."""
-        return any(gap.detail.startswith(CROSSED) and 0 <= ts - gap.end(ts) <= within for gap in self.gaps)
+    def may_cross(self, ts: int) -> bool:
+        """True if a book may be crossed at `ts`: never, but in recordings that a recorder made which left it so."""
+        return any(_is_older_crossing(gap) and 0 <= ts - gap.end(ts) <= _OLDER_WAIT for gap in self.gaps)
 
     def uncovered(self, ts: Ints) -> npt.NDArray[np.bool_]:
         """Which of these times are inside no live interval, ends included. Around a start, and where the journal was damaged, the
-        last batch may be later than what recovery could prove, so gaps of those causes are no contradiction; nor is the message
-        that crossed the book, with which the gap that tells so ends."""
+        last batch may be later than what recovery could prove, so gaps of those causes are no contradiction. Older recorders also
+        stored the message that crossed the book, with which the gap that tells so ends."""
         found = np.ones(len(ts), bool)
         for one in self.intervals:
             if one.state == "live" or (one.state == "gap" and one.cause in ("start", "storage")):
                 found &= (ts < one.ts_from) | (ts > one.end(FOREVER))
-            elif one.state == "gap" and one.detail.startswith(CROSSED):
+            elif _is_older_crossing(one):
                 found &= ts != one.end(FOREVER)
         return found
 
@@ -143,6 +147,10 @@ class CoverageMap:
 
     def _tell(self, row: Row, what: str) -> None:
         self.problems.append(Problem(row.file, row.ts_from, what))
+
+
+def _is_older_crossing(one: Interval) -> bool:
+    return one.state == "gap" and one.cause == "venue_gap" and one.detail.startswith(_OLDER_CROSSED)
 
 
 class Share(msgspec.Struct, frozen=True):

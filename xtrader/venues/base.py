@@ -15,6 +15,8 @@ Coverage as sessions tell it (the shell closes what is open when the next row of
     in sync         `live` with the cause of the sync, from the `ts_recv` of what completed it, open; and Ready
     chain broken    `gap` closed: from the last good message's `ts_recv` to that of the message that showed it, then open `syncing`,
                     both with cause venue_gap (or silent), and what resyncs that one instrument
+    book crossed    `gap` open with cause crossed, from the message that crosses it; nothing is recorded until `live`: with the
+                    message that uncrosses it (the book then, as a snapshot with that message's number), or with a new snapshot
     trades missing  `gap` closed, detail "missing ids A to B (N)", then `live`, open, from the message that showed it
     odd message     `gap` closed, cause malformed, from the last good message to the odd one, then open `syncing`; and a Notice
 

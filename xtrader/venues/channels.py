@@ -12,6 +12,7 @@ from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Activity, Output, Ready
+from xtrader.venues.crossing import Ration, told
 from xtrader.venues.trades import TradeChain
 
 EXCHANGES: tuple[str, ...] = ()
@@ -23,11 +24,12 @@ PATIENCE = 30 * SECOND
 REJECTED_WAIT = 60 * SECOND
 SECOND_LOOK = 3 * SECOND
 """The venue being ahead of us proves nothing until this long has passed without a message: it may send in batches."""
-CROSSED_WAIT = 60 * SECOND
-"""Some venues show crossed books before an opening; resyncing more often than this would only tear holes into the data."""
 STEADY = 60 * SECOND
 FREE_RESYNCS = 3
 """So many resyncs of one channel start at once; more within STEADY wait 5, 10, 20 … 300 s, because venues ration requests."""
+
+LONGEST_RATION = 256
+"""Seconds between two resyncs of a book that stays crossed: each takes two requests of an hour's few hundred."""
 
 Ask = Callable[["Channel"], list[Output]]
 """Makes the messages that subscribe a channel, after unsubscribing it if the venue may hold a subscription (`channel.held`)."""
@@ -154,14 +156,20 @@ class Channel:
 
 
 class BookChannel(Channel):
-    """L2 of one instrument. `book` is None until the venue's snapshot came, `sequence` the number of its last message."""
+    """L2 of one instrument. `book` is None until the venue's snapshot came, `sequence` the number of its last message.
+
+    While `is_crossed` the book is not trusted: its chain goes on unrecorded until the venue uncrosses it or sends a snapshot.
+    """
 
     def __init__(self, subscription: Subscription, cause: str, counts: Counter[str], ask: Ask) -> None:
         super().__init__(subscription, cause, counts, ask)
         self.book: Book | None = None
         self.sequence: int | None = None
+        self.is_crossed = False
         self._previous: int | None = None
-        self._crossed_at: int | None = None
+        self._ration = Ration(LONGEST_RATION)
+        self._is_renewed = False
+        """The subscription was made anew while the chain went on: what comes before the next snapshot may not be all."""
 
     def take(self, update: BookUpdate) -> Sequence[Output]:
         """What one message means, by the rule that each delta names the state it follows; a snapshot is taken at any time.
@@ -181,30 +189,54 @@ class BookChannel(Channel):
         book.apply(update)
         self.sequence = update.sequence
         self._previous = update.prev_sequence
+        if self.is_crossed or book.crossed():
+            return self._take_crossed(update, book)
         activity.messages += 1
-        if book.crossed():
-            return self._crossed(update, book)
         self.ts_good = update.ts_recv
         return (update,)
 
     def lose(self, cause: str, detail: str, ts_recv: int) -> list[Output]:
-        self.book = self.sequence = self._previous = None
+        self._forget()
         return super().lose(cause, detail, ts_recv)
 
     def reject(self, words: str, ts_recv: int) -> list[Output]:
-        self.book = self.sequence = self._previous = None
+        self._forget()
         return super().reject(words, ts_recv)
 
+    def _forget(self) -> None:
+        self.book = self.sequence = self._previous = None
+        self.is_crossed = self._is_renewed = False
+
     def _snapshot(self, update: BookUpdate) -> Sequence[Output]:
-        was_live = self.book is not None
-        self.book = Book()
-        self.book.apply(update)
+        was_live = self.book is not None and not self.is_crossed
+        ts_from = self.ts_good if self._is_renewed and was_live else update.ts_recv
+        self._is_renewed = False
+        book = self.book = Book()
+        book.apply(update)
         self.sequence = update.sequence
         self._previous = None
+        if book.crossed():
+            self._ask_at = None
+            return self._cross(book, ts_from, update.ts_recv)
+        if was_live and ts_from == update.ts_recv:
+            self._record_snapshot(update)
+            return (update,)
+        between: list[Output] = []
+        if was_live:
+            self.cause = "crossed"
+            between.append(self._row("gap", ts_from, update.ts_recv, "subscribed anew after a crossed book"))
+        return [*between, *self._begin(update)]
+
+    def _begin(self, snapshot: BookUpdate) -> list[Output]:
+        """The book is in sync from this message on."""
+        self.is_crossed = False
+        self._record_snapshot(snapshot)
+        return [snapshot, *self.live(snapshot.ts_recv)]
+
+    def _record_snapshot(self, snapshot: BookUpdate) -> None:
         self.activity.messages += 1
         self._counts["snapshots"] += 1
-        self.ts_good = update.ts_recv
-        return (update,) if was_live else (update, *self.live(update.ts_recv))
+        self.ts_good = snapshot.ts_recv
 
     def _off_chain(self, update: BookUpdate) -> Sequence[Output]:
         if update.sequence == self.sequence and update.prev_sequence == self._previous:
@@ -215,14 +247,38 @@ class BookChannel(Channel):
             "venue_gap", f"expected a message after {self.sequence}, got one after {update.prev_sequence}", update.ts_recv
         )
 
-    def _crossed(self, update: BookUpdate, book: Book) -> Sequence[Output]:
+    def _take_crossed(self, update: BookUpdate, book: Book) -> Sequence[Output]:
+        """The book was crossed before this message, or is after it."""
+        if book.crossed():
+            return self._cross(book, update.ts_recv, update.ts_recv)
+        ask_at = None if self._is_renewed else self._ask_at
+        sides = (book.bids.levels(), book.asks.levels())
+        out = self._begin(BookUpdate(self.key, True, *sides, self.sequence, None, update.ts_event, update.ts_recv))
+        # What is crossed may have been wrong before, and may be still: the resync that is due is made all the same.
+        self._ask_at = ask_at
+        return out
+
+    def _cross(self, book: Book, ts_from: int, ts_recv: int) -> list[Output]:
+        """The book is crossed after a message: a gap from `ts_from` on, and a resync as soon as its ration allows."""
         self._counts["crossed"] += 1
-        if self._crossed_at is not None and update.ts_recv - self._crossed_at < CROSSED_WAIT:
-            self.ts_good = update.ts_recv
-            return (update,)
-        self._crossed_at = update.ts_recv
-        detail = f"crossed book: bid {book.bids.best()} >= ask {book.asks.best()}"
-        return (update, *self.lose("venue_gap", detail, update.ts_recv))
+        self.ts_good = ts_recv
+        out: list[Output] = []
+        if not self.is_crossed:
+            self.is_crossed = True
+            self.cause = "crossed"
+            self.activity.state = "syncing"
+            self._live_since = self._suspected = None
+            out.append(self._row("gap", ts_from, None, told(book)))
+        elif self._is_renewed or self._ask_at is not None:
+            return out
+        self._ask_at = self._ration.due(ts_recv)
+        return out + (self._ask_again(ts_recv) if self._ask_at <= ts_recv else [])
+
+    def _ask_again(self, now: int) -> list[Output]:
+        if self.book is not None:
+            self._is_renewed = True
+            self._ration.asked(now)
+        return super()._ask_again(now)
 
 
 class TradesChannel(Channel):
@@ -313,7 +369,7 @@ class Channels:
     def book(self, key: str) -> Book | None:
         """The live book of an instrument key."""
         channel = self.books.get(key.partition("@")[2])
-        return None if channel is None else channel.book
+        return None if channel is None or channel.is_crossed else channel.book
 
     def resume(self) -> dict[str, int]:
         """Instrument key -> number of the last trade."""

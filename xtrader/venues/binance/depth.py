@@ -14,12 +14,13 @@ from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage
 from xtrader.venues.base import Activity, Fetch, Output, Ready
 from xtrader.venues.binance.wire import Depth, Event, Snapshot
+from xtrader.venues.crossing import Ration, told
 
 SECOND = 1_000_000_000
 QUIET = 2 * SECOND
 """An acknowledged stream that brings nothing for this long gets its snapshot without a first delta."""
 ASK_AGAIN = 60 * SECOND
-"""Between two tries for a snapshot that the venue refused, and between two resyncs because of a crossed book."""
+"""Between two tries for a snapshot that the venue refused."""
 BUFFER_LEVELS = 1_000_000
 """Levels that the buffered deltas hold together; beyond it the sync begins anew as well."""
 BUFFER = 10_000
@@ -32,6 +33,8 @@ STEADY = 60 * SECOND
 """Resyncs that are further apart do not follow each other closely."""
 FREE_SNAPSHOTS = 2
 """So many snapshots in a row that were too old are asked for again at once; further ones after 1, 2, 4 … 32 s."""
+LONGEST_RATION = 32
+"""Seconds between two requests for a book that stays crossed."""
 
 Join: TypeAlias = Literal["old", "joins", "late"]
 
@@ -67,7 +70,8 @@ def ids(delta: BookUpdate) -> tuple[int, int]:
 
 
 class DepthSync:
-    """Buffering (no book; deltas wait for a snapshot) -> bridging (a snapshot, no delta yet) -> live (a chain of deltas).
+    """Buffering (no book; deltas wait for a snapshot) -> bridging (a snapshot, no delta yet) -> live (a chain of deltas), and from
+    either of these crossed: the chain goes on unrecorded until the venue uncrosses the book, or a snapshot replaces it.
 
     `depths` are the snapshot's (limit, weight) pairs, deepest first. `counts` and `activity` belong to the session.
     """
@@ -84,7 +88,9 @@ class DepthSync:
         is_futures: bool,
     ) -> None:
         self.book: Book | None = None
-        """The book while it is in sync, else None."""
+        """What snapshot and deltas made, None while there is no snapshot."""
+        self.is_crossed = False
+        """The book is not to be trusted: nothing of it is recorded."""
         self.last: int | None = None
         """The venue's number of the state that the book is in; None while there is none."""
         self._venue = venue
@@ -107,7 +113,7 @@ class DepthSync:
         self._ts_event: int | None = None
         self._stale = 0
         self._ask_at = 0
-        self._ts_crossed: int | None = None
+        self._ration = Ration(LONGEST_RATION)
         self._resyncs = 0
         self._ts_resync = 0
 
@@ -158,19 +164,41 @@ class DepthSync:
         book.apply(delta)
         self.last = delta.sequence
         self._ts_event = delta.ts_event
-        self._activity.messages += 1
-        out: Sequence[Output] = self._on_crossed(book, delta) if book.crossed() else (delta,)
         if delta.ts_recv > self._ts_good:
             self._ts_good = delta.ts_recv
-        return out
+        if self.is_crossed or book.crossed():
+            return self._apply_crossed(book, delta)
+        self._activity.messages += 1
+        return (delta,)
 
-    def _on_crossed(self, book: Book, delta: BookUpdate) -> Sequence[Output]:
+    def _apply_crossed(self, book: Book, delta: BookUpdate) -> Sequence[Output]:
+        """The book was crossed before this delta, or is after it."""
+        if not book.crossed():
+            self._buffer.clear()
+            return self._begin(
+                BookUpdate(self._key, True, book.bids.levels(), book.asks.levels(), self.last, None, delta.ts_event, self._ts_good)
+            )
         self._counts["crossed"] += 1
-        if self._ts_crossed is not None and delta.ts_recv - self._ts_crossed < ASK_AGAIN:
-            return (delta,)
-        self._ts_crossed = delta.ts_recv
-        detail = f"crossed book: bid {book.bids.best()} >= ask {book.asks.best()}"
-        return [delta, *self._drop("venue_gap", detail, delta.ts_recv)]
+        crossed = () if self.is_crossed else self._cross(book, self._ts_good)
+        return [*crossed, *self._keep(delta)]
+
+    def _cross(self, book: Book, ts: int) -> Sequence[Output]:
+        """From here on it is a gap; the snapshot is asked for as soon as its ration allows."""
+        self.is_crossed = True
+        self._cause = "crossed"
+        self._activity.state = "syncing"
+        self._counts["resyncs"] += 1
+        self._ask_at = self._ration.due(ts)
+        return (Coverage(self._key, "L2", "gap", "crossed", ts, None, told(book)),)
+
+    def _begin(self, snapshot: BookUpdate) -> list[Output]:
+        """The book is in sync from this message on."""
+        self.is_crossed = False
+        self._activity.state = "live"
+        self._activity.messages += 1
+        self._counts["snapshots"] += 1
+        live = Coverage(self._key, "L2", "live", self._cause, snapshot.ts_recv, None)
+        return [snapshot, live, Ready(self._activity.subscription)]
 
     def _keep(self, delta: BookUpdate) -> Sequence[Output]:
         """Buffer a delta. What is buffered is always one unbroken chain, so a snapshot that meets it meets all of it."""
@@ -191,16 +219,19 @@ class DepthSync:
                 self._counts["overflow"] += 1
                 self._counts["skipped"] += len(buffer)
                 detail = f"{len(buffer)} updates waited for a snapshot"
-                out += self._gap("overflow", buffer[0].ts_recv, delta.ts_recv, detail)
+                if not self.is_crossed:
+                    out += self._gap("overflow", buffer[0].ts_recv, delta.ts_recv, detail)
                 buffer.clear()
         self._levels = (self._levels if buffer else 0) + len(delta.bids) + len(delta.asks)
         buffer.append(delta)
         if not self._fetching and self._activity.state != "rejected" and delta.ts_recv >= self._ask_at:
-            out.append(self._fetch())
+            out.append(self._fetch(delta.ts_recv))
         return out
 
-    def _fetch(self) -> Fetch:
+    def _fetch(self, ts: int) -> Fetch:
         self._fetching = True
+        if self.is_crossed:
+            self._ration.asked(ts)
         return Fetch(self._key, "snapshot", self._path, (("symbol", self._symbol),), depths=self._depths)
 
     def _gap(self, cause: str, ts_from: int, ts_to: int, detail: str) -> list[Output]:
@@ -215,7 +246,9 @@ class DepthSync:
         """The book is not to be trusted after the last good message: forget it, and say so."""
         self.book = None
         self.last = None
+        self.is_crossed = False
         self._bridging = False
+        self._buffer.clear()
         self._activity.state = "syncing"
         self._counts["resyncs"] += 1
         return self._gap(cause, self._ts_good, max(ts, self._ts_good), detail)
@@ -240,12 +273,14 @@ class DepthSync:
     def snapshot(self, answer: Snapshot, ts_recv: int) -> Sequence[Output]:
         """Take the snapshot that was asked for: emit it, then the buffered deltas that follow it; or ask again if it is too old."""
         self._fetching = False
-        if self.book is not None or self._is_stream_refused():
+        if (self.book is not None and not self.is_crossed) or self._is_stream_refused():
             return ()
         number = answer.lastUpdateId
         while self._buffer:
-            join = self._join(number, *ids(self._buffer[0]))
-            if join == "joins":
+            previous, last = ids(self._buffer[0])
+            join = self._join(number, previous, last)
+            # A snapshot holds what leads to it: told once more, that may be what crossed the book.
+            if join == "joins" and not (self.is_crossed and last == number):
                 break
             if join == "late":
                 self._counts["stale_snapshots"] += 1
@@ -254,19 +289,22 @@ class DepthSync:
             self._buffer.popleft()
         ts_event = None if answer.T is None else answer.T * 1_000_000
         update = BookUpdate(self._key, True, answer.bids, answer.asks, number, None, ts_event, ts_recv)
-        self.book = Book()
-        self.book.apply(update)
+        book = self.book = Book()
+        book.apply(update)
         self.last = number
         self._ts_event = ts_event
         self._stale = 0
         self._bridging = True
         self._ts_good = ts_recv
-        self._activity.state = "live"
-        self._activity.messages += 1
         self._activity.ts_last = max(ts_recv, self._activity.ts_last)
-        self._counts["snapshots"] += 1
-        live = Coverage(self._key, "L2", "live", self._cause, ts_recv, None)
-        out: list[Output] = [update, live, Ready(self._activity.subscription)]
+        out: list[Output] = []
+        if not book.crossed():
+            out += self._begin(update)
+        elif not self.is_crossed:
+            out += self._cross(book, ts_recv)
+        else:
+            self._activity.state = "syncing"
+            self._ask_at = self._ration.due(ts_recv)
         waiting = self._buffer
         self._buffer = deque()
         for delta in waiting:
@@ -277,7 +315,7 @@ class DepthSync:
         self._stale += 1
         over = self._stale - FREE_SNAPSHOTS
         if over <= 0:
-            return (self._fetch(),)
+            return (self._fetch(ts),)
         self._ask_at = ts + (SECOND << min(over - 1, 5))
         return ()
 
@@ -315,14 +353,16 @@ class DepthSync:
 
     def idle(self, now: int) -> Sequence[Output]:
         """Ask for the snapshot of a quiet instrument, or again for one that was refused."""
-        if self.book is not None or self._fetching or now < self._ask_at:
+        if (self.book is not None and not self.is_crossed) or self._fetching or now < self._ask_at:
             return ()
         if self._activity.state == "rejected":
             is_due = self._ts_refused is not None and now - self._ts_refused >= ASK_AGAIN
-            return (self._fetch(),) if is_due else ()
+            return (self._fetch(now),) if is_due else ()
+        if self.is_crossed:
+            return (self._fetch(now),)
         acked = self._activity.ts_acked
         if acked and now - max(acked, self._ts_syncing) >= QUIET:
-            return (self._fetch(),)
+            return (self._fetch(now),)
         return ()
 
     def silent(self, number: int, now: int) -> Sequence[Output]:

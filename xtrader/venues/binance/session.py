@@ -352,7 +352,8 @@ class BinanceSession:
     def book(self, key: str) -> Book | None:
         """The live book of an instrument, None if it is not in sync."""
         subscription = self._wanted.get(("L2", key.partition("@")[2].lower()))
-        return None if subscription is None else self._books[subscription].book
+        sync = None if subscription is None else self._books[subscription]
+        return None if sync is None or sync.is_crossed else sync.book
 
     def resume(self) -> Mapping[str, int]:
         """Instrument key -> number of the last trade seen."""
