@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 import msgspec
@@ -28,6 +29,7 @@ from xtrader.feed.conversation import Raw
 from xtrader.feed.feed import Feed
 from xtrader.feed.refresh import Refresh
 from xtrader.feed.rest import Rest
+from xtrader.model.instrument import Instrument
 from xtrader.model.market import Record
 from xtrader.model.subscription import Subscription, parse_subscriptions
 from xtrader.pipeline.journal import SEGMENT_BYTES, Journal, open_journal
@@ -237,6 +239,7 @@ class Recorder:
                 share=self._share,
                 connections=self._settings.connections,
                 relisted=refresh.notice,
+                expiry=partial(_expiry, found.instruments),
             )
             log.info(
                 "recording", subscriptions=len(found.subscriptions), sinks=",".join(self._settings.sinks), directory=self._place()
@@ -298,6 +301,12 @@ class Recorder:
     def _hard_stop(self) -> None:
         log.error("hard_stop", after=HARD_STOP, about="the journal is intact; the next start finishes the files")
         _exit(1)
+
+
+def _expiry(instruments: Mapping[str, Instrument], key: str) -> int | None:
+    """When an instrument expires, by the catalogue's latest reading; a rule's guess does not count."""
+    known = instruments.get(key)
+    return known.expiry if known is not None and known.source != "rule" else None
 
 
 def _both(first: Callable[[Record], None], always: Callable[[Record], None]) -> Callable[[Record], None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from tests.venues.binance_wire import S, ack, book, covers, depth, fetches, sends, session_of, updates
@@ -202,14 +204,40 @@ def test_a_crossed_book_is_not_recorded_and_asked_for_at_once() -> None:
     assert session.counts["resyncs"] == 1
 
 
-def test_refused_snapshot_is_a_gap_with_the_venues_words_and_is_asked_for_again_after_a_minute() -> None:
+def test_a_refused_snapshot_is_asked_for_again_by_the_next_delta_and_then_more_and_more_rarely() -> None:
+    session = spot()
+    (fetch,) = fetches(session.receive(depth("BTCUSDT", 5, 8), 1 * S))
+    refused = b'{"code":-1122,"msg":"Invalid symbol status."}'
+    assert covers(session.answer(fetch, 400, refused, 2 * S))[0][4] == "snapshot refused: 400 -1122 Invalid symbol status."
+    assert session.idle(3 * S) == []
+    number, asked, now = 8, [], 3 * S
+    for _ in range(1200):
+        now += S // 10
+        number += 1
+        for fetch in fetches([*session.receive(depth("BTCUSDT", number, number), now), *session.idle(now)]):
+            asked.append(now)
+            assert covers(session.answer(fetch, 400, refused, now)) == []
+    assert [round((after - before) / S) for before, after in pairwise(asked)] == [1, 2, 4, 8, 16, 32, 32]
+    assert asked[0] == 3 * S + S // 10
+
+
+def test_the_opening_book_of_a_new_listing_is_whole_from_the_first_snapshot_that_is_given() -> None:
+    session = spot()
+    (fetch,) = fetches(session.receive(depth("BTCUSDT", 5, 8), 1 * S))
+    session.answer(fetch, 400, b'{"code":-1122,"msg":"Invalid symbol status."}', 2 * S)
+    (again,) = fetches(session.receive(depth("BTCUSDT", 9, 9, bids=[["3", "1"]]), 3 * S))
+    out = session.answer(again, 200, book(8), 4 * S)
+    assert updates(out) == [(True, None, 8, 4 * S), (False, 8, 9, 3 * S)]
+    assert covers(out) == [("live", "start", 4 * S, None, "")]
+
+
+def test_a_refused_snapshot_is_a_gap_with_the_venues_words_and_without_deltas_asked_for_again_after_a_minute() -> None:
     session = spot()
     activity = session.activity[Subscription("L2", "BINANCE_SPOT", "BTCUSDT")]
     (fetch,) = fetches(session.receive(depth("BTCUSDT", 5, 8), 1 * S))
     out = session.answer(fetch, 400, b'{"code":-1121,"msg":"Invalid symbol."}', 2 * S)
     assert covers(out) == [("gap", "start", 2 * S, None, "snapshot refused: 400 -1121 Invalid symbol.")]
     assert activity.state == "rejected"
-    assert session.receive(depth("BTCUSDT", 9, 9), 3 * S) == []
     assert list(session.idle(61 * S)) == []
     assert list(session.idle(62 * S)) == [fetch]
     assert session.answer(fetch, 403, b"<html>", 63 * S) == ()

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, Protocol, TypeAlias
 
 import structlog
@@ -18,7 +19,7 @@ from xtrader.errors import ProtocolError, Unresponsive, VenueError, XTraderError
 from xtrader.feed import link as wire
 from xtrader.feed.pace import Pace
 from xtrader.feed.rest import Answer, Rest
-from xtrader.feed.watch import Watch
+from xtrader.feed.watch import Expiry, Watch, never
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Fetch, Link, Market, MarketSession, Notice, Output, Ready, Relisted, Send
@@ -58,6 +59,7 @@ class Conversation:
         emit: Emit,
         raw: Raw | None = None,
         relisted: Callable[[Sequence[str]], None] = lambda symbols: None,
+        expiry: Expiry = never,
     ) -> None:
         self.market = market
         self.link = link
@@ -72,6 +74,7 @@ class Conversation:
         self._clock = clock
         self._raw = raw
         self._relisted = relisted
+        self._expiry = expiry
         self._pace = Pace(link.send_limits, clock)
         self._sends: deque[Send] = deque()
         self._urgent: deque[Send] = deque()
@@ -89,7 +92,7 @@ class Conversation:
         """Connect, talk, and raise what ended it: LinkFailed, ProtocolError, CredentialsRejected, …"""
         connection = await wire.connect(self.link.url, self._on_message, now=self._clock.now)
         self.opened_at = self.last_frame = self._clock.now()
-        watch = Watch(self.opened_at)
+        watch = Watch(self.opened_at, self._expiry)
         try:
             self._take(self.session.start(self.opened_at))
             self._spawn(self._send_all(connection))
@@ -139,14 +142,18 @@ class Conversation:
                     self._spawn(self._fetch(output))
                 case Ready():
                     self.ready.add(output.subscription)
-                    if len(self.ready) >= len(self.link.subscriptions):
-                        self.all_ready.set()
+                    self._count_ready()
                 case Notice():
                     log.warning(output.event, subscription=str(output.subscription), link=self.link.name, about=output.words)
                 case Relisted():
                     self._relisted(output.symbols)
                 case _:
                     self.emit(output)
+
+    def _count_ready(self) -> None:
+        """All are ready that the venue did not refuse."""
+        if self.ready and all(s in self.ready or seen.state == "rejected" for s, seen in self.session.activity.items()):
+            self.all_ready.set()
 
     async def _send_all(self, connection: wire.Connection) -> None:
         while True:
@@ -192,6 +199,10 @@ class Conversation:
                 self._take(self.session.idle(now))
             except ProtocolError as error:
                 raise Unresponsive(error.venue, error.what) from error
+            for subscription, ends in watch.expired(self.session.activity, now).items():
+                words = f"the catalogue says that it expired at {datetime.fromtimestamp(ends // SECOND, UTC):%Y-%m-%dT%H:%M:%SZ}"
+                self._take(self.session.gone(subscription, ends, words, now))
+            self._count_ready()
             for subscription in watch.due(self.session.activity, now):
                 log.info("silent", subscription=str(subscription), link=self.link.name)
                 self._take(self.session.probe(subscription, now))

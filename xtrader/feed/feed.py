@@ -19,6 +19,7 @@ from xtrader.feed.keep import Keeper
 from xtrader.feed.pace import Pace
 from xtrader.feed.redundant import Redundant, copies
 from xtrader.feed.rest import Rest
+from xtrader.feed.watch import Expiry, never
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
@@ -66,7 +67,8 @@ def connect_limit(limits: Limits, share: float = 1.0) -> tuple[int, float]:
 class Feed:
     """Records `subscriptions` (looked up) from `markets` (by exchange token), each over `connections` connections at once.
     `put` takes the records, on the hot path. `share` is how much of the venues' limits it may use, where others record beside
-    it. `relisted` hears (exchange, symbols) when a venue says that its catalogue changed."""
+    it. `relisted` hears (exchange, symbols) when a venue says that its catalogue changed. `expiry` says when the instrument of a key
+    expires."""
 
     def __init__(
         self,
@@ -81,6 +83,7 @@ class Feed:
         share: float = 1.0,
         connections: int = 1,
         relisted: Callable[[str, Sequence[str]], None] = lambda exchange, symbols: None,
+        expiry: Expiry = never,
     ) -> None:
         self.subscriptions = tuple(subscriptions)
         self.tracker = CoverageTracker(open_rows)
@@ -90,6 +93,7 @@ class Feed:
         self._clock = clock
         self._put = put
         self._raw = raw
+        self._expiry = expiry
         self._share = share
         self._connections = connections
         self._relisted = relisted
@@ -156,6 +160,7 @@ class Feed:
                     connects=self._pace(market),
                     raw=self._raw,
                     relisted=partial(self._relisted, market.exchange),
+                    expiry=self._expiry,
                 )
             )
         return Line(keepers, redundant)

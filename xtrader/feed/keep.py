@@ -18,7 +18,7 @@ from xtrader.feed.handover import proven
 from xtrader.feed.pace import Pace
 from xtrader.feed.redundant import Redundant
 from xtrader.feed.rest import Rest
-from xtrader.feed.watch import LONGEST
+from xtrader.feed.watch import LONGEST, Expiry, never
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
@@ -53,6 +53,7 @@ class Keeper:
         connects: Pace,
         raw: Callable[[Link], Raw | None],
         relisted: Callable[[Sequence[str]], None] = lambda symbols: None,
+        expiry: Expiry = never,
     ) -> None:
         self.link = link
         self.reconnects = 0
@@ -65,6 +66,7 @@ class Keeper:
         self._connects = connects
         self._raw = raw
         self._relisted = relisted
+        self._expiry = expiry
         self._resume: dict[str, int] = {}
         self._earlier: Counter[Subscription] = Counter()
         self._was_live = False
@@ -138,6 +140,7 @@ class Keeper:
             emit=emit,
             raw=self._raw(self.link),
             relisted=self._relisted,
+            expiry=self._expiry,
         )
 
     async def _until_lost(self, conversation: Conversation) -> BaseException:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from xtrader.clock import SECOND
 from xtrader.model.subscription import Subscription
@@ -10,6 +11,8 @@ from xtrader.venues.base import Activity
 
 FIRST_DATA = 10
 """Seconds from the acknowledgement to the first message before the venue is asked."""
+EXPIRED = 10
+"""Seconds without a message, after the time at which it expires, by which an instrument has done so."""
 SHORTEST, LONGEST = 10, 300
 """Bounds of the adaptive silence limit, seconds."""
 USUAL = 20
@@ -17,13 +20,22 @@ USUAL = 20
 ACKNOWLEDGE = 30
 """Seconds within which a subscription must be acknowledged once it was sent."""
 
+Expiry: TypeAlias = Callable[[str], int | None]
+"""When the instrument of a key expires by the catalogue, int ns; None if it does not, or that is not known."""
+
+
+def never(key: str) -> int | None:
+    """Of instruments that do not expire."""
+    return None
+
 
 class Watch:
     """Silence limits that adapt to each subscription's own rate; a question that found it merely quiet doubles the limit."""
 
-    def __init__(self, started: int) -> None:
+    def __init__(self, started: int, expiry: Expiry = never) -> None:
         """`started`: wall time (ns) at which the connection was made."""
         self._started = started
+        self._expiry = expiry
         self._asked: dict[Subscription, tuple[int, int]] = {}
         """subscription -> (when last asked, how often in this silence)"""
 
@@ -42,6 +54,16 @@ class Watch:
                 self._asked[subscription] = (now, min(times + 1, 8))
                 silent.append(subscription)
         return silent
+
+    def expired(self, activity: Mapping[Subscription, Activity], now: int) -> dict[Subscription, int]:
+        """The subscriptions that have been silent since their instrument expired, with that time (ns)."""
+        found = {}
+        for subscription, seen in activity.items():
+            if seen.state == "rejected" or not seen.ts_acked or (ends := self._expiry(subscription.key)) is None:
+                continue
+            if now - max(seen.ts_last, seen.ts_acked, ends) > EXPIRED * SECOND:
+                found[subscription] = ends
+        return found
 
     def limit(self, seen: Activity) -> float:
         """Seconds of silence that are usual for this subscription."""

@@ -18,6 +18,7 @@ Coverage as sessions tell it (the shell closes what is open when the next row of
     book crossed    `gap` open with cause crossed, from the message that crosses it; nothing is recorded until `live`: with the
                     message that uncrosses it (the book then, as a snapshot with that message's number), or with a new snapshot
     trades missing  `gap` closed, detail "missing ids A to B (N)", then `live`, open, from the message that showed it
+    delisted        `gap` open with cause delisted and the venue's words, from the last message; `syncing` when it is known again
     odd message     `gap` closed, cause malformed, from the last good message to the odd one, then open `syncing`; and a Notice
 
 The session never sees a socket, a clock, the environment or a log. Its state dies with it: a reconnect is a new session. One
@@ -74,7 +75,8 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """Something that a person should read. `event` names it: "malformed" (said once for each kind of a connection)."""
+    """Something that a person should read. `event` names it: "malformed" (said once for each kind of a connection), "delisted" or
+    "listed" (again)."""
 
     event: str
     subscription: Subscription
@@ -189,6 +191,11 @@ class MarketSession(Protocol):
 
     def listen(self, now: int) -> Iterable[Output]:
         """Ask to be told when the venue's catalogue changes; what it tells comes as Relisted."""
+        ...
+
+    def gone(self, subscription: Subscription, since: int, words: str, now: int) -> Iterable[Output]:
+        """It is known from elsewhere (its expiry) that the instrument was not there any more at `since` (int ns): it is recorded
+        as delisted from then on, or from its last message if that came later, until the venue sends more of it."""
         ...
 
     def book(self, key: str) -> Book | None:

@@ -5,13 +5,13 @@ One rule: every way out of `live` leaves a gap row behind and a time at which th
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Activity, Output, Ready
+from xtrader.venues.base import Activity, Notice, Output, Ready
 from xtrader.venues.crossing import Ration, told
 from xtrader.venues.trades import TradeChain
 
@@ -24,6 +24,8 @@ PATIENCE = 30 * SECOND
 REJECTED_WAIT = 60 * SECOND
 SECOND_LOOK = 3 * SECOND
 """The venue being ahead of us proves nothing until this long has passed without a message: it may send in batches."""
+REMEMBERED = 8
+"""Requests for one channel whose late answers are known for what they are."""
 STEADY = 60 * SECOND
 FREE_RESYNCS = 3
 """So many resyncs of one channel start at once; more within STEADY wait 5, 10, 20 … 300 s, because venues ration requests."""
@@ -48,6 +50,10 @@ class Channel:
         self._counts = counts
         self._ask = ask
         self._ask_at: int | None = None
+        self._requests: deque[str] = deque(maxlen=REMEMBERED)
+        self._is_asked = False
+        self.ts_turned = 0
+        """When the subscription was last asked for, lost, refused or found in sync: what was asked before is of another state."""
         self._suspected: int | None = None
         self._live_since: int | None = None
         self._streak = 0
@@ -68,7 +74,17 @@ class Channel:
 
     def asked(self, now: int) -> None:
         """A request is on its way."""
+        self.ts_turned = now
+        self._is_asked = True
         self._ask_at = now + max(PATIENCE, self._wait())
+
+    def sent(self, number: str) -> None:
+        """The request that asks for it has this id."""
+        self._requests.append(number)
+
+    def is_late(self, number: str) -> bool:
+        """True if an answer with this id is that to an earlier request for this channel, which a newer one has replaced."""
+        return number in self._requests and number != self._requests[-1]
 
     def acked(self, ts_recv: int) -> list[Output]:
         """The venue confirmed the subscription; one that it had refused begins anew."""
@@ -82,7 +98,7 @@ class Channel:
     def live(self, ts_recv: int) -> list[Output]:
         """In sync from `ts_recv` on."""
         self.activity.state = "live"
-        self.ts_good = self._live_since = ts_recv
+        self.ts_good = self._live_since = self.ts_turned = ts_recv
         self._ask_at = None
         return [self._row("live", ts_recv, None), Ready(self.subscription)]
 
@@ -94,7 +110,8 @@ class Channel:
         self.cause = cause
         self.activity.state = "syncing"
         gap = self._row("gap", min(self.ts_good, ts_recv), ts_recv, detail)
-        self.ts_good = ts_recv
+        self.ts_good = self.ts_turned = ts_recv
+        self._is_asked = False
         self._streak += 1
         out: list[Output] = [gap, self._row("syncing", ts_recv, None)]
         wait = self._wait()
@@ -117,16 +134,37 @@ class Channel:
         """The venue refused the subscription: rejected until it confirms a later request."""
         self._ask_at = ts_recv + max(REJECTED_WAIT, self._wait())
         self._suspected = None
+        self.ts_turned = ts_recv
         self._counts["rejected"] += 1
         if self.activity.state == "rejected":
             return []
         self.activity.state = "rejected"
         return [self._row("gap", ts_recv, None, words[:300])]
 
+    def gone(self, since: int, words: str, now: int) -> list[Output]:
+        """The instrument is not there any more, from `since` on or from its last message: nothing is asked for until it is back, or
+        a message comes after all."""
+        self.cause = "delisted"
+        self.activity.state = "rejected"
+        self._ask_at = self._suspected = self._live_since = None
+        self.ts_turned = now
+        self._counts["delisted"] += 1
+        begin = min(max(self.activity.ts_last or self.ts_good, since), now)
+        return [self._row("gap", begin, None, words[:300]), Notice("delisted", self.subscription, words)]
+
+    def back(self, now: int) -> list[Output]:
+        """The venue knows the instrument again."""
+        return [Notice("listed", self.subscription, "the venue knows it again"), *self._ask_again(now)]
+
     def ahead(self, now: int) -> None:
         """A probe saw something at the venue that had not come here by `now`."""
-        if self.activity.state != "rejected":
+        if self.activity.state != "rejected" and self._is_asked:
             self._suspected = now
+
+    def unexpected(self, ts_recv: int) -> None:
+        """A message came that is of no use without being asked for: an instrument that was gone is there again."""
+        if self.activity.state == "rejected" and self._ask_at is None:
+            self._ask_at = ts_recv
 
     def idle(self, now: int) -> list[Output]:
         """What is due: a request that was put off or not answered, or the second look after a probe."""
@@ -183,6 +221,7 @@ class BookChannel(Channel):
         book = self.book
         if book is None:
             self._counts["skipped"] += 1
+            self.unexpected(update.ts_recv)
             return ()
         if update.prev_sequence != self.sequence:
             return self._off_chain(update)
@@ -195,6 +234,12 @@ class BookChannel(Channel):
         self.ts_good = update.ts_recv
         return (update,)
 
+    def acked(self, ts_recv: int) -> list[Output]:
+        if self.book is not None and len(self._requests) > 1:
+            # Its snapshot was that of an earlier request; that of this one follows.
+            self._is_renewed = True
+        return super().acked(ts_recv)
+
     def lose(self, cause: str, detail: str, ts_recv: int) -> list[Output]:
         self._forget()
         return super().lose(cause, detail, ts_recv)
@@ -202,6 +247,10 @@ class BookChannel(Channel):
     def reject(self, words: str, ts_recv: int) -> list[Output]:
         self._forget()
         return super().reject(words, ts_recv)
+
+    def gone(self, since: int, words: str, now: int) -> list[Output]:
+        self._forget()
+        return super().gone(since, words, now)
 
     def _forget(self) -> None:
         self.book = self.sequence = self._previous = None
@@ -223,8 +272,7 @@ class BookChannel(Channel):
             return (update,)
         between: list[Output] = []
         if was_live:
-            self.cause = "crossed"
-            between.append(self._row("gap", ts_from, update.ts_recv, "subscribed anew after a crossed book"))
+            between.append(self._row("gap", ts_from, update.ts_recv, "subscribed anew while it was live"))
         return [*between, *self._begin(update)]
 
     def _begin(self, snapshot: BookUpdate) -> list[Output]:
@@ -353,14 +401,20 @@ class Channels:
             out += channel.idle(now)
         return out
 
-    def probed(self, subscription: Subscription, number: int, ts_event: int, now: int) -> None:
-        """A probe's answer: the venue's last number of the subscription and its time (int ns)."""
-        channel: Channel
+    def of(self, subscription: Subscription) -> Channel:
+        """The channel of a subscription."""
+        return (self.books if subscription.stream == "L2" else self.trades)[subscription.instrument]
+
+    def probed(self, subscription: Subscription, asked: int, number: int, ts_event: int, now: int) -> None:
+        """The answer to a probe that was put at `asked`: the venue's last number of the subscription and its time (int ns)."""
+        channel = self.of(subscription)
+        if asked < channel.ts_turned:
+            return
         if subscription.stream == "L2":
-            channel = book = self.books[subscription.instrument]
+            book = self.books[subscription.instrument]
             is_ahead = book.sequence is None or number > book.sequence
         else:
-            channel = trades = self.trades[subscription.instrument]
+            trades = self.trades[subscription.instrument]
             last = trades.chain.last
             is_ahead = ts_event > trades.activity.ts_acked + SECOND if last is None else number > last
         if is_ahead:

@@ -20,7 +20,7 @@ SECOND = 1_000_000_000
 QUIET = 2 * SECOND
 """An acknowledged stream that brings nothing for this long gets its snapshot without a first delta."""
 ASK_AGAIN = 60 * SECOND
-"""Between two tries for a snapshot that the venue refused."""
+"""Between two tries for a snapshot that the venue refused while no delta comes."""
 BUFFER_LEVELS = 1_000_000
 """Levels that the buffered deltas hold together; beyond it the sync begins anew as well."""
 BUFFER = 10_000
@@ -29,8 +29,6 @@ BUFFER = 10_000
 RESTARTED = 5 * SECOND
 """Updates older than a snapshot may be on their way for so long; one that is newer by more shows that the venue began to count
 anew."""
-STEADY = 60 * SECOND
-"""Resyncs that are further apart do not follow each other closely."""
 FREE_SNAPSHOTS = 2
 """So many snapshots in a row that were too old are asked for again at once; further ones after 1, 2, 4 … 32 s."""
 LONGEST_RATION = 32
@@ -110,12 +108,11 @@ class DepthSync:
         self._ts_good = 0
         self._ts_syncing = 0
         self._ts_refused: int | None = None
+        self._refusals = 0
         self._ts_event: int | None = None
         self._stale = 0
         self._ask_at = 0
         self._ration = Ration(LONGEST_RATION)
-        self._resyncs = 0
-        self._ts_resync = 0
 
     def receive(self, event: Event, ts_recv: int) -> Sequence[Output]:
         """Take one event of the diff stream. Raises Malformed if it is none."""
@@ -224,7 +221,10 @@ class DepthSync:
                 buffer.clear()
         self._levels = (self._levels if buffer else 0) + len(delta.bids) + len(delta.asks)
         buffer.append(delta)
-        if not self._fetching and self._activity.state != "rejected" and delta.ts_recv >= self._ask_at:
+        if self._is_stream_refused():
+            # What was refused, or gone, is there after all.
+            out += self.acked(delta.ts_recv)
+        if not self._fetching and delta.ts_recv >= self._ask_at:
             out.append(self._fetch(delta.ts_recv))
         return out
 
@@ -259,16 +259,10 @@ class DepthSync:
         self._activity.ts_last = ts
         if self.book is None:
             return ()
-        self._put_off(ts)
-        return self._drop("malformed", what, ts)
-
-    def _put_off(self, ts: int) -> None:
-        """A resync that closely follows others waits for 1, 2, 4 … 32 s: requests are rationed."""
-        self._resyncs = self._resyncs + 1 if ts - self._ts_resync < STEADY else 1
-        self._ts_resync = ts
-        over = self._resyncs - FREE_SNAPSHOTS
-        if over > 0:
-            self._ask_at = ts + (SECOND << min(over - 1, 5))
+        out = self._drop("malformed", what, ts)
+        self._ask_at = self._ration.due(ts)
+        self._ration.asked(self._ask_at)
+        return out
 
     def snapshot(self, answer: Snapshot, ts_recv: int) -> Sequence[Output]:
         """Take the snapshot that was asked for: emit it, then the buffered deltas that follow it; or ask again if it is too old."""
@@ -293,7 +287,7 @@ class DepthSync:
         book.apply(update)
         self.last = number
         self._ts_event = ts_event
-        self._stale = 0
+        self._stale = self._refusals = 0
         self._bridging = True
         self._ts_good = ts_recv
         self._activity.ts_last = max(ts_recv, self._activity.ts_last)
@@ -328,11 +322,15 @@ class DepthSync:
         return (Coverage(self._key, "L2", "syncing", self._cause, ts, None),)
 
     def snapshot_refused(self, words: str, ts: int) -> Sequence[Output]:
-        """The venue answered the snapshot request with an error: say so once, and ask again in a minute."""
+        """The venue answered the snapshot request with an error: say so once. The next delta is the reason to ask again at once,
+        after further refusals in 1, 2, 4 … s; without one it is asked again in a minute."""
         self._fetching = False
-        if self._is_stream_refused():
+        if (self.book is not None and not self.is_crossed) or self._is_stream_refused():
             return ()
         self._ts_refused = ts
+        self._refusals += 1
+        if self._refusals > 1:
+            self._ask_at = max(self._ask_at, ts + (SECOND << min(self._refusals - 2, 5)))
         return self._reject(f"snapshot refused: {words}", ts)
 
     def stream_refused(self, words: str, ts: int) -> Sequence[Output]:
@@ -348,6 +346,16 @@ class DepthSync:
         self._activity.state = "rejected"
         return (Coverage(self._key, "L2", "gap", self._cause, ts, None, detail),)
 
+    def gone(self, since: int, words: str, now: int) -> Sequence[Output]:
+        """The instrument is not there any more, from `since` on or from its last message: see MarketSession."""
+        begin = min(max(self._activity.ts_last or self._ts_good or self._activity.ts_acked, since), now)
+        self.book = self.last = self._ts_refused = None
+        self.is_crossed = self._bridging = False
+        self._buffer.clear()
+        self._cause = "delisted"
+        self._activity.state = "rejected"
+        return (Coverage(self._key, "L2", "gap", "delisted", begin, None, words[:300]),)
+
     def _is_stream_refused(self) -> bool:
         return self._activity.state == "rejected" and self._ts_refused is None
 
@@ -356,14 +364,20 @@ class DepthSync:
         if (self.book is not None and not self.is_crossed) or self._fetching or now < self._ask_at:
             return ()
         if self._activity.state == "rejected":
-            is_due = self._ts_refused is not None and now - self._ts_refused >= ASK_AGAIN
-            return (self._fetch(now),) if is_due else ()
+            return (self._fetch(now),) if self._is_refusal_over(now) else ()
         if self.is_crossed:
             return (self._fetch(now),)
         acked = self._activity.ts_acked
         if acked and now - max(acked, self._ts_syncing) >= QUIET:
             return (self._fetch(now),)
         return ()
+
+    def _is_refusal_over(self, now: int) -> bool:
+        """True if a refused snapshot is to be asked for again: deltas came since, or a minute has passed."""
+        refused = self._ts_refused
+        if refused is None:
+            return False
+        return now - refused >= ASK_AGAIN or (bool(self._buffer) and self._buffer[-1].ts_recv > refused)
 
     def silent(self, number: int, now: int) -> Sequence[Output]:
         """The venue's book went on to `number` without this stream: start over."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import count
 from typing import TypeAlias
 
 import msgspec
@@ -17,7 +16,7 @@ from xtrader.errors import Malformed, ProtocolError
 from xtrader.model.book import Book
 from xtrader.model.market import Coverage
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Activity, Fetch, Link, Output, Send, counted
+from xtrader.venues.base import Activity, Fetch, Link, Notice, Output, Send, counted
 from xtrader.venues.binance.contracts import CONTRACT, CONTRACTS, relisted
 from xtrader.venues.binance.depth import ASK_AGAIN, DepthSync
 from xtrader.venues.binance.tape import Tape
@@ -34,10 +33,12 @@ from xtrader.venues.binance.wire import (
     event_name,
     kind_of,
     refusal,
+    refusal_code,
     stream_of,
     why_malformed,
 )
 from xtrader.venues.odd import Oddities
+from xtrader.venues.questions import Questions
 from xtrader.venues.wire import BAD
 
 SECOND = 1_000_000_000
@@ -47,6 +48,8 @@ NO_ANSWER = 30 * SECOND
 """A request that is not answered for this long is made again; the venue takes a repeated SUBSCRIBE as one."""
 ODD_WAIT = 5 * SECOND
 """Trades of which a message could not be used are subscribed again after this: the acknowledgement says that they still come."""
+NO_SUCH = frozenset({-1121, -4108, -4141})
+"""REST codes: no valid symbol; a contract that is delivered or closed; a closed symbol."""
 SECOND_LOOK = 3 * SECOND
 """What REST already shows may be on its way here; only after this long is it missing."""
 
@@ -96,11 +99,14 @@ class BinanceSession:
         self._venue = link.exchange
         self._dialect = dialect
         self._cause = cause
-        self._ids = count(1)
+        self._last_id = 0
         self._requests: dict[int, Request] = {}
         self._routes: dict[str, Handler] = {}
         self._bound: dict[Subscription, str] = {}
         self._oddities = Oddities(self._counts)
+        self._questions = Questions(self._question, self.activity)
+        self._asked: dict[Subscription, int] = {}
+        """The newest SUBSCRIBE of each."""
         self._suspects: dict[Subscription, tuple[int, int]] = {}
         self._again: dict[Subscription, int] = {}
         """When a subscription is to be made again (int ns)."""
@@ -143,8 +149,9 @@ class BinanceSession:
         return self._call(method, [self._dialect.stream(s) for s in subscriptions], request)
 
     def _call(self, method: str, streams: Sequence[str], request: Request) -> Send:
-        number = next(self._ids)
+        number = self._last_id = self._last_id + 1
         self._requests[number] = request
+        self._asked.update(dict.fromkeys(request.subscriptions, number))
         return Send(json.dumps({"method": method, "params": streams, "id": number}, ensure_ascii=False, separators=(",", ":")))
 
     def receive(self, payload: bytes | bytearray | memoryview, ts_recv: int) -> Iterable[Output]:
@@ -239,75 +246,106 @@ class BinanceSession:
             return self._malformed(stream, error, ts_recv)
 
     def _on_ack(self, number: int | str, ts_recv: int) -> Sequence[Output]:
-        request = self._requests.pop(number, None) if isinstance(number, int) else None
-        if request is None:
+        if not isinstance(number, int) or number not in self._requests:
             self._counts["ignored"] += 1
             return ()
         out: list[Output] = []
-        for subscription in request.subscriptions:
+        for subscription in self._waiting(number):
             self.activity[subscription].ts_acked = ts_recv
             out += self._part(subscription).acked(ts_recv)
         return out
 
+    def _waiting(self, number: int) -> list[Subscription]:
+        """What an answered request asked for, without what a later request asked for again: that waits for its own answer."""
+        subscriptions = self._requests.pop(number).subscriptions
+        waiting = [subscription for subscription in subscriptions if self._asked[subscription] == number]
+        self._counts["late_answers"] += len(subscriptions) - len(waiting)
+        return waiting
+
     def _on_error(self, frame: Frame, ts_recv: int) -> Sequence[Output]:
-        """A request was refused. Without an id it can only be meant for the one that is under way."""
+        """A request was refused. Without an id it can only be meant for the one that is under way; one that is made anew already
+        does not matter any more."""
         words = str(frame.error) if frame.error is not None else f"{frame.code} {frame.msg}".strip()
         number = frame.id
         if number is None and len(self._requests) == 1:
             number = next(iter(self._requests))
-        request = self._requests.pop(number, None) if isinstance(number, int) else None
-        if request is None:
+        if not isinstance(number, int) or not 0 < number <= self._last_id:
             raise ProtocolError(self._venue, f"refused: {words}")
+        if number not in self._requests:
+            self._counts["late_answers"] += 1
+            return ()
         out: list[Output] = []
-        for subscription in request.subscriptions:
+        for subscription in self._waiting(number):
             self._again[subscription] = ts_recv + ASK_AGAIN
             out += self._part(subscription).stream_refused(words, ts_recv)
         return out
 
     def answer(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> Iterable[Output]:
         """Take the answer to a snapshot or a probe. Raises ProtocolError."""
-        stream = "L2" if fetch.path == self._dialect.depth_path else "TRADES"
-        subscription = self._wanted.get((stream, fetch.key.partition("@")[2].lower()))
+        if fetch.purpose != "snapshot":
+            return self._probed(fetch, status, body, ts_recv)
+        subscription = self._wanted.get(("L2", fetch.key.partition("@")[2].lower()))
         if subscription is None:
             return ()
-        if fetch.purpose == "snapshot":
-            sync = self._books[subscription]
-            if status != 200:
-                self._counts["refused"] += 1
-                return sync.snapshot_refused(refusal(status, body), ts_recv)
-            return sync.snapshot(decode_snapshot(self._venue, body), ts_recv)
+        sync = self._books[subscription]
         if status != 200:
             self._counts["refused"] += 1
+            return sync.snapshot_refused(refusal(status, body), ts_recv)
+        return sync.snapshot(decode_snapshot(self._venue, body), ts_recv)
+
+    def _probed(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> Sequence[Output]:
+        """The answer to a probe: the instrument is known or not, its numbers went on or did not; what is neither proves nothing."""
+        question = self._questions.answered(fetch)
+        if question is None:
+            self._counts["late_answers"] += 1
             return ()
-        self._look(subscription, body, ts_recv)
+        subscription, asked = question
+        if status != 200:
+            self._counts["refused"] += 1
+            is_news = refusal_code(body) in NO_SUCH and self._questions.no(subscription, asked, ts_recv)
+            return self.gone(subscription, 0, refusal(status, body), ts_recv) if is_news else ()
+        try:
+            number = self._number(subscription, body)
+        except ProtocolError:
+            self._counts["probe_errors"] += 1
+            return ()
+        if self._questions.yes(subscription):
+            return [Notice("listed", subscription, "the venue knows it again"), *self._subscribe([subscription], ts_recv)]
+        if self.activity[subscription].state == "live" and number > self._seen(subscription):
+            self._suspects[subscription] = (number, ts_recv)
         return ()
 
     def probe(self, subscription: Subscription, now: int) -> Iterable[Output]:
         """Ask REST whether the venue's numbers went on without us; nothing while it is not live or under suspicion already."""
         if self.activity[subscription].state != "live" or subscription in self._suspects:
             return ()
+        return (self._questions.put(subscription, now),)
+
+    def gone(self, subscription: Subscription, since: int, words: str, now: int) -> Sequence[Output]:
+        """See MarketSession."""
+        self._counts["delisted"] += 1
+        self._suspects.pop(subscription, None)
+        self._again.pop(subscription, None)
+        return [*self._part(subscription).gone(since, words, now), Notice("delisted", subscription, words)]
+
+    def _question(self, subscription: Subscription) -> Fetch:
         symbol = ("symbol", subscription.instrument)
         dialect = self._dialect
         if subscription.stream == "L2":
             params = (symbol, ("limit", "5"))
-            return (Fetch(subscription.key, "probe", dialect.depth_path, params, weight=dialect.probe_depth_weight),)
+            return Fetch(subscription.key, "probe", dialect.depth_path, params, weight=dialect.probe_depth_weight)
         path = dialect.rest_prefix + dialect.last_trade_path
-        return (Fetch(subscription.key, "probe", path, (symbol, ("limit", "1")), weight=dialect.last_trade_weight),)
+        return Fetch(subscription.key, "probe", path, (symbol, ("limit", "1")), weight=dialect.last_trade_weight)
 
-    def _look(self, subscription: Subscription, body: bytes, ts_recv: int) -> None:
-        """Suspect the stream if the probe's number is ahead of ours; a trade from before the subscription proves nothing."""
-        activity = self.activity[subscription]
-        if activity.state != "live":
-            return
+    def _number(self, subscription: Subscription, body: bytes) -> int:
+        """The venue's last number; -1 where there is none, or only that of a trade from before the subscription, which proves
+        nothing. Raises ProtocolError."""
         if subscription.stream == "L2":
-            number = decode_snapshot(self._venue, body).lastUpdateId
-        else:
-            trade = decode_last_trade(self._venue, body)
-            if trade is None or trade.ts <= activity.ts_acked + SECOND:
-                return
-            number = trade.number
-        if number > self._seen(subscription):
-            self._suspects[subscription] = (number, ts_recv)
+            return decode_snapshot(self._venue, body).lastUpdateId
+        trade = decode_last_trade(self._venue, body)
+        if trade is None or trade.ts <= self.activity[subscription].ts_acked + SECOND:
+            return -1
+        return trade.number
 
     def _seen(self, subscription: Subscription) -> int:
         """The last number that this subscription reached; -1 before the first."""
@@ -333,6 +371,7 @@ class BinanceSession:
                 self._counts["unanswered"] += 1
                 again += request.subscriptions
         out += self._subscribe(again, now)
+        out += self._questions.due(now)
         for sync in self._books.values():
             out += sync.idle(now)
         return out

@@ -133,6 +133,13 @@ class Tape:
         start = self._activity.ts_last or self._activity.ts_acked or now
         return self._lost("silent", start, now, f"the venue is at {number}, the stream stopped at {self.last}")
 
+    def gone(self, since: int, words: str, now: int) -> Sequence[Output]:
+        """The instrument is not there any more, from `since` on or from its last message: see MarketSession."""
+        begin = min(max(self._activity.ts_last or self._activity.ts_acked, since), now)
+        self._cause = "delisted"
+        self._activity.state = "rejected"
+        return (Coverage(self._key, "TRADES", "gap", "delisted", begin, None, words[:300]),)
+
     def stream_refused(self, words: str, ts: int) -> Sequence[Output]:
         """The venue refused the subscription: say so, unless the stream delivers all the same or it was said before."""
         if self._activity.state != "syncing":

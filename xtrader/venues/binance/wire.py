@@ -237,6 +237,14 @@ def decode_last_trade(venue: str, body: bytes) -> LastTrade | None:
     return rows[-1] if rows else None
 
 
+def refusal_code(body: bytes) -> int:
+    """The venue's number for a REST error; 0 where there is none."""
+    try:
+        return _problem.decode(body).code
+    except BAD:
+        return 0
+
+
 def refusal(status: int, body: bytes) -> str:
     """What the venue said in a REST error, in words: `400 -1121 Invalid symbol.`"""
     try:

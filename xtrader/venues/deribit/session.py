@@ -16,8 +16,20 @@ from xtrader.venues.base import Activity, Fetch, Link, Output, Send, counted
 from xtrader.venues.channels import SECOND, BookChannel, Channel, Channels, TradesChannel
 from xtrader.venues.deribit.login import VENUE, Login
 from xtrader.venues.deribit.states import STATES, relisted
-from xtrader.venues.deribit.wire import BookAnswer, BookData, Envelope, Failure, Frame, Step, Token, TradeData, TradesAnswer
+from xtrader.venues.deribit.wire import (
+    BookAnswer,
+    BookData,
+    Envelope,
+    Failure,
+    Frame,
+    Refusal,
+    Step,
+    Token,
+    TradeData,
+    TradesAnswer,
+)
 from xtrader.venues.odd import Oddities
+from xtrader.venues.questions import Questions
 from xtrader.venues.wire import BAD
 
 CHANNELS_PER_REQUEST = 100
@@ -31,6 +43,8 @@ RAW_NOT_ALLOWED = 13778
 TOO_MANY_REQUESTS = 10028
 SIDES = frozenset({"buy", "sell"})
 SETS = frozenset({"new", "change"})
+NO_SUCH = frozenset({-32602, 10020, 13020})
+"""Codes of an answer that says that there is no such instrument; the first one if it does not name another parameter."""
 BOOK_PATH = "/api/v2/public/get_order_book"
 TRADES_PATH = "/api/v2/public/get_last_trades_by_instrument"
 
@@ -38,6 +52,7 @@ _decode = msgspec.json.Decoder(Frame).decode
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
 _decode_token = msgspec.json.Decoder(Token).decode
 _decode_names = msgspec.json.Decoder(list[str]).decode
+_decode_refusal = msgspec.json.Decoder(Refusal).decode
 _decode_book_answer = msgspec.json.Decoder(BookAnswer).decode
 _decode_trades_answer = msgspec.json.Decoder(TradesAnswer).decode
 
@@ -56,6 +71,7 @@ class DeribitSession:
         self._channels = Channels(link.subscriptions, cause, resume, self._counts, self._ask)
         self._oddities = Oddities(self._counts)
         self.activity: Mapping[Subscription, Activity] = self._channels.activity
+        self._questions = Questions(self._question, self.activity)
         self._by_name: dict[str, Channel] = {}
         self._names: dict[Channel, str] = {}
         self._only_100ms: set[Channel] = set()
@@ -108,17 +124,22 @@ class DeribitSession:
             return self._malformed(channel, error, ts_recv)
 
     def answer(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> list[Output]:
-        symbol = fetch.key.partition("@")[2]
+        question = self._questions.answered(fetch)
+        if question is None:
+            self._counts["late_answers"] += 1
+            return []
+        subscription, asked = question
         try:
-            if fetch.path == BOOK_PATH:
-                book = _decode_book_answer(body).result
-                self._channels.probed(Subscription("L2", VENUE, symbol), book.change_id, book.timestamp * 1_000_000, ts_recv)
-            else:
-                for trade in _decode_trades_answer(body).result.trades[:1]:
-                    subscription = Subscription("TRADES", VENUE, symbol)
-                    self._channels.probed(subscription, trade.trade_seq, trade.timestamp * 1_000_000, ts_recv)
+            numbers = _numbers(subscription, body)
         except BAD:
             self._counts["probe_errors"] += 1
+            words = _refused(body)
+            is_news = bool(words) and self._questions.no(subscription, asked, ts_recv)
+            return self.gone(subscription, 0, words, ts_recv) if is_news else []
+        if self._questions.yes(subscription):
+            return self._channels.of(subscription).back(ts_recv)
+        for number, ms in numbers:
+            self._channels.probed(subscription, asked, number, ms * 1_000_000, ts_recv)
         return []
 
     def idle(self, now: int) -> list[Output]:
@@ -127,16 +148,16 @@ class DeribitSession:
             raise Unresponsive(VENUE, f"nothing was received for {(now - self._heard) // SECOND} s, not even a heartbeat")
         if self._login_since is not None and now - self._login_since > LOGIN_WITHIN:
             raise Unresponsive(VENUE, f"no answer to the login for {(now - self._login_since) // SECOND} s")
-        out = self._channels.idle(now)
+        out = [*self._channels.idle(now), *self._questions.due(now)]
         if self._refresh_at is not None and now >= self._refresh_at:
             out.append(self._log_in({"grant_type": "refresh_token", "refresh_token": self._refresh_token}, now))
         return out
 
     def probe(self, subscription: Subscription, now: int) -> list[Fetch]:
-        instrument = ("instrument_name", subscription.instrument)
-        if subscription.stream == "L2":
-            return [Fetch(subscription.key, "probe", BOOK_PATH, (instrument, ("depth", "1")))]
-        return [Fetch(subscription.key, "probe", TRADES_PATH, (instrument, ("count", "1")))]
+        return [self._questions.put(subscription, now)]
+
+    def gone(self, subscription: Subscription, since: int, words: str, now: int) -> list[Output]:
+        return self._channels.of(subscription).gone(since, words, now)
 
     def listen(self, now: int) -> list[Output]:
         return [self._request("subscribe", {"channels": [STATES]})]
@@ -185,6 +206,12 @@ class DeribitSession:
             out.extend(channel.take(trade, number))
         return out
 
+    def _question(self, subscription: Subscription) -> Fetch:
+        instrument = ("instrument_name", subscription.instrument)
+        if subscription.stream == "L2":
+            return Fetch(subscription.key, "probe", BOOK_PATH, (instrument, ("depth", "1")))
+        return Fetch(subscription.key, "probe", TRADES_PATH, (instrument, ("count", "1")))
+
     def _heartbeat(self, frame: Frame) -> list[Output]:
         if frame.method != "heartbeat":
             self._counts["unknown"] += 1
@@ -195,24 +222,24 @@ class DeribitSession:
     def _reply(self, frame: Frame, ts_recv: int) -> list[Output]:
         number = frame.id if isinstance(frame.id, str) else ""
         method = number.partition("-")[0]
-        asked = self._pending.pop(number, ())
+        asked = tuple(channel for channel in self._pending.pop(number, ()) if not channel.is_late(number))
         try:
             if frame.error is not None:
                 return self._failed(method, asked, frame.error, ts_recv)
             if method == "auth":
                 return self._logged_in(_decode_token(frame.result), ts_recv)
             if method in ("subscribe", "") and bytes(frame.result).startswith(b"["):
-                return self._subscribed(asked, _decode_names(frame.result), ts_recv)
+                return self._subscribed(number, asked, _decode_names(frame.result), ts_recv)
         except BAD as error:
             raise ProtocolError(VENUE, f"the reply to {method or 'a request'} cannot be read: {error}") from None
         if frame.id is None:
             self._counts["unknown"] += 1
         return []
 
-    def _subscribed(self, asked: Sequence[Channel], names: Sequence[str], ts_recv: int) -> list[Output]:
+    def _subscribed(self, number: str, asked: Sequence[Channel], names: Sequence[str], ts_recv: int) -> list[Output]:
         """The venue lists what it subscribed; what it does not know it leaves out without a word."""
         out: list[Output] = []
-        there = {channel for channel in map(self._channel, names) if channel is not None}
+        there = {channel for channel in map(self._channel, names) if channel is not None and not channel.is_late(number)}
         for channel in self._channels.all:
             if channel in there:
                 out += channel.acked(ts_recv)
@@ -325,7 +352,29 @@ class DeribitSession:
         number = f"{method}-{self._requests}"
         if asked:
             self._pending[number] = tuple(asked)
+            for channel in asked:
+                channel.sent(number)
             if len(self._pending) > PENDING_MAX:
                 del self._pending[next(iter(self._pending))]
         call = {"jsonrpc": "2.0", "id": number, "method": f"public/{method}", "params": params}
         return Send(msgspec.json.encode(call).decode(), urgent=urgent)
+
+
+def _numbers(subscription: Subscription, body: bytes) -> list[tuple[int, int]]:
+    """The venue's last number of a subscription and its time (ms) as a probe's answer has them; none before the first trade."""
+    if subscription.stream == "L2":
+        book = _decode_book_answer(body).result
+        return [(book.change_id, book.timestamp)]
+    return [(trade.trade_seq, trade.timestamp) for trade in _decode_trades_answer(body).result.trades[:1]]
+
+
+def _refused(body: bytes) -> str:
+    """What an answer says if it is that there is no such instrument; empty for any other."""
+    try:
+        error = _decode_refusal(body).error
+    except BAD:
+        return ""
+    about = error.data if isinstance(error.data, dict) else {}
+    if error.code not in NO_SUCH or about.get("param", "instrument_name") != "instrument_name":
+        return ""
+    return " ".join(str(word) for word in (error.code, error.message, about.get("reason", "")) if word != "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -55,6 +55,17 @@ class Params(msgspec.Struct, gc=False):
 class Failure(msgspec.Struct):
     code: int
     message: str = ""
+
+
+class RefusalError(Failure):
+    data: Any = None
+    """What is said about it, mostly {"param": …, "reason": …}."""
+
+
+class Refusal(msgspec.Struct):
+    """A REST answer that says no."""
+
+    error: RefusalError
 
 
 class Frame(msgspec.Struct, gc=False):

@@ -17,6 +17,7 @@ from xtrader.venues.channels import SECOND, BookChannel, Channel, Channels, Trad
 from xtrader.venues.odd import Oddities
 from xtrader.venues.okx.listing import LISTING, listing_request, relisted
 from xtrader.venues.okx.wire import Arg, Envelope, Frame, Row, TextBook, TextFrame
+from xtrader.venues.questions import Questions
 from xtrader.venues.wire import BAD
 
 ARGS_PER_REQUEST = 20
@@ -31,6 +32,8 @@ SIDES = frozenset({"buy", "sell"})
 SOURCES = frozenset({"", "0", "1"})
 EVENTS = frozenset({"subscribe", "error", "notice", "channel-conn-count-error"})
 QUIET_EVENTS = frozenset({"unsubscribe", "login", "channel-conn-count"})
+NO_SUCH = frozenset({"51001", "51027"})
+"""REST codes: the instrument does not exist; the contract has expired."""
 BOOKS_PATH = "/api/v5/market/books"
 TRADES_PATH = "/api/v5/market/trades"
 
@@ -51,6 +54,7 @@ class OkxSession:
         self._channels = Channels(link.subscriptions, cause, resume, self._counts, self._ask)
         self._oddities = Oddities(self._counts)
         self.activity: Mapping[Subscription, Activity] = self._channels.activity
+        self._questions = Questions(self._question, self.activity)
         self._books = self._channels.books
         self._trades = self._channels.trades
         self._texts: dict[str, TextBook] = {}
@@ -101,24 +105,33 @@ class OkxSession:
         return ()
 
     def answer(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> list[Output]:
+        question = self._questions.answered(fetch)
+        if question is None:
+            self._counts["late_answers"] += 1
+            return []
+        subscription, asked = question
         try:
             frame = _decode(body)
         except BAD:
             frame = Frame()
-        if status != 200 or frame.code != "0" or not frame.data:
+        if frame.code in NO_SUCH:
+            self._counts["probe_errors"] += 1
+            is_news = self._questions.no(subscription, asked, ts_recv)
+            return self.gone(subscription, 0, f"{frame.code} {frame.msg}".strip(), ts_recv) if is_news else []
+        if status != 200 or frame.code != "0":
             self._counts["probe_errors"] += 1
             return []
-        row = frame.data[0]
-        stream = "L2" if fetch.path == BOOKS_PATH else "TRADES"
-        number = row.seqId if stream == "L2" else _number(row.tradeId)
-        if number is not None:
-            subscription = Subscription(stream, self._exchange, fetch.key.partition("@")[2])
-            self._channels.probed(subscription, number, (row.ts or 0) * 1_000_000, ts_recv)
+        if self._questions.yes(subscription):
+            return self._channels.of(subscription).back(ts_recv)
+        for row in frame.data[:1] if frame.data else ():
+            number = row.seqId if subscription.stream == "L2" else _number(row.tradeId)
+            if number is not None:
+                self._channels.probed(subscription, asked, number, (row.ts or 0) * 1_000_000, ts_recv)
         return []
 
     def idle(self, now: int) -> list[Output]:
         self._heard = min(self._heard, now)
-        out = self._channels.idle(now)
+        out = [*self._channels.idle(now), *self._questions.due(now)]
         if self._pinged is not None and self._heard > self._pinged:
             self._pinged = None
         if self._pinged is None:
@@ -130,10 +143,10 @@ class OkxSession:
         return out
 
     def probe(self, subscription: Subscription, now: int) -> list[Fetch]:
-        instrument = ("instId", subscription.instrument)
-        if subscription.stream == "L2":
-            return [Fetch(subscription.key, "probe", BOOKS_PATH, (instrument, ("sz", "1")))]
-        return [Fetch(subscription.key, "probe", TRADES_PATH, (instrument, ("limit", "1")))]
+        return [self._questions.put(subscription, now)]
+
+    def gone(self, subscription: Subscription, since: int, words: str, now: int) -> list[Output]:
+        return self._channels.of(subscription).gone(since, words, now)
 
     def listen(self, now: int) -> list[Output]:
         self._requests += 1
@@ -240,6 +253,9 @@ class OkxSession:
             if channel is None:
                 self._counts["ignored"] += frame.arg.channel != LISTING
                 return []
+            if channel.is_late(frame.id):
+                self._counts["late_answers"] += 1
+                return []
             self._settled(channel)
             return channel.acked(ts_recv)
         if event in ("error", "channel-conn-count-error"):
@@ -266,6 +282,9 @@ class OkxSession:
             concerned = [channel for channel in self._channels.all if channel in self._pending.get(frame.id, ())]
         out: list[Output] = []
         for channel in concerned:
+            if channel.is_late(frame.id):
+                self._counts["late_answers"] += 1
+                continue
             self._settled(channel)
             out += channel.reject(f"{frame.code} {frame.msg}".strip(), ts_recv)
         return out
@@ -292,6 +311,12 @@ class OkxSession:
                 return ()
         raise ProtocolError(self._exchange, f"{bytes(payload[:200]).decode(errors='replace')}: {error}") from error
 
+    def _question(self, subscription: Subscription) -> Fetch:
+        instrument = ("instId", subscription.instrument)
+        if subscription.stream == "L2":
+            return Fetch(subscription.key, "probe", BOOKS_PATH, (instrument, ("sz", "1")))
+        return Fetch(subscription.key, "probe", TRADES_PATH, (instrument, ("limit", "1")))
+
     def _find(self, name: str, symbol: str) -> Channel | None:
         if name in BOOK_CHANNELS:
             return self._books.get(symbol)
@@ -307,6 +332,8 @@ class OkxSession:
         number = f"{op[0]}{self._requests}"
         if op == "subscribe":
             self._pending[number] = set(channels)
+            for channel in channels:
+                channel.sent(number)
             if len(self._pending) > PENDING_MAX:
                 del self._pending[next(iter(self._pending))]
         args = [{"channel": _name(channel), "instId": channel.symbol} for channel in channels]
