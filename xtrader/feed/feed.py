@@ -67,8 +67,8 @@ def connect_limit(limits: Limits, share: float = 1.0) -> tuple[int, float]:
 class Feed:
     """Records `subscriptions` (looked up) from `markets` (by exchange token), each over `connections` connections at once.
     `put` takes the records, on the hot path. `share` is how much of the venues' limits it may use, where others record beside
-    it. `relisted` hears (exchange, symbols) when a venue says that its catalogue changed. `expiry` says when the instrument of a key
-    expires."""
+    it. `relisted` hears (exchange, symbols) when a venue says that its catalogue changed. `expiry` says when an instrument (by its
+    key) expires."""
 
     def __init__(
         self,

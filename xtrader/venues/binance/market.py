@@ -15,7 +15,8 @@ from xtrader.errors import ConfigError, ProtocolError
 from xtrader.model.instrument import Instrument
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Fetch, Limits, Link, Listed
-from xtrader.venues.binance.session import BinanceSession, Dialect
+from xtrader.venues.binance.dialect import Dialect
+from xtrader.venues.binance.session import BinanceSession
 from xtrader.venues.options import url_option
 from xtrader.venues.wire import BAD, listed, ns, number
 

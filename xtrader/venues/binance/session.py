@@ -19,6 +19,7 @@ from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Activity, Fetch, Link, Notice, Output, Send, counted
 from xtrader.venues.binance.contracts import CONTRACT, CONTRACTS, relisted
 from xtrader.venues.binance.depth import ASK_AGAIN, DepthSync
+from xtrader.venues.binance.dialect import Dialect
 from xtrader.venues.binance.tape import Tape
 from xtrader.venues.binance.wire import (
     EVENTS,
@@ -56,29 +57,6 @@ SECOND_LOOK = 3 * SECOND
 Handler: TypeAlias = Callable[[Event, int], Sequence[Output]]
 
 
-class Dialect(msgspec.Struct, frozen=True):
-    """What differs between the venue's markets: REST paths and weights, stream names, the book's rule."""
-
-    rest_prefix: str
-    is_futures: bool
-    depths: tuple[tuple[int, int], ...]
-    probe_depth_weight: int
-    trade_stream: str
-    """trade | aggTrade"""
-    last_trade_path: str
-    """Relative to the prefix; its numbers are those of `trade_stream`."""
-    last_trade_weight: int
-
-    @property
-    def depth_path(self) -> str:
-        return f"{self.rest_prefix}/depth"
-
-    def stream(self, subscription: Subscription) -> str:
-        """The stream's name on the wire: symbols in lower case."""
-        kind = "depth@100ms" if subscription.stream == "L2" else self.trade_stream
-        return f"{subscription.instrument.lower()}@{kind}"
-
-
 class Request(msgspec.Struct, frozen=True):
     """A SUBSCRIBE or UNSUBSCRIBE that waits for its answer."""
 
@@ -104,7 +82,7 @@ class BinanceSession:
         self._routes: dict[str, Handler] = {}
         self._bound: dict[Subscription, str] = {}
         self._oddities = Oddities(self._counts)
-        self._questions = Questions(self._question, self.activity)
+        self._questions = Questions(dialect.question, self.activity)
         self._asked: dict[Subscription, int] = {}
         """The newest SUBSCRIBE of each."""
         self._suspects: dict[Subscription, tuple[int, int]] = {}
@@ -327,15 +305,6 @@ class BinanceSession:
         self._suspects.pop(subscription, None)
         self._again.pop(subscription, None)
         return [*self._part(subscription).gone(since, words, now), Notice("delisted", subscription, words)]
-
-    def _question(self, subscription: Subscription) -> Fetch:
-        symbol = ("symbol", subscription.instrument)
-        dialect = self._dialect
-        if subscription.stream == "L2":
-            params = (symbol, ("limit", "5"))
-            return Fetch(subscription.key, "probe", dialect.depth_path, params, weight=dialect.probe_depth_weight)
-        path = dialect.rest_prefix + dialect.last_trade_path
-        return Fetch(subscription.key, "probe", path, (symbol, ("limit", "1")), weight=dialect.last_trade_weight)
 
     def _number(self, subscription: Subscription, body: bytes) -> int:
         """The venue's last number; -1 where there is none, or only that of a trade from before the subscription, which proves

@@ -13,7 +13,8 @@ from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Level, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Activity, Fetch, Link, Output, Send, counted
-from xtrader.venues.channels import SECOND, BookChannel, Channel, Channels, TradesChannel
+from xtrader.venues.channel import SECOND, Channel
+from xtrader.venues.channels import BookChannel, Channels, TradesChannel
 from xtrader.venues.deribit.login import VENUE, Login
 from xtrader.venues.deribit.states import STATES, relisted
 from xtrader.venues.deribit.wire import (

@@ -13,7 +13,8 @@ from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Activity, Fetch, Link, Output, Send, counted
-from xtrader.venues.channels import SECOND, BookChannel, Channel, Channels, TradesChannel
+from xtrader.venues.channel import SECOND, Channel
+from xtrader.venues.channels import BookChannel, Channels, TradesChannel
 from xtrader.venues.odd import Oddities
 from xtrader.venues.okx.listing import LISTING, listing_request, relisted
 from xtrader.venues.okx.wire import Arg, Envelope, Frame, Row, TextBook, TextFrame
