@@ -61,6 +61,19 @@ def test_a_picture_of_the_past_is_the_book_of_that_time_with_its_instrument(tmp_
             past.picture_at(recording, found, writer.clock.time)
 
 
+def test_an_instrument_of_the_past_has_the_facts_that_were_known_then(tmp_path: Path) -> None:
+    changed = msgspec.structs.replace(INSTRUMENT, tick_size=0.01, contract_size=0.1)
+    with scribe(tmp_path / ".journal") as writer:
+        writer.write(INSTRUMENT)
+        first = writer.clock.now()
+        writer.clock.time += 3600 * SECOND
+        writer.write(changed)
+        second = writer.clock.now()
+        recording = xtrader.open(tmp_path)
+        times = (first - SECOND, first + SECOND, second + SECOND, None)
+        assert [past.instrument(recording, KEY, at).tick_size for at in times] == [0.01, 0.1, 0.01, 0.01]
+
+
 def test_the_last_trades_are_found_however_long_ago_they_were(tmp_path: Path) -> None:
     with scribe(tmp_path / ".journal") as writer:
         writer.write(INSTRUMENT, *(trade(number) for number in range(1, 40)))

@@ -57,7 +57,7 @@ def book(
         from xtrader.look import past
 
         dataset = opened(where)
-        _print(past.picture_at(dataset, past.instrument(dataset, instrument), ts), levels or LEVELS, shape)
+        _print(past.picture_at(dataset, past.instrument(dataset, instrument, ts), ts), levels or LEVELS, shape)
         return
     key = find_watched(where.journal, instrument)
     if live:

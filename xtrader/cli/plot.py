@@ -42,7 +42,7 @@ def plot(
     from xtrader.store.times import period
 
     dataset = opened(where)
-    found = past.instrument(dataset, instrument)
+    found = past.instrument(dataset, instrument, moment(end))
     step = None if every is None else period(every)
     series = read_series(dataset, Place(where.directory, journal=where.journal), found, moment(start), moment(end), step)
     try:

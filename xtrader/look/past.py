@@ -26,9 +26,9 @@ BACK: Final = (600 * SECOND, 86_400 * SECOND)
 _TIMES: Final = ("expiry", "ts")
 
 
-def instrument(recording: Dataset, name: str) -> Instrument:
-    """The one instrument that `name` means, with what its venue said of it last; only its names are known where nothing was said.
-    Raises ConfigError for none and for several."""
+def instrument(recording: Dataset, name: str, at: int | None = None) -> Instrument:
+    """The one instrument that `name` means, with what its venue had said of it by the time `at`; with what it said last without a
+    time, and where it had said nothing yet. Only its names are known where it never did. Raises ConfigError for several."""
     rows = _integers(recording.instruments(name).to_arrow()).to_pylist()
     keys = sorted({f"{row['exchange']}@{row['instrument']}" for row in rows})
     if len(keys) > 1:
@@ -36,7 +36,8 @@ def instrument(recording: Dataset, name: str) -> Instrument:
     if not rows:
         exchange, _, symbol = name.rpartition("@")
         return Instrument(exchange=exchange.upper(), symbol=symbol, alias=symbol, kind="unknown")
-    row = rows[0]
+    known = _integers(recording.instruments(keys[0], at=at).to_arrow()).to_pylist()
+    row = (known or rows)[0]
     told = {field: row[field] for field in Instrument.__struct_fields__ if row.get(field) is not None}
     return msgspec.convert({**told, "symbol": row["instrument"]}, Instrument)
 
