@@ -326,3 +326,25 @@ def test_only_the_exchange_that_is_said_is_read() -> None:
     _, lines, _ = run(*recorded_1("OKX"), exchange="OKX_SWAP")
     assert sorted(lines) == ["L2:OKX_SWAP@UNI-USD-SWAP", "TRADES:OKX_SWAP@UNI-USD-SWAP"]
     assert lines["L2:OKX_SWAP@UNI-USD-SWAP"].checksums == 93
+
+
+def test_a_catalogue_that_changed_while_it_was_recorded_gives_a_row_at_the_time_of_the_change(tmp_path: Path) -> None:
+    place = "wss://ws.okx.com:8443/ws/v5/public"
+    catalogue = "https://www.okx.com/api/v5/public/instruments?instType=SWAP"
+    lines = [f"{place} <-> 1652459000.0"]
+    for second, tick in enumerate(("0.1", "0.1", "0.1", "0.01", "0.01", "0.1")):
+        row = {"instId": "BTC-USDT-SWAP", "instType": "SWAP", "uly": "BTC-USDT", "tickSz": tick, "state": "live"}
+        lines.append(f"{catalogue} -> {1652459010 + 10 * second}.0: " + json.dumps({"code": "0", "data": [row]}))
+    for second in range(70):
+        data = {"instId": "BTC-USDT-SWAP", "tradeId": str(second), "px": "1", "sz": "1", "side": "buy", "ts": "1652459000000"}
+        push = {"arg": {"channel": "trades", "instId": "BTC-USDT-SWAP"}, "data": [data]}
+        lines.append(f"{1652459001 + second}.5: " + json.dumps(push))
+    lines.sort(key=lambda line: float(line.split(": ")[0].split()[-1]))
+    path = tmp_path / "OKX.ws.1.0"
+    path.write_text("\n".join(lines) + "\n")
+    records, _, _ = run(path)
+    told = [(place, row) for place, row in enumerate(records) if isinstance(row, Instrument)]
+    assert [(row.tick_size, row.ts // 10**9) for _, row in told] == [(0.1, 1652459010), (0.01, 1652459040), (0.1, 1652459060)]
+    for place, row in told[1:]:
+        times = [one.ts_recv for one in records[:place] if isinstance(one, Trade)]
+        assert max(times) < row.ts <= min(one.ts_recv for one in records[place:] if isinstance(one, Trade))

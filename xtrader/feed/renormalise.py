@@ -6,7 +6,10 @@ it asks by REST is answered by what was recorded.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -15,12 +18,12 @@ from xtrader.errors import ConfigError, ProtocolError
 from xtrader.feed.recorded_answers import fits, same_endpoint
 from xtrader.feed.replay import Replay, Tally
 from xtrader.feed.survey import Survey
-from xtrader.model.instrument import Instrument
-from xtrader.model.market import Record
+from xtrader.model.instrument import Instrument, same_facts
+from xtrader.model.market import Coverage, Record
 from xtrader.model.subscription import Subscription
 from xtrader.recordings.detect import Recording, open_recordings
 from xtrader.venues import exchanges, market
-from xtrader.venues.base import Market
+from xtrader.venues.base import Fetch, Market
 from xtrader.venues.recorded import options
 
 
@@ -66,17 +69,25 @@ class Renormaliser:
         self.markets: dict[str, Market] = {}
         """Exchange token -> its market, with the environment in which it was recorded."""
         self.instruments: dict[str, Instrument] = {}
-        """Instrument key -> what the recorded catalogue says of it, else what its name says."""
+        """Instrument key -> what the recorded catalogue says of it (at first, if that changed), else what its name says."""
+        self._listed: dict[str, list[Instrument]] = {}
+        self._changes: list[Instrument] = []
         self._tallies: dict[Subscription, Tally] = {}
         self._found: list[tuple[Recording, Survey]] = []
         self._look(open_recordings(files), token)
 
     def records(self) -> Iterator[Record]:
-        """Every record in the order of the recorded time: first the instruments, then trades, book updates and Coverage rows."""
+        """Every record in the order of the recorded time: first the instruments, then trades, book updates and Coverage rows, and
+        instruments again when their catalogue changed."""
         yield from self.instruments.values()
+        changes = deque(self._changes)
         for recording, survey in self._found:
-            yield from Replay(recording, survey, self.markets, self._tallies, self.remarks).records()
+            for record in Replay(recording, survey, self.markets, self._tallies, self.remarks).records():
+                while changes and not isinstance(record, Coverage | Instrument) and changes[0].ts <= record.ts_recv:
+                    yield changes.popleft()
+                yield record
             self.remarks += recording.damage
+        yield from changes
 
     def summary(self) -> list[Line]:
         """A line for each subscription. Complete once `records` came to its end."""
@@ -84,7 +95,7 @@ class Renormaliser:
 
     def _look(self, recordings: list[Recording], token: str) -> None:
         for recording in recordings:
-            survey = Survey(recording, token)
+            survey = Survey(recording, token, _is_catalogue)
             if not survey.subscriptions():
                 known = token or ", ".join(sorted(exchanges()))
                 self.remarks.append(
@@ -103,30 +114,56 @@ class Renormaliser:
         if not self._found:
             raise ConfigError("; ".join(self.remarks))
         self._found.sort(key=lambda found: found[1].begin)
+        self._date()
 
     def _list(self, place: Market, wanted: Sequence[str], survey: Survey) -> None:
-        """Look the instruments up: in the recorded catalogue, else by their names."""
-        listed: dict[str, Instrument] = {}
+        """Look the instruments up: in the recorded catalogues, else by their names."""
+        listed: dict[str, list[Instrument]] = {}
         for fetch in place.catalogue(wanted):
-            answers = [answer for url, answer in survey.answers.items() if fits(fetch, url)]
-            answers = answers or [answer for url, answer in survey.answers.items() if same_endpoint(fetch, url)]
+            answers = [answer for answer in survey.catalogues if fits(fetch, answer.url)]
+            answers = answers or [answer for answer in survey.catalogues if same_endpoint(fetch, answer.url)]
             for answer in answers:
                 try:
                     rows, unread, doubtful = place.instruments([answer.body], answer.ts)
                 except ProtocolError as error:
-                    self.remarks.append(f"the recorded instrument catalogue was not used: {error}")
+                    self._remark(f"the recorded instrument catalogue was not used: {error}")
                     continue
-                listed.update((found.symbol, found) for found in rows)
+                for row in rows:
+                    listed.setdefault(row.symbol, []).append(row)
                 for words, what in ((unread, "rows {} that cannot be read"), (doubtful, "numbers {} that cannot be true")):
                     if words:
                         about = what.format("of the recorded instrument catalogue")
-                        self.remarks.append(f"{about}: {len(words)}, first {words[0]}")
+                        self._remark(f"{about}: {len(words)}, first {words[0]}")
         for symbol in wanted:
-            known = listed.get(symbol) or place.guess(symbol)
+            known = place.guess(symbol)
             if known is None or known.symbol != symbol:
                 known = Instrument(exchange=place.exchange, symbol=symbol, alias=symbol, kind="unknown", source="rule")
-            if known.key not in self.instruments or known.source != "rule":
-                self.instruments[known.key] = known
+            self.instruments.setdefault(known.key, known)
+            self._listed.setdefault(known.key, []).extend(listed.get(symbol, ()))
+
+    def _date(self) -> None:
+        """Find out what the catalogues said of each instrument at first, and when that changed."""
+        for key, rows in self._listed.items():
+            rows.sort(key=lambda row: row.ts)
+            changed = [after for before, after in pairwise(rows) if not same_facts(before, after)]
+            if rows:
+                self.instruments[key] = rows[0] if changed else rows[-1]
+            self._changes += changed
+        self._changes.sort(key=lambda row: row.ts)
+
+    def _remark(self, sentence: str) -> None:
+        if sentence not in self.remarks:
+            self.remarks.append(sentence)
+
+
+@cache
+def _catalogues() -> list[Fetch]:
+    return [fetch for exchange in exchanges() for fetch in market(exchange, {}).catalogue(())]
+
+
+def _is_catalogue(url: str) -> bool:
+    """True for the URL of any known exchange's catalogue."""
+    return any(same_endpoint(fetch, url) for fetch in _catalogues())
 
 
 def _line(subscription: Subscription, tally: Tally) -> Line:

@@ -6,7 +6,7 @@ One rule: a subscription is taken from one channel only, the one that a live run
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from xtrader.model.subscription import Subscription
 from xtrader.recordings.detect import Recording
@@ -17,16 +17,17 @@ from xtrader.venues.recorded import Origin, Recognise, recognisers
 class Survey:
     """What is in one recording. `exchange` (may be empty) overrides what the recording itself tells."""
 
-    def __init__(self, recording: Recording, exchange: str) -> None:
+    def __init__(self, recording: Recording, exchange: str, is_catalogue: Callable[[str], bool] = lambda url: False) -> None:
         self.begin = 0
         """Time of the first frame, int ns; 0 if there is none."""
         self.urls: dict[str, str] = {}
         """Exchange token -> URL at which it was recorded; empty where the format has none."""
-        self.answers: dict[str, Answered] = {}
-        """The last REST answer for each request."""
+        self.catalogues: list[Answered] = []
+        """The REST answers whose URL `is_catalogue`, in their order; of a run of equal ones the first and the last."""
         self.messages: Counter[Subscription] = Counter()
         """Data frames of the chosen channel."""
         self._exchange = exchange
+        self._is_catalogue = is_catalogue
         self._places: dict[str, Opened] = {}
         self._carried: dict[str, dict[Subscription, None]] = {}
         self._known: dict[str, list[Recognise]] = {}
@@ -74,12 +75,18 @@ class Survey:
                 case Opened():
                     self.opened(event)
                 case Answered():
-                    if event.url:
-                        self.answers[event.url] = event
+                    if event.url and self._is_catalogue(event.url):
+                        self._listed(event)
                 case Closed():
                     continue
         self.messages.update({found: frames[found, channel] for found, (_, channel) in self._chosen.items()})
         self._places.clear()
+
+    def _listed(self, event: Answered) -> None:
+        before = [one for one in self.catalogues if one.url == event.url][-2:]
+        if len(before) == 2 and before[0].body == before[1].body == event.body:
+            self.catalogues.remove(before[1])
+        self.catalogues.append(event)
 
     def _found(self, connection: str, origin: Origin, frames: Counter[tuple[Subscription, str]]) -> None:
         subscription = Subscription(origin.stream, origin.exchange, origin.symbol)

@@ -52,6 +52,11 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.exchange}@{self.symbol}"
 
 
+def same_facts(one: Instrument, other: Instrument) -> bool:
+    """True if a venue said the same, whenever it did."""
+    return msgspec.structs.replace(one, ts=0) == msgspec.structs.replace(other, ts=0)
+
+
 def believable(instrument: Instrument) -> tuple[Instrument, list[str]]:
     """The instrument without the numbers that cannot be true (not finite, negative, too large: they become None, which is
     unknown), and a few words about each of them."""

@@ -44,20 +44,21 @@ def sorted_levels(levels: dict[float, float], *, descending: bool) -> list[Level
     return sorted(levels.items(), reverse=descending)
 
 
-def listed(rows: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], Instrument], name: str) -> Listed:
+def listed(rows: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], Instrument | None], name: str) -> Listed:
     """What `read` makes of each row of a catalogue, each instrument once; it raises one of BAD or ValueError for a row that it
-    cannot read. `name` is the field that names a row."""
+    cannot read, and gives None for one of another exchange token. `name` is the field that names a row."""
     found: dict[str, Instrument] = {}
     unread: list[str] = []
     doubtful: list[str] = []
     for row in rows:
         try:
-            instrument, odd = believable(read(row))
+            instrument = read(row)
         except (*BAD, ValueError) as error:
             unread.append(f"{_name(row, name)}: {error}"[:300])
             continue
-        found[instrument.symbol] = instrument
-        doubtful += odd
+        if instrument is not None:
+            found[instrument.symbol], odd = believable(instrument)
+            doubtful += odd
     return Listed(list(found.values()), unread, doubtful)
 
 

@@ -179,9 +179,9 @@ class OkxMarket:
             return f"{symbol}-{rest[:6]}-{rest[6:-1]}-{rest[-1]}"
         return symbol
 
-    def _instrument(self, row: Row, now: int) -> Instrument:
+    def _instrument(self, row: Row, now: int) -> Instrument | None:
         if row.instType not in ("", TYPES[self.exchange]):
-            raise ValueError(f"of type {row.instType[:40]}, not {TYPES[self.exchange]}")
+            return None
         base, quote = self._currencies(row)
         spot = self.exchange == "OKX_SPOT"
         return Instrument(
