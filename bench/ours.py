@@ -22,7 +22,7 @@ import uvloop
 
 from bench import task
 from bench.task import Answer, Task
-from xtrader.app import record
+from xtrader.app.compose import record
 from xtrader.clock import SystemClock
 from xtrader.config import load_process
 from xtrader.feed.catalogue import Catalogue, body_of
@@ -153,7 +153,7 @@ def latency(asked: Task) -> Answer:
 
     Journal.append = timed  # type: ignore[method-assign, assignment]
     settings = load_process({"subscriptions": asked.subscriptions, "output_directory": f"{asked.directory}/data"}, exchanges())
-    code = record(settings, handed_on)
+    code = record(settings, [handed_on])
     assert code == 0, f"the recorder ended with {code}"
     times: dict[str, list[tuple[int, int, int]]] = {"books": [], "trades": []}
     batches = iter(appended)

@@ -56,8 +56,10 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "config": ((*BASE, "destination", "dotenv", "durable", "sinks", "values", "venues"), ("platformdirs",)),
     "logs": (BASE, ("msgspec", "structlog")),
     "ops": (BASE, ()),
-    "app": (("",), ("msgspec", "structlog", "uvloop")),
-    "workers": (("",), ("msgspec", "structlog", "uvloop")),
+    "app": (
+        (*BASE, "clock", "config", "feed", "logs", "pauses", "pipeline", "recordings", "sinks", "venues"),
+        ("msgspec", "rich", "structlog", "uvloop"),
+    ),
     "cli": (("",), ("click", "msgspec", "pyarrow", "rich", "structlog")),
     "__main__": (("cli",), ()),
 }

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests import objectstore, reading
+from tests.app.test_recorder import both, check_books, check_trades
 from tests.objectstore import KEYS, Road, Store
 from tests.running import log_of, recorder, stop, until
-from tests.test_recorder import both, check_books, check_trades
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import Truth
 

@@ -14,7 +14,7 @@ LATER = """
 import sys
 from xtrader.pipeline.lean import run_lean
 run_lean()
-from xtrader import app
+from xtrader.app import compose
 import pyarrow as pa
 column = pa.array(["a", "b"])
 assert "pandas" not in sys.modules

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests import reading
+from tests.app.test_recorder import everything
 from tests.running import log_of, recorder, until
 from tests.store import made
 from tests.store.damage import DAMAGES, lost_list, parts, relist
-from tests.test_recorder import everything
 from xtrader.cli.main import main
 from xtrader.emulator.server import Emulator
 from xtrader.errors import ConfigError

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.app.test_recorder import everything
 from tests.captures import captures
 from tests.running import log_of, recorder, until
 from tests.store import made
 from tests.store.damage import DAMAGES, parts, relist, rewrite
-from tests.test_recorder import everything
 from xtrader.cli.main import main
 from xtrader.emulator.server import Emulator
 from xtrader.store.verify import Report, verify

@@ -39,7 +39,8 @@ WIDTH = 140
 @click.option("--verbose", is_flag=True, help="Show the recorder's log.")
 def demo(seconds: float, output_directory: str | None, verbose: bool) -> None:
     """Record from emulated venues for a few seconds; needs no network."""
-    from xtrader import app, logs
+    from xtrader import logs
+    from xtrader.app.compose import record
     from xtrader.config import bypass_proxies, check_directories, load
     from xtrader.venues import exchanges
 
@@ -55,7 +56,7 @@ def demo(seconds: float, output_directory: str | None, verbose: bool) -> None:
         logs.set_up(settings.log_level, settings.secrets, settings.warnings)
         check_directories(settings)
         click.echo(f"Recording {len(INSTRUMENTS)} instruments from emulated {', '.join(EXCHANGES)} for {seconds:g} seconds.")
-        code = app.record(settings)
+        code = record(settings)
     if code == 0:
         show(settings.output_directory)
     sys.exit(code)

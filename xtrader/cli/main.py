@@ -125,9 +125,9 @@ def _record(flags: dict[str, object]) -> int:
     from xtrader.pipeline.lean import run_lean
 
     run_lean()
-    from xtrader import app, workers
+    from xtrader.app import compose, workers
 
-    return workers.record(settings) if workers.is_wanted(settings) else app.record(settings)
+    return workers.record(settings) if workers.is_wanted(settings) else compose.record(settings)
 
 
 def _refuse(sentence: str, code: int) -> int:

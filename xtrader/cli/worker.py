@@ -13,6 +13,6 @@ def worker() -> None:
     from xtrader.pipeline.lean import run_lean
 
     run_lean()
-    from xtrader import workers
+    from xtrader.app import workers
 
     sys.exit(workers.run_worker())

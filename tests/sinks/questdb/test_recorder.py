@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.app.test_recorder import DERIBIT_LOGIN, DERIBIT_NAMES, both, everything, recorded_1
 from tests.captures import captures
 from tests.pipeline.parts import read_coverages, read_instruments, read_trades, read_updates
 from tests.running import log_of, recorder, stop, until
 from tests.sinks.questdb import reading
 from tests.sinks.questdb.server import Server
-from tests.test_recorder import DERIBIT_LOGIN, DERIBIT_NAMES, both, everything, recorded_1
 from xtrader.emulator.faults import parse
 from xtrader.emulator.playback import Playback
 from xtrader.emulator.server import Emulator

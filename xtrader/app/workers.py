@@ -22,9 +22,10 @@ import structlog
 import uvloop
 
 from xtrader import logs
-from xtrader.app import UNFINISHED, Recorder, record_part
-from xtrader.cli import status
-from xtrader.cli.telemetry import Glance, Sync
+from xtrader.app import status
+from xtrader.app.compose import record_part
+from xtrader.app.recorder import UNFINISHED, Recorder
+from xtrader.app.telemetry import Glance, Sync
 from xtrader.clock import SystemClock
 from xtrader.config import Settings, collector_id
 from xtrader.errors import ConfigError, StorageError
@@ -54,6 +55,7 @@ class Task(msgspec.Struct, frozen=True):
     settings: Settings
     share: float
     subscriptions: tuple[str, ...]
+    consumers: tuple[str, ...] = ()
 
     @property
     def leftover(self) -> bool:
@@ -65,10 +67,12 @@ def is_wanted(settings: Settings) -> bool:
     return settings.workers > 1 or any(map(_left, _worker_journals(settings)))
 
 
-def record(settings: Settings) -> int:
-    """Record with several processes until told to stop; returns the exit code. Raises ConfigError."""
+def record(settings: Settings, consumers: Sequence[str] = ()) -> int:
+    """Record with several processes until told to stop; returns the exit code. `consumers` are functions, each named as
+    `package.module:function`, that every process calls with the records of its own subscriptions. Raises ConfigError."""
+    given = [task if task.leftover else msgspec.structs.replace(task, consumers=tuple(consumers)) for task in tasks(settings)]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Supervisor(tasks(settings)).run())
+        return runner.run(_Supervisor(given).run())
 
 
 def tasks(settings: Settings) -> list[Task]:
@@ -115,7 +119,7 @@ def run_worker() -> int:
     logs.set_up(settings.log_level, settings.secrets)
     structlog.contextvars.bind_contextvars(worker=task.number)
     subscriptions = parse_subscriptions(",".join(task.subscriptions), exchanges()) if task.subscriptions else ()
-    return record_part(settings, subscriptions, share=task.share, beside=_answer)
+    return record_part(settings, subscriptions, share=task.share, consumers=task.consumers, beside=_answer)
 
 
 async def _answer(recorder: Recorder) -> None:

@@ -3,8 +3,8 @@ import io
 from rich.console import Console
 
 from tests.feed.clocks import HandClock
-from xtrader.cli.status import table
-from xtrader.cli.telemetry import Sync
+from xtrader.app.status import table
+from xtrader.app.telemetry import Sync
 
 
 def test_the_time_to_full_sync_is_estimated_from_the_pace_and_told_once_it_is_reached() -> None:

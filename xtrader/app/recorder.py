@@ -1,13 +1,12 @@
-"""Composition root: Settings -> objects -> one event loop. The only file that knows concrete classes; those of the sinks, which
-run in processes of their own, are known to `cli/lane.py`.
+"""One run of the recorder: feed -> fan-out -> journal -> lanes, from the first look-up to the last finished file.
 
-The journal comes first: what an earlier run left is recovered and finished even when no venue can be reached.
+The rule: it stops in the order in which rows flow, so that what was received is in the journal, and the sinks get what they can in
+the time there is.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -17,29 +16,25 @@ from typing import Any, NoReturn
 
 import msgspec
 import structlog
-import uvloop
 
-from xtrader import sinks
-from xtrader.cli.telemetry import Telemetry
-from xtrader.clock import Clock, SystemClock
-from xtrader.config import Settings, collector_id, lane_environment
+from xtrader.app.telemetry import Telemetry
+from xtrader.clock import Clock
+from xtrader.config import Settings, lane_environment
 from xtrader.errors import StorageError, XTraderError
 from xtrader.feed.catalogue import Catalogue, body_of
 from xtrader.feed.conversation import Raw
+from xtrader.feed.fanout import Consumer, fan_out
 from xtrader.feed.feed import Feed
 from xtrader.feed.refresh import Refresh
 from xtrader.feed.rest import Rest
 from xtrader.model.instrument import Instrument
-from xtrader.model.market import Record
-from xtrader.model.subscription import Subscription, parse_subscriptions
-from xtrader.pipeline.journal import SEGMENT_BYTES, Journal, open_journal
+from xtrader.model.subscription import Subscription
+from xtrader.pipeline.journal import Journal
 from xtrader.pipeline.lane import LaneSpec
 from xtrader.pipeline.lanes import Lanes
-from xtrader.pipeline.lean import allow_many_files
-from xtrader.pipeline.writer import Writer, free_bytes, require_room
+from xtrader.pipeline.writer import Writer, free_bytes
 from xtrader.recordings.raw import RawWriter
-from xtrader.sinks.base import SinkRun, SinkSpec
-from xtrader.venues import exchanges, market
+from xtrader.sinks.base import SinkSpec
 from xtrader.venues.base import Link, Market
 
 log = structlog.get_logger("xtrader")
@@ -54,79 +49,8 @@ PERIOD = 10.0
 """Seconds between two telemetry reports."""
 
 
-def record(settings: Settings, also: Callable[[Record], None] | None = None) -> int:
-    """Record until told to stop; returns the exit code. `also` is called with every record, inside the event loop,
-    before it is packed for the journal, which it comes into whatever `also` does.
-
-    Raises ConfigError for what cannot be recorded, StorageError when the disk fails, CredentialsRejected.
-    """
-    return record_part(settings, parse_subscriptions(settings.subscriptions, exchanges()), also=also)
-
-
-def record_part(
-    settings: Settings,
-    subscriptions: Sequence[Subscription],
-    *,
-    share: float = 1.0,
-    also: Callable[[Record], None] | None = None,
-    beside: Callable[[Recorder], Coroutine[Any, Any, None]] | None = None,
-) -> int:
-    """As `record`, for `subscriptions` in place of those of the settings (none: an earlier run's journal is finished), with a
-    `share` of the venues' limits. `beside` runs for as long as the recorder does."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_record(settings, subscriptions, share, also, beside))
-
-
-def _sink_run(settings: Settings) -> SinkRun:
-    """What the sinks may know of the run."""
-    upload = settings.upload
-    return SinkRun(
-        journal=settings.journal_directory,
-        output=settings.output_directory,
-        upload="" if upload is None else upload.url,
-        keep_local=upload is None or upload.keep_local,
-        rotate_seconds=settings.rotate_seconds,
-        rotate_bytes=settings.rotate_bytes,
-        options=settings.sink_options,
-    )
-
-
-async def _record(
-    settings: Settings,
-    subscriptions: Sequence[Subscription],
-    share: float,
-    also: Callable[[Record], None] | None,
-    beside: Callable[[Recorder], Coroutine[Any, Any, None]] | None,
-) -> int:
-    clock = SystemClock()
-    markets = {exchange: market(exchange, settings.venue_options) for exchange in sorted({s.exchange for s in subscriptions})}
-    for one in markets.values():
-        if one.environment == "testnet":
-            log.warning("testnet", exchange=one.exchange, about="this records the venue's test environment, not its real market")
-    collector = collector_id(settings)
-    run = _sink_run(settings)
-    specs = [sinks.module(name).spec(run) for name in settings.sinks]
-    for name in settings.sinks:
-        sinks.module(name).require(run, collector)
-    for directory in [settings.journal_directory, *([settings.output_directory] if settings.writes_files else [])]:
-        require_room(directory, settings.min_free_bytes)
-    allow_many_files()
-    facts = {exchange: {"environment": one.environment, "depth_window": one.depth_window} for exchange, one in markets.items()}
-    # The journal is let go by whole segments: several must fit in its budget, else there is never room again.
-    segment = min(SEGMENT_BYTES, settings.journal_max_bytes // 8)
-    journal = open_journal(settings.journal_directory, collector, clock, facts, segment_bytes=segment)
-    for damage in journal.damaged:
-        log.error("journal_damaged", damage=damage)
-    recorder = Recorder(settings, collector, specs, clock, journal, markets, subscriptions, share, also)
-    try:
-        return await recorder.run(beside)
-    finally:
-        with contextlib.suppress(StorageError):
-            journal.close()
-
-
 class Recorder:
-    """One run: feed -> writer -> journal -> lanes, from the first look-up to the last finished file."""
+    """Made of parts that `compose` chose; `run` is called once."""
 
     def __init__(
         self,
@@ -138,7 +62,7 @@ class Recorder:
         markets: Mapping[str, Market],
         subscriptions: Sequence[Subscription],
         share: float,
-        also: Callable[[Record], None] | None,
+        consumers: Sequence[Consumer],
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -167,7 +91,7 @@ class Recorder:
             on_room=self._on_room,
         )
         self.feed: Feed | None = None
-        self._put = self.writer.put if also is None else _both(also, self.writer.put)
+        self._put = fan_out(self.writer.put, consumers, clock)
         self.telemetry = Telemetry(clock, lambda: self.feed, self.writer, journal, self.lanes)
 
     async def run(self, beside: Callable[[Recorder], Coroutine[Any, Any, None]] | None = None) -> int:
@@ -307,16 +231,6 @@ def _expiry(instruments: Mapping[str, Instrument], key: str) -> int | None:
     """When an instrument expires, by the catalogue's latest reading; a rule's guess does not count."""
     known = instruments.get(key)
     return known.expiry if known is not None and known.source != "rule" else None
-
-
-def _both(first: Callable[[Record], None], always: Callable[[Record], None]) -> Callable[[Record], None]:
-    def put(record: Record) -> None:
-        try:
-            first(record)
-        finally:
-            always(record)
-
-    return put
 
 
 async def _cancel(*tasks: asyncio.Task[Any]) -> None:

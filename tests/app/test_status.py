@@ -3,7 +3,7 @@ import io
 
 from rich.console import Console
 
-from xtrader.cli.status import Row, show, table
+from xtrader.app.status import Row, show, table
 
 ROWS = [
     Row("L2:OKX_SWAP@BTC-USDT-SWAP", "live", 10.04, 61685.99, "ok", 0),

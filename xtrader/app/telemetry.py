@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
-from xtrader.cli import status
+from xtrader.app import status
 from xtrader.clock import SECOND, Clock
 from xtrader.feed.feed import Feed, Standing
 from xtrader.model.subscription import Subscription

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from tests import reading
 from tests.running import in_sync, log_of, recorder, stop, until
+from xtrader.app.workers import COST, divide
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import Truth
 from xtrader.model.subscription import Subscription
-from xtrader.workers import COST, divide
 
 EXCHANGE = "BINANCE_FUTURES"
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
