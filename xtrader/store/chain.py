@@ -84,7 +84,7 @@ class BookChain:
         ends = np.flatnonzero(is_last) + 1
         starts = np.concatenate(([0], ends[:-1]))
         lengths = ends - starts
-        columns = {name: _ints(table[name]) for name in ("ts_event", "ts_recv", "sequence", "prev_sequence")}
+        columns = {name: to_ints(table[name]) for name in ("ts_event", "ts_recv", "sequence", "prev_sequence")}
         columns["is_snapshot"] = _bools(table["is_snapshot"]).astype(np.int64)
         for name, values in columns.items():
             if not (values == np.repeat(values[starts], lengths)).all():
@@ -202,60 +202,6 @@ class BookChain:
             self._book = None
 
 
-class TradeChain:
-    """The trades of one instrument, in order."""
-
-    def __init__(self, rules: Rules, coverage: CoverageMap, tell: Tell) -> None:
-        self.messages = 0
-        self._rules = rules
-        self._coverage = coverage
-        self._tell = tell
-        self._times = Times(coverage, tell)
-        self._last: int | None = None
-        self._ts = 0
-        self._recent: set[str] = set()
-
-    def lost(self) -> None:
-        """Rows are missing here, and that was told: whatever comes next is taken."""
-        self._last = None
-        self._recent = set()
-
-    def check(self, table: Any) -> None:
-        """Take a table of trades."""
-        ts = _ints(table["ts_recv"])
-        price, size = (table[name].to_numpy() for name in ("price", "size"))
-        if np.isnan(price).any() or np.isnan(size).any() or (size < 0).any():
-            self._tell("a trade with an impossible price or size")
-        ids = table["trade_id"].to_pylist()
-        if self._rules.trade_ids == "unique" or not all(one.isascii() and one.isdecimal() and len(one) < 19 for one in ids):
-            self._check_unique(ids)
-        else:
-            self._check_numbers(np.array(ids, np.int64), ts)
-        self._times.check(ts)
-        self.messages += len(ids)
-
-    def _check_unique(self, ids: list[str]) -> None:
-        seen = set(ids)
-        again = len(ids) - len(seen) + len(seen & self._recent)
-        if again:
-            self._tell(f"{again} trades are there twice")
-        self._recent = seen
-
-    def _check_numbers(self, numbers: Ints, ts: Ints) -> None:
-        if self._last is not None:
-            numbers = np.concatenate(([self._last], numbers))
-            ts = np.concatenate(([self._ts], ts))
-        steps = np.diff(numbers)
-        odd = np.flatnonzero(steps != 1 if self._rules.trade_ids == "contiguous" else steps <= 0)
-        told = 0
-        for place in odd:
-            low, high = sorted((int(ts[place]), int(ts[place + 1])))
-            if told < MOST and not self._coverage.explains(low, high):
-                told += 1
-                self._tell(f"trade {numbers[place + 1]} at {ts[place + 1]} follows {numbers[place]}, and no gap row says why")
-        self._last, self._ts = int(numbers[-1]), int(ts[-1])
-
-
 _NULL: Final = -(2**63)
 
 
@@ -263,8 +209,8 @@ def _known(value: int) -> int | None:
     return None if value == _NULL else value
 
 
-def _ints(column: Any) -> Ints:
-    """int64 with the smallest number for null."""
+def to_ints(column: Any) -> Ints:
+    """A column as int64, with the smallest number for null."""
     found: Ints = column.cast(pa.int64()).fill_null(_NULL).to_numpy()
     return found
 

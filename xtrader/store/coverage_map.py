@@ -75,6 +75,8 @@ class CoverageMap:
     def __init__(self, rows: Iterable[Row]) -> None:
         self.intervals: list[Interval] = []
         self.problems: list[Problem] = []
+        self.filled: list[tuple[int, int]] = []
+        """First and last of trade numbers that were missing and came later."""
         self._open: Interval | None = None
         for row in rows:
             self._take(row)
@@ -100,6 +102,21 @@ class CoverageMap:
         """True if a book may be crossed at `ts`: never, but in recordings that a recorder made which left it so."""
         return any(_is_older_crossing(gap) and 0 <= ts - gap.end(ts) <= _OLDER_WAIT for gap in self.gaps)
 
+    def explains_ids(self, first: int, last: int, ts_from: int, ts_to: int) -> bool:
+        """True if a gap that touches [ts_from, ts_to] names the trade numbers `first` to `last`, or no numbers at all."""
+        return any(
+            gap.ids_from is None or gap.ids_to is None or (gap.ids_from <= first and last <= gap.ids_to)
+            for gap in self.gaps
+            if gap.ts_from <= ts_to and gap.end(FOREVER) >= ts_from
+        )
+
+    def came_later(self, numbers: Ints) -> npt.NDArray[np.bool_]:
+        """Which of these trade numbers were filled later."""
+        found = np.zeros(len(numbers), bool)
+        for first, last in self.filled:
+            found |= (numbers >= first) & (numbers <= last)
+        return found
+
     def uncovered(self, ts: Ints) -> npt.NDArray[np.bool_]:
         """Which of these times are inside no live interval, ends included. Around a start, and where the journal was damaged, the
         last batch may be later than what recovery could prove, so gaps of those causes are no contradiction. Older recorders also
@@ -118,6 +135,10 @@ class CoverageMap:
             return
         if row.ts_to is not None and row.ts_to < row.ts_from:
             self._tell(row, f"a {row.state} interval ends before it begins")
+            return
+        if row.cause == "filled":
+            if row.ids_from is not None and row.ids_to is not None:
+                self.filled.append((row.ids_from, row.ids_to))
             return
         before = self._open
         if row.ts_to is not None and before is not None and (before.state, before.ts_from) == (row.state, row.ts_from):

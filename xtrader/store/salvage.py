@@ -19,9 +19,10 @@ from xtrader.sinks.manifest import Line, Told
 from xtrader.sinks.parts import Part
 from xtrader.sinks.schemas import SCHEMAS, coverage_table, is_known, widened
 from xtrader.sinks.unfinished import Unfinished
-from xtrader.store.chain import BookChain, TradeChain
+from xtrader.store.chain import BookChain
 from xtrader.store.coverage_map import rows_of
 from xtrader.store.remains import WRITER
+from xtrader.store.trade_chain import TradeChain
 from xtrader.store.verify import ALL_LIVE, UNKNOWN
 from xtrader.store.verify_parts import SALVAGED, UNREADABLE, date_differs, describe, metadata_of, place_of
 

@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from xtrader.store.chain import BookChain, TradeChain
+from xtrader.store.chain import BookChain
 from xtrader.store.coverage_map import CoverageMap, Row, rows_of, share
 from xtrader.store.lock import shared
+from xtrader.store.trade_chain import TradeChain
 from xtrader.store.verify_lists import Finding, Listed, collector_of, files_below, is_running, read_lists, strangers
 from xtrader.store.verify_parts import (
     DAY,

@@ -46,5 +46,5 @@ def market(exchange: str, options: Mapping[str, str]) -> BinanceMarket:
 
 
 def rules(exchange: str) -> Rules:
-    """The stream of single matches on BINANCE_FUTURES has numbers without a print (insurance fund), which are not stored."""
-    return Rules(bridges=True, trade_ids="increasing" if exchange == "BINANCE_FUTURES" else "contiguous")
+    """A futures' stream of single matches has numbers without a print of the market (insurance fund), which are not stored."""
+    return Rules(bridges=True, trade_ids="contiguous" if exchange == "BINANCE_SPOT" else "increasing")
