@@ -54,6 +54,8 @@ class Interval(NamedTuple):
     start: int
     end: int
     detail: str
+    ids_from: int | None
+    ids_to: int | None
 
 
 def judge(outcome: Outcome) -> list[str]:
@@ -95,6 +97,8 @@ def timeline(outcome: Outcome, subscription: Subscription) -> list[Interval]:
     for row in outcome.records:
         if type(row) is not Coverage or (row.instrument, row.stream) != (subscription.key, subscription.stream):
             continue
+        if row.cause == "filled":
+            continue
         if row.ts_to is None:
             assert opened is None, f"{subscription}: {row} while {opened} is open"
             opened = row
@@ -102,9 +106,9 @@ def timeline(outcome: Outcome, subscription: Subscription) -> list[Interval]:
         if opened is not None and (row.ts_from, row.state, row.cause) == (opened.ts_from, opened.state, opened.cause):
             opened = None
         assert opened is None, f"{subscription}: {row} while {opened} is open"
-        found.append(Interval(row.state, row.cause, row.ts_from, row.ts_to, row.detail))
+        found.append(Interval(row.state, row.cause, row.ts_from, row.ts_to, row.detail, row.ids_from, row.ids_to))
     if opened is not None:
-        found.append(Interval(opened.state, opened.cause, opened.ts_from, outcome.ended, opened.detail))
+        found.append(Interval(opened.state, opened.cause, opened.ts_from, outcome.ended, opened.detail, None, None))
     return found
 
 
@@ -149,9 +153,16 @@ def trades(outcome: Outcome, subscription: Subscription, intervals: list[Interva
         expected = (side, float(true.price), float(true.size), true.ts * 1_000_000)
         if (row.side, row.price, row.size, row.ts_event) != expected:
             yield f"altered: {row} was {true}"
-    places = [sent[name][1] for name in names if name in sent]
-    if places != sorted(places):
-        yield "out of order"
+    late = filled(outcome, subscription)
+    reached = -1
+    for row in stored:
+        place = sent[row.trade_id][1] if row.trade_id in sent else reached
+        if place < reached and row.sequence not in late:
+            yield f"out of order: {row}"
+        reached = max(place, reached)
+    numbered = [(row.sequence if row.first is None else row.first, row.sequence) for row in stored if row.sequence is not None]
+    if not late <= {number for first, last in numbered for number in range(first, last + 1)}:
+        yield "a row says that trades came late which are not stored"
     kept = set(names)
     missing = {name: at for name, (at, _, _) in sent.items() if name not in kept}
     exchange = subscription.exchange
@@ -159,11 +170,20 @@ def trades(outcome: Outcome, subscription: Subscription, intervals: list[Interva
     if silent:
         yield f"missing without a row: {silent[:5]} ({len(silent)})"
     for one in intervals:
-        if one.state == "gap" and one.detail.startswith("missing ids "):
-            first, _, last = one.detail.removeprefix("missing ids ").partition(" (")[0].partition(" to ")
-            named = {name for name in sent if name.isdecimal() and int(first) <= int(name) <= int(last)}
-            if one.cause == "venue_gap" and subscription.exchange != "DERIBIT" and (not named or not named <= missing.keys()):
-                yield f"a row names what is stored, or nothing: {one.detail}"
+        if one.ids_from is None or one.ids_to is None or one.cause != "venue_gap" or exchange == "DERIBIT":
+            continue
+        numbers = set(range(one.ids_from, one.ids_to + 1)) - late
+        named = {name for name in sent if name.isdecimal() and int(name) in numbers}
+        if numbers and (not named or not named <= missing.keys()):
+            yield f"a row names what is stored, or nothing: {one.detail}"
+
+
+def filled(outcome: Outcome, subscription: Subscription) -> set[int]:
+    """The numbers of which rows say that they came late."""
+    rows = [
+        row for row in outcome.records if type(row) is Coverage and row.cause == "filled" and row.instrument == subscription.key
+    ]
+    return {number for row in rows for number in range(row.ids_from or 0, (row.ids_to or -1) + 1)}
 
 
 def books(outcome: Outcome, subscription: Subscription, intervals: list[Interval]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from xtrader.feed.coverage import CoverageTracker
 from xtrader.model.market import CAUSES, STATES, Coverage
 
 KEY = "OKX_SWAP@BTC-USDT-SWAP"
+OPENING = [cause for cause in CAUSES if cause != "filled"]
 
 
 def row(state: str, cause: str, since: int, until: int | None = None, detail: str = "") -> Coverage:
@@ -30,6 +32,14 @@ def test_a_gap_told_once_it_is_over_is_written_once_and_leaves_nothing_open() ->
     assert tracker.rows(row("syncing", "venue_gap", 30)) == [row("syncing", "venue_gap", 30)]
 
 
+@pytest.mark.parametrize("since", [5, 20])
+def test_what_was_filled_later_ends_no_interval(since: int) -> None:
+    tracker = CoverageTracker([row("live", "venue_gap", 20)])
+    filled = row("live", "filled", since, 20)
+    assert tracker.rows(filled) == [filled]
+    assert tracker.open_rows() == [row("live", "venue_gap", 20)]
+
+
 def test_an_interval_left_open_by_an_earlier_run_is_closed_by_the_first_row_of_this_one() -> None:
     tracker = CoverageTracker([row("gap", "start", 100, None, "the recorder was not running")])
     assert tracker.rows(row("syncing", "start", 400))[0] == row("gap", "start", 100, 400, "the recorder was not running")
@@ -44,7 +54,7 @@ def test_saying_the_same_again_writes_nothing() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(STATES), st.sampled_from(CAUSES), st.integers(0, 100), st.none() | st.integers(0, 20)),
+        st.tuples(st.sampled_from(STATES), st.sampled_from(OPENING), st.integers(0, 100), st.none() | st.integers(0, 20)),
         max_size=30,
     )
 )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from functools import partial
 
@@ -20,6 +19,7 @@ from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues import market
 from xtrader.venues.base import Fetch, Link, Output
+from xtrader.venues.trades import TradeChain
 
 BOOK = Subscription("L2", "X", "B")
 TAPE = Subscription("TRADES", "X", "B")
@@ -211,15 +211,36 @@ class Books(Merging):
 
 
 class Tapes(Merging):
-    """A venue that numbers its trades; one print may stand for several numbers."""
+    """A venue that numbers its trades; one print may stand for several numbers, and may come after later ones."""
 
     subscription = TAPE
 
     def __init__(self) -> None:
-        self.prints: list[tuple[int, int]] = []
         self.last = 500
         self.number: int | None = None
+        self.lowest = 0
+        """The first number that was stored; what comes before it was nobody's."""
+        self.numbers: set[int] = set()
+        """What is stored."""
+        self.missing: set[int] = set()
+        """What the rows say is missing."""
+        self.filling: set[int] = set()
+        """What a row has just said to come late."""
+        self.chains = [self.chain(), self.chain()]
         super().__init__()
+
+    def chain(self) -> TradeChain:
+        return TradeChain(TAPE.key, "disconnect", Counter(), None)
+
+    def put(self, record: Trade | BookUpdate | Coverage) -> None:
+        if isinstance(record, Coverage) and record.ids_from is not None and record.ids_to is not None:
+            named = set(range(record.ids_from, record.ids_to + 1))
+            if record.cause == "filled":
+                self.filling |= named
+                return
+            assert not named & (self.numbers | self.missing), "told as missing what is stored, or twice"
+            self.missing |= named
+        super().put(record)
 
     def stored(self) -> int:
         # Before the first trade anything follows.
@@ -229,15 +250,22 @@ class Tapes(Merging):
     def trade(self, count: int, to: tuple[int, ...]) -> None:
         """A print that some connections get: the others have lost it, unless they are down."""
         first, self.last = self.last + 1, self.last + count
-        self.prints.append((first, self.last))
         for number, wire in enumerate(self.wires):
             if wire.state == "live" and number in to:
                 text = str(self.last)
                 wire.on_its_way.append(Trade(TAPE.key, text, "buy", 1.0, 1.0, self.now, 0, self.last, first))
 
+    @rule(number=which, further=st.integers(1, 4))
+    def delay(self, number: int, further: int) -> None:
+        """The next message of a connection comes after some that were sent later."""
+        way = self.wires[number].on_its_way
+        if len(way) > further:
+            sent = way.popleft()
+            way.insert(further, sent)
+
     @rule(number=which)
     def deliver(self, number: int) -> None:
-        """What the venue's session does: it tells of numbers that are missing on its connection, then the trade."""
+        """What the venue's session does: it tells of numbers that are missing on its connection, or come late, then the trade."""
         wire = self.wires[number]
         if not wire.on_its_way:
             return
@@ -246,13 +274,14 @@ class Tapes(Merging):
         assert isinstance(sent, Trade)
         assert sent.first is not None
         assert sent.sequence is not None
-        if wire.shown and sent.first != wire.shown + 1:
-            self.cover(number, "gap", self.now - MS, f"missing ids {wire.shown + 1} to {sent.first - 1} (n)")
-            self.cover(number, "live", None)
+        is_first = self.chains[number].last is None
+        rows = self.chains[number].check(sent.first, sent.sequence, None, self.now)
+        assert rows is not None
+        if is_first or any(row.state == "gap" for row in rows):
             wire.since = sent.first
-        elif not wire.shown:
-            wire.since = sent.first
-        wire.shown = sent.sequence
+        for row in rows:
+            self.merged.take(number, row)
+        wire.shown = max(wire.shown, sent.sequence)
         self.merged.take(number, msgspec.structs.replace(sent, ts_recv=self.now))
 
     @rule(number=which)
@@ -261,26 +290,34 @@ class Tapes(Merging):
         if wire.state == "live":
             return
         self.now += MS
-        wire.state, wire.since = "live", self.last + 1
+        wire.state, wire.since, wire.shown = "live", self.last + 1, 0
+        self.chains[number] = self.chain()
         self.cover(number, "live", None)
 
     def stored_trade(self, trade: Trade) -> None:
         assert trade.sequence is not None
         assert trade.first is not None
-        if self.number is not None and trade.first != self.number + 1:
-            assert trade.first > self.number + 1, "stored twice"
-            told = re.match(r"missing ids (\d+) to (\d+)", self.gaps[-1].detail)
-            assert told is not None
-            assert int(told[1]) <= self.number + 1
-            assert int(told[2]) >= trade.first - 1
-        else:
-            assert not any("missing" in gap.detail for gap in self.gaps), "told as missing what is stored"
+        named = set(range(trade.first, trade.sequence + 1))
+        assert not named & self.numbers, "stored twice"
+        if self.number is None:
+            self.lowest = trade.first
+        is_late = self.number is not None and trade.sequence < self.number
+        assert self.filling == (named if is_late else set()), "no row says that it came late, or one does and it did not"
+        assert is_late or not named & self.missing, "told as missing what is stored"
+        self.filling.clear()
+        self.missing -= named
+        self.numbers |= named
         self.gaps.clear()
-        self.number = trade.sequence
+        self.number = max(trade.sequence, self.number or 0)
+
+    @invariant()
+    def every_number_is_stored_or_told_as_missing(self) -> None:
+        if self.number is not None:
+            assert set(range(self.lowest, self.number + 1)) - self.numbers == self.missing
 
     @invariant()
     def a_trade_that_every_connection_showed_is_stored(self) -> None:
-        shown = [wire.shown for wire in self.wires if wire.state == "live" and wire.shown >= wire.since]
+        shown = [wire.shown for wire in self.wires if wire.state == "live" and wire.shown >= wire.since > 0]
         assert not shown or self.number is not None
         assert not shown or (self.number or 0) >= min(shown)
 

@@ -10,12 +10,13 @@ from xtrader.model.subscription import Subscription
 from xtrader.venues import market
 from xtrader.venues.base import Fetch, Link, Output, Send
 from xtrader.venues.binance.session import BinanceSession
+from xtrader.venues.trades import SeenTrades
 
 S = 1_000_000_000
 LEVELS = ([["10", "1"]], [["11", "1"]])
 
 
-def session_of(exchange: str, *wanted: str, cause: str = "start", resume: dict[str, int] | None = None) -> BinanceSession:
+def session_of(exchange: str, *wanted: str, cause: str = "start", resume: dict[str, SeenTrades] | None = None) -> BinanceSession:
     """A session for `STREAM SYMBOL` texts."""
     subscriptions = tuple(Subscription(text.split()[0], exchange, text.split()[1]) for text in wanted)
     made = market(exchange, {}).session(Link(exchange, "test", "", subscriptions), cause, resume or {})

@@ -13,6 +13,7 @@ from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Output
 from xtrader.venues.okx import OkxMarket
 from xtrader.venues.okx.session import OkxSession
+from xtrader.venues.trades import SeenTrades
 
 SYMBOL = "BTC-USDT-SWAP"
 KEY = f"OKX_SWAP@{SYMBOL}"
@@ -23,7 +24,7 @@ TRADES = Subscription("TRADES", "OKX_SWAP", SYMBOL)
 class Talk:
     """A session and its clock: every message comes a second after the one before."""
 
-    def __init__(self, *subscriptions: Subscription, resume: Mapping[str, int] | None = None, cause: str = "start") -> None:
+    def __init__(self, *subscriptions: Subscription, resume: Mapping[str, SeenTrades] | None = None, cause: str = "start") -> None:
         okx = OkxMarket("OKX_SWAP", {})
         self.session: OkxSession = okx.session(okx.links(subscriptions or (L2, TRADES))[0], cause, resume or {})
         self.now: int = BEGIN

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from tests.venues.binance_wire import S, ack, aggregate, covers, framed, session_of, trade, trades
 from xtrader.model.market import Coverage, Trade
 from xtrader.venues.binance.session import BinanceSession
-from xtrader.venues.trades import TradeChain
+from xtrader.venues.trades import HOLES, SeenTrades, TradeChain
 
 KEY = "BINANCE_FUTURES@BTCUSDT"
+MS = 1_000_000
 
 
 def futures(**changed: object) -> BinanceSession:
@@ -56,28 +59,38 @@ def test_missing_aggregate_ids_are_a_gap_between_the_last_good_trade_and_this_on
     assert session.counts["trade_gaps"] == 1
 
 
-def test_trade_ids_in_no_aggregate_are_a_gap_though_the_aggregate_ids_go_on() -> None:
+@pytest.mark.parametrize("exchange", ["BINANCE_SPOT", "BINANCE_FUTURES", "BINANCE_COINM"])
+def test_match_ids_that_no_aggregate_holds_are_counted_and_no_gap(exchange: str) -> None:
+    session = session_of(exchange, "TRADES BTCUSDT")
+    rows = [(2228503268, 5129698194, 5129698195), (2228503269, 5129698197, 5129698198)]
+    rows += [(2228503270, 5129698199, 5129698199), (2228503271, 5129698201, 5129698201)]
+    out = [item for row in rows for item in session.receive(aggregate("BTCUSDT", *row), 9)]
+    assert [trade.sequence for trade in trades(out)] == [number for number, _, _ in rows]
+    assert covers(out) == [("live", "start", 9, None, "")]
+    assert session.counts["unaggregated"] == 2
+    assert session.counts["trade_gaps"] == 0
+
+
+def test_matches_of_missing_aggregates_are_not_counted_as_in_none() -> None:
     session = futures()
     session.receive(aggregate("BTCUSDT", 100, 1, 4), 3)
-    out = session.receive(aggregate("BTCUSDT", 101, 8, 8), 9)
-    assert covers(out) == [
-        ("gap", "venue_gap", 3, 9, "trade ids 5 to 7 in no aggregate (aggregate ids unbroken)"),
-        ("live", "venue_gap", 9, None, ""),
-    ]
-    assert covers(session.receive(aggregate("BTCUSDT", 102, 9, 11), 10)) == []
-    assert session.counts["trade_gaps"] == 1
+    assert covers(session.receive(aggregate("BTCUSDT", 102, 8, 9), 9))[0][4] == "missing ids 101 to 101 (1)"
+    session.receive(aggregate("BTCUSDT", 101, 5, 6), 10)
+    session.receive(aggregate("BTCUSDT", 103, 10, 10), 11)
+    assert session.counts["unaggregated"] == 0
 
 
 def test_repeated_trades_are_dropped_and_counted() -> None:
     session = futures()
     session.receive(aggregate("BTCUSDT", 100, 1, 4), 3)
-    assert list(session.receive(aggregate("BTCUSDT", 100, 1, 4), 4)) == []
-    assert list(session.receive(aggregate("BTCUSDT", 99, 1, 4), 5)) == []
+    session.receive(aggregate("BTCUSDT", 101, 5, 5), 4)
+    assert list(session.receive(aggregate("BTCUSDT", 101, 5, 5), 5)) == []
+    assert list(session.receive(aggregate("BTCUSDT", 100, 1, 4), 6)) == []
     assert session.counts["duplicates"] == 2
 
 
 def test_lower_number_of_a_trade_that_is_clearly_newer_is_a_restart_of_numbering() -> None:
-    session = futures()
+    session = futures(cause="disconnect", resume={KEY: SeenTrades(99, 9_000 * MS)})
     session.receive(aggregate("BTCUSDT", 100, 1, 4, ts=10_000), 3)
     assert list(session.receive(aggregate("BTCUSDT", 5, 5, 5, ts=11_000), 4)) == []
     out = session.receive(aggregate("BTCUSDT", 6, 6, 6, ts=11_001), 5)
@@ -87,26 +100,26 @@ def test_lower_number_of_a_trade_that_is_clearly_newer_is_a_restart_of_numbering
 
 
 def test_jump_after_a_reconnect_is_laid_to_the_reconnect_from_when_trades_went_live() -> None:
-    session = futures(cause="disconnect", resume={KEY: 100})
+    session = futures(cause="disconnect", resume={KEY: SeenTrades(100, 1_000 * MS)})
     out = session.receive(aggregate("BTCUSDT", 104, 9, 9), 8)
     assert covers(out) == [("gap", "disconnect", 1, 8, "missing ids 101 to 103 (3)"), ("live", "disconnect", 8, None, "")]
     assert covers(session.receive(aggregate("BTCUSDT", 106, 11, 11), 9))[0][:2] == ("gap", "venue_gap")
 
 
 def test_reconnect_without_loss_has_no_gap_and_hands_its_number_on() -> None:
-    session = futures(cause="disconnect", resume={KEY: 100})
-    assert session.resume() == {KEY: 100}
+    session = futures(cause="disconnect", resume={KEY: SeenTrades(100, 900 * MS)})
+    assert session.resume() == {KEY: SeenTrades(100, 900 * MS)}
     assert list(session.receive(aggregate("BTCUSDT", 100, 8, 8), 7)) == []
     assert covers(session.receive(aggregate("BTCUSDT", 101, 9, 9), 8)) == []
-    assert session.resume() == {KEY: 101}
+    assert session.resume() == {KEY: SeenTrades(101, 1_000 * MS)}
 
 
 def test_numbering_that_restarted_between_two_connections_is_found() -> None:
-    session = futures(cause="disconnect", resume={KEY: 1_000_000})
-    assert list(session.receive(aggregate("BTCUSDT", 1, 1, 1, ts=5_000), 7)) == []
-    out = session.receive(aggregate("BTCUSDT", 2, 2, 2, ts=6_001), 8)
-    assert covers(out)[0] == ("gap", "disconnect", 1, 8, "numbers restarted")
-    assert session.resume() == {KEY: 2}
+    session = futures(cause="disconnect", resume={KEY: SeenTrades(1_000_000, 3_000 * MS)})
+    out = session.receive(aggregate("BTCUSDT", 1, 1, 1, ts=5_000), 7)
+    assert covers(out)[0] == ("gap", "disconnect", 1, 7, "numbers restarted")
+    assert [trade.sequence for trade in trades(out)] == [1]
+    assert covers(session.receive(aggregate("BTCUSDT", 2, 2, 2, ts=6_001), 8)) == []
 
 
 @pytest.mark.parametrize(
@@ -160,19 +173,33 @@ def test_a_malformed_trade_is_a_gap_until_the_next_good_one(frame: bytes) -> Non
 
 
 def test_chain_takes_ranges_and_keeps_the_last_number() -> None:
-    chain = TradeChain("X@Y", "start", None)
+    counts: Counter[str] = Counter()
+    chain = TradeChain("X@Y", "start", counts, None)
     chain.live(1, "start")
     assert chain.check(1, 3, None, 2) == ()
     assert chain.check(4, 4, None, 3) == ()
     rows = chain.check(7, 9, None, 5)
     assert rows is not None
-    assert rows[0] == Coverage("X@Y", "TRADES", "gap", "venue_gap", 3, 5, "missing ids 5 to 6 (2)")
+    assert rows[0] == Coverage("X@Y", "TRADES", "gap", "venue_gap", 3, 5, "missing ids 5 to 6 (2)", 5, 6)
     assert chain.check(8, 9, None, 6) is None
-    assert chain.last == 9
+    assert chain.check(9, 12, None, 7) == []
+    assert chain.last == 12
+    assert counts == {"trade_gaps": 1, "duplicates": 1}
 
 
 def test_chain_without_event_times_never_calls_a_lower_number_a_restart() -> None:
-    chain = TradeChain("X@Y", "start", 50)
+    chain = TradeChain("X@Y", "start", Counter(), SeenTrades(50, None))
     chain.live(1, "start")
     assert chain.check(3, 3, None, 100 * S) is None
     assert chain.last == 50
+
+
+def test_oldest_of_too_many_holes_is_given_up_and_stays_a_gap() -> None:
+    chain = TradeChain("X@Y", "start", Counter(), SeenTrades(0, None))
+    for number in range(2, 2 * HOLES + 4, 2):
+        chain.check(number, number, None, number)
+    seen = chain.seen()
+    assert seen is not None
+    assert [hole.first for hole in seen.holes] == list(range(3, 2 * HOLES + 3, 2))
+    assert chain.check(1, 1, None, 999) is None
+    assert chain.check(3, 3, None, 999) is not None

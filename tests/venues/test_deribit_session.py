@@ -248,8 +248,8 @@ def test_trades_are_checked_by_their_running_number() -> None:
     out = talk.trade(105)
     assert kinds(out) == ["gap", "live", "Trade"]
     assert isinstance(out[0], Coverage)
-    assert out[0].detail == "missing ids 102 to 104 (3)"
-    assert talk.session.resume() == {KEY: 105}
+    assert (out[0].detail, out[0].ids_from, out[0].ids_to) == ("missing ids 102 to 104 (3)", 102, 104)
+    assert talk.session.resume()[KEY].last == 105
 
 
 def test_a_trade_keeps_the_venues_id_and_number() -> None:

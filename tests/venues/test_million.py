@@ -7,7 +7,6 @@ missing. XTRADER_FAULTS sets how many faults there are in all, XTRADER_FAULTS_SE
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter, deque
 from random import Random
 
@@ -18,6 +17,7 @@ from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues import market
 from xtrader.venues.base import Fetch, MarketSession, Output
+from xtrader.venues.trades import SeenTrades
 
 FAULTS = int(os.environ.get("XTRADER_FAULTS", "40000"))
 SEED = int(os.environ.get("XTRADER_FAULTS_SEED", "1"))
@@ -25,7 +25,6 @@ EPISODE = 1_000
 """Faults of one seed."""
 MS = 1_000_000
 FATES = ["fine"] * 8 + ["lost"] * 4 + ["doubled"] * 4 + ["swapped"] * 4 + ["late"] * 2
-MISSING = re.compile(r"missing ids (\d+) to (\d+) \((\d+)\)")
 GRACE = 5_200
 """Milliseconds after which numbers that began anew must have been found; until then they may pass for repetitions."""
 
@@ -126,6 +125,11 @@ class TradeTruth:
         self.number = 700_000
         self.accounted: int | None = None
         self.ts_reset: int | None = None
+        self.stored: set[int] = set()
+        self.missing: set[int] = set()
+        """What the rows say is missing."""
+        self.lost: set[int] = set()
+        """What never arrived, since the first trade."""
 
     def print(self, counts: bool) -> tuple[int, int]:
         """(first, last) number of the next print."""
@@ -139,30 +143,49 @@ class TradeTruth:
 
     def take(self, trade: Trade, counts: dict[int, int]) -> None:
         assert trade.sequence is not None
-        first = counts[trade.sequence]
-        assert self.accounted is None or first == self.accounted + 1, "a trade is stored twice or out of order, or one is missing"
-        self.accounted = trade.sequence
+        numbers = set(range(counts[trade.sequence], trade.sequence + 1))
+        assert not numbers & self.stored, "a trade is stored twice"
+        assert not numbers & self.missing, "a trade is stored that is told as missing"
+        self.stored |= numbers
+        is_late = self.accounted is not None and trade.sequence <= self.accounted
+        assert is_late or self.accounted is None or min(numbers) == self.accounted + 1, "a trade is missing"
+        self.accounted = self.accounted if is_late else trade.sequence
 
-    def gap(self, row: Coverage) -> None:
-        if row.detail == "numbers restarted":
+    def tell(self, row: Coverage) -> None:
+        """A row about numbers: they are missing, came after all, or began anew."""
+        if row.ids_from is None or row.ids_to is None:
             assert self.ts_reset is not None, "numbers did not begin anew"
             self.ts_reset = self.accounted = None
+            self._forget()
             return
-        said = MISSING.fullmatch(row.detail)
-        assert said is not None
-        first, last, count = map(int, said.groups())
-        assert count == last - first + 1
+        named = set(range(row.ids_from, row.ids_to + 1))
+        if row.cause == "filled":
+            self.missing -= named
+            return
         if self.ts_reset is not None:
             # A jump forwards by numbers that began anew cannot be told from a loss.
             self.ts_reset = None
+            self._forget()
         else:
-            assert self.accounted is None or first == self.accounted + 1
-        self.accounted = last
+            assert self.accounted is None or row.ids_from == self.accounted + 1
+            self.missing |= named
+        self.accounted = row.ids_to
+
+    def lose(self, first: int) -> None:
+        """The trades from `first` on never arrive."""
+        if self.accounted is not None:
+            self.lost.update(range(first, self.number + 1))
+
+    def _forget(self) -> None:
+        self.stored.clear()
+        self.missing.clear()
+        self.lost.clear()
 
     def check(self, ms: int) -> None:
         if self.ts_reset is not None and ms - self.ts_reset <= GRACE:
             return
         assert self.accounted is None or self.accounted == self.number, "a trade was dropped, and nothing says so"
+        assert self.ts_reset is not None or self.missing == self.lost, "told as missing what came, or the other way round"
 
 
 class Episode:
@@ -183,7 +206,7 @@ class Episode:
         """Messages until the book that was asked for comes; -1 if none was."""
         self.session = self.connect({})
 
-    def connect(self, resume: dict[str, int]) -> MarketSession:
+    def connect(self, resume: dict[str, SeenTrades]) -> MarketSession:
         one = self.speaker
         subscriptions = [Subscription(stream, one.exchange, one.symbol) for stream in ("L2", "TRADES")]
         links = self.market.links(subscriptions)
@@ -209,8 +232,8 @@ class Episode:
         elif isinstance(output, Coverage):
             if output.state == "gap" and output.stream == "L2":
                 self.books.broken()
-            elif output.state == "gap":
-                self.tape.gap(output)
+            elif output.state == "gap" or output.cause == "filled":
+                self.tape.tell(output)
         elif self.speaker.asks_for_book(output):
             self.asked = output if isinstance(output, Fetch) else None
             self.owed = int(self.random.random() * 4)
@@ -267,9 +290,12 @@ class Episode:
             self.firsts[last] = first
             return self.speaker.trade(first, last, self.ms)
 
+        before = self.tape.number
         texts, _ = self.messages(fate, make)
         if fate != "fine":
             self.faults[f"trade {fate}"] += 1
+        if fate == "lost":
+            self.tape.lose(before + 1)
         for text in () if fate == "lost" else texts:
             self.hear(text)
         if fate != "lost":

@@ -15,6 +15,7 @@ from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Ready, Send
 from xtrader.venues.okx import OkxMarket
+from xtrader.venues.trades import SeenTrades
 
 
 def test_the_transcript_comes_out_line_by_line() -> None:
@@ -152,19 +153,20 @@ def test_trades_without_count_show_only_repetitions() -> None:
     talk.trade(100)
     assert kinds(talk.trade(105)) == ["Trade"]
     assert talk.trade(105) == []
+    assert kinds(talk.trade(103)) == ["live", "Trade"]
     assert talk.trade(103) == []
     assert talk.counts["duplicates"] == 2
     assert talk.counts["trade_gaps"] == 0
 
 
 def test_a_cached_trade_that_an_earlier_session_saw_is_dropped() -> None:
-    talk = Talk(TRADES, resume={KEY: 100}, cause="disconnect")
+    talk = Talk(TRADES, resume={KEY: SeenTrades(100, 1791369350776 * 1_000_000)}, cause="disconnect")
     talk.ack("trades")
     live = talk.now
     assert talk.trade(100, count="1") == []
     gap = talk.trade(103, count="1")[0]
-    assert gap == Coverage(KEY, "TRADES", "gap", "disconnect", live, talk.now, "missing ids 101 to 102 (2)")
-    assert talk.session.resume() == {KEY: 103}
+    assert gap == Coverage(KEY, "TRADES", "gap", "disconnect", live, talk.now, "missing ids 101 to 102 (2)", 101, 102)
+    assert talk.session.resume()[KEY].last == 103
 
 
 def test_unknown_sides_and_sources_are_kept_and_counted() -> None:

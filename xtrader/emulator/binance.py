@@ -18,7 +18,7 @@ from xtrader.emulator.binance_rest import BinanceBoard, Rest, contract_status, d
 from xtrader.emulator.client import Client
 from xtrader.emulator.faults import Message
 from xtrader.emulator.listing import Coin, Listing, Scale, coins
-from xtrader.emulator.market import Batch, prints
+from xtrader.emulator.market import Batch, Fill, prints
 from xtrader.emulator.truth import BookEvent, TradeEvent
 from xtrader.emulator.venue import Allowance, Answer, Stage, Venue
 
@@ -192,6 +192,7 @@ class Binance(Venue[BinanceBoard]):
         fills, aggregates = f"{board.stream}@trade", f"{board.stream}@aggTrade"
         fills_wanted = fills in self._wrapped or fills in self._plain
         aggregates_wanted = aggregates in self._wrapped or aggregates in self._plain
+        shown: list[Fill] = []
         for fill in batch.fills:
             at = ts - fill.age
             if not self._spot:
@@ -199,6 +200,7 @@ class Binance(Venue[BinanceBoard]):
                     board.voids += 1
                     self._publish_void(board, fills, fill.number + board.voids - 1, ts, at)
                 fill = fill._replace(number=fill.number + board.voids)
+            shown.append(fill)
             board.fills.append((fill, at))
             price, size, maker = board.prices[fill.price], board.sizes[fill.lots], "false" if fill.is_buy else "true"
             if truth is not None and self._spot:
@@ -212,7 +214,7 @@ class Binance(Venue[BinanceBoard]):
                 head = f'{{"e":"trade","E":{ts},"T":{at},"s":"{symbol}","t":{fill.number},'
                 data = f'{head}"p":"{price}","q":"{size}","X":"MARKET","m":{maker}}}'
                 self._send(Message("TRADES", symbol, ids=(str(fill.number),)), fills, data)
-        for row in prints(batch.fills):
+        for row in prints(shown):
             at = ts - row.age
             number = board.aggregate = board.aggregate + 1
             board.aggregates.append((number, row, at))
@@ -227,7 +229,7 @@ class Binance(Venue[BinanceBoard]):
                 self._send(Message("TRADES", symbol, ids=(str(number),)), aggregates, head + tail)
 
     def _publish_void(self, board: BinanceBoard, stream: str, number: int, ts: int, at: int) -> None:
-        """An id that no print of the market has; `@aggTrade` never shows it."""
+        """An id that no print of the market has; `@aggTrade` shows it only by leaving it out between two of its own."""
         head = f'{{"e":"trade","E":{ts},"T":{at},"s":"{board.symbol}","t":{number},'
         self._send(Message("TRADES", board.symbol, ids=(str(number),)), stream, f'{head}"p":"0","q":"0","X":"NA","m":false}}')
 

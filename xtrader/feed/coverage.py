@@ -20,8 +20,10 @@ class CoverageTracker:
         """The rows to write for `row`: the close of the interval that it ends, then the row itself.
 
         Times never run backwards within a subscription: an interval is closed no earlier than it began, and
-        a loss begins no earlier than what it ends.
+        a loss begins no earlier than what it ends. What was filled later concerns an earlier interval, and ends none.
         """
+        if row.cause == "filled":
+            return [row]
         place = (row.instrument, row.stream)
         current = self._open.pop(place, None)
         rows = []

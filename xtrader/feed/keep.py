@@ -24,6 +24,7 @@ from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.pauses import Pauses
 from xtrader.venues.base import Activity, Link, Market
+from xtrader.venues.trades import SeenTrades
 
 log = structlog.get_logger("xtrader.feed")
 
@@ -67,7 +68,7 @@ class Keeper:
         self._raw = raw
         self._relisted = relisted
         self._expiry = expiry
-        self._resume: dict[str, int] = {}
+        self._resume: dict[str, SeenTrades] = {}
         self._earlier: Counter[Subscription] = Counter()
         self._was_live = False
         self._seats: list[Conversation | None] = [None, None]
@@ -97,12 +98,13 @@ class Keeper:
             error = await self._until_lost(conversation)
             lasted = self._clock.monotonic() - began
             conversation = self.current or conversation
-            self._resume.update(conversation.session.resume())
             if isinstance(error, CredentialsRejected) and self._was_live:
                 log.error("credentials_rejected", link=self.link.name, error=str(error))
             elif not retryable(error):
                 raise error
             self._lost(conversation, error)
+            # Of two connections one may have been ahead of the other.
+            self._resume.update(conversation.session.resume() if self._both is None else self._both.seen())
             was_quiet = conversation.all_ready.is_set() and lasted > QUIET * SECOND
             delay = pauses.after_failure(achieved=conversation.delivered or was_quiet)
             failures = pauses.failures
@@ -129,7 +131,7 @@ class Keeper:
         self._earlier = self.messages()
         self.current = conversation
 
-    def _begin(self, cause: str, resume: Mapping[str, int], emit: Emit) -> Conversation:
+    def _begin(self, cause: str, resume: Mapping[str, SeenTrades], emit: Emit) -> Conversation:
         session = self._market.session(self.link, cause, resume)
         return Conversation(
             self._market,
@@ -191,7 +193,6 @@ class Keeper:
             return None
         self._leave(self._seat, old, "replaced")
         self._seat = free
-        self._resume.update(old.session.resume())
         old_task.cancel()
         try:
             await asyncio.gather(old_task, return_exceptions=True)

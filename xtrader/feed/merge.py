@@ -107,10 +107,12 @@ class Merged(ABC, Generic[MemberT]):
     def _is_coming_back(self) -> bool:
         return self._state == "syncing" and any(member.state == "syncing" for member in self.members)
 
-    def _hole(self, cause: str, ts_to: int, detail: str) -> None:
-        """Declare what no connection has, from the last record on, and live from `ts_to` on."""
+    def _hole(self, cause: str, ts_to: int, detail: str, ids: tuple[int | None, int | None] = (None, None)) -> tuple[int, int]:
+        """Declare what no connection has (`ids`: first and last missing number), from the last record on, and live from `ts_to`
+        on. Returns begin and end of the gap."""
         ts_from = max(self.ts_last, self._since)
         self._since = ts_to = max(ts_to, ts_from)
-        self._put(Coverage(self._key, self._stream, "gap", cause, ts_from, ts_to, detail))
+        self._put(Coverage(self._key, self._stream, "gap", cause, ts_from, ts_to, detail, *ids))
         self._state = "live"
         self._put(Coverage(self._key, self._stream, "live", cause, ts_to, None))
+        return ts_from, ts_to

@@ -1,7 +1,7 @@
 """MergedTrades: the trades of one instrument out of several connections, each once, by the venue's numbers.
 
 Rule: a trade is stored as soon as its connection links it to the last stored one without a hole. What lies beyond a hole waits
-while another connection covers it; when none does, the hole is a gap row.
+while another connection covers it; when none does, the hole is a gap row, and is filled by whichever connection brings it later.
 """
 
 from __future__ import annotations
@@ -10,27 +10,32 @@ from collections import deque
 
 from xtrader.feed.merge import HELD, PATIENCE, Member, Merged, Put
 from xtrader.model.market import Coverage, Trade
+from xtrader.venues.trades import Hole, Numbers, SeenTrades, filled, missing
 
-RESTARTED = 1_000_000_000
-"""A number that is not new on a trade that is newer by this many nanoseconds: the venue began to count anew."""
 REMEMBERED = 10_000
 """Ids of trades without numbers that are remembered."""
 
 
 class TradeMember(Member):
-    """A connection's trades: an unbroken run from the number `since` (None before its first trade) to `at`. `held` are those
-    beyond a hole, `gap` is what the connection itself last said to be missing."""
+    """A connection's trades: an unbroken run from the number `since` on (None before its first trade). `held` are those beyond a
+    hole, by their numbers; `gap` is what the connection itself last said to be missing."""
 
-    __slots__ = ("at", "gap", "held", "since", "stale")
+    __slots__ = ("gap", "held", "since", "stale")
 
     def __init__(self) -> None:
         super().__init__()
         self.since: int | None = None
-        self.at: int | None = None
         self.held: deque[Trade] = deque()
         self.gap: Coverage | None = None
         self.stale = False
         """It still counts the old way after the venue began anew."""
+
+    def hold(self, trade: Trade) -> None:
+        """Keep a trade for later."""
+        held, place = self.held, len(self.held)
+        while place and _last(held[place - 1]) > _last(trade):
+            place -= 1
+        held.insert(place, trade)
 
 
 class MergedTrades(Merged[TradeMember]):
@@ -38,21 +43,32 @@ class MergedTrades(Merged[TradeMember]):
 
     def __init__(self, key: str, connections: int, put: Put) -> None:
         super().__init__(key, "TRADES", [TradeMember() for _ in range(connections)], put)
-        self.last: int | None = None
-        """The number of the last stored trade."""
-        self._left_out: int | None = None
-        self._ts_event: int | None = None
+        self._numbers = Numbers(None)
         self._ids: dict[str, None] = {}
 
-    def begin(self, number: int, last: int | None, ts_last: int) -> None:
-        """All trades of the connection `number` up to `last` are stored."""
-        member = self.members[number]
-        member.since = member.at = self.last = last
+    @property
+    def last(self) -> int | None:
+        """The highest number that is stored."""
+        return self._numbers.last
+
+    def seen(self) -> SeenTrades | None:
+        """Which trades are stored; None before the first."""
+        return self._numbers.seen()
+
+    def begin(self, number: int, seen: SeenTrades | None, ts_last: int) -> None:
+        """All trades that the connection `number` has seen are stored, the last of them received at `ts_last` (int ns)."""
+        self._numbers = Numbers(seen)
+        self.members[number].since = self.last
         self.ts_last = ts_last
 
     def linked(self, number: int) -> bool:
         since = self.members[number].since
         return since is None or self._covers(since)
+
+    def cover(self, number: int, row: Coverage) -> None:
+        # What came late on one connection may have been there on another one: its trade tells.
+        if row.cause != "filled":
+            super().cover(number, row)
 
     def take(self, number: int, trade: Trade) -> None:
         """Take a trade of the connection `number`."""
@@ -61,36 +77,23 @@ class MergedTrades(Merged[TradeMember]):
         if sequence is None:
             self._take_unnumbered(trade)
             return
-        gap, before = member.gap, member.at
-        member.gap, member.at = None, sequence
+        gap, member.gap = member.gap, None
         if member.stale:
             return
         if member.since is None:
-            member.since = trade.first or sequence
+            member.since = _first(trade)
         last = self.last
-        left_out = gap if before is not None and member.since == before + 1 else None
         if last is not None and sequence <= last:
-            if self._is_restarted(trade):
+            if self._numbers.restarted(trade.ts_event):
                 self._restart(member, trade)
-            elif left_out is not None:
-                self._leave_out(left_out, sequence)
-            return
-        if not self._covers(member.since):
-            member.held.append(trade)
-            waited = trade.ts_recv - member.held[0].ts_recv
-            if waited > PATIENCE or len(member.held) > HELD or not self._is_covered_by_another(member):
-                self._declare(member, gap if before == last else None)
-            return
-        if left_out is not None:
-            self._leave_out(left_out, sequence)
-        self._store(trade)
-
-    def _leave_out(self, gap: Coverage, sequence: int) -> None:
-        """No number is missing before `sequence`: the venue itself left something out, and may say so on every connection."""
-        if self._left_out is None or sequence > self._left_out:
-            self._left_out = sequence
-            self._tell(gap)
-            self._tell(Coverage(self._key, "TRADES", "live", gap.cause, gap.ts_to or gap.ts_from, None))
+            else:
+                self._take_late(trade)
+        elif self._covers(member.since) or self._covers(_first(trade)):
+            self._store(trade)
+        else:
+            member.hold(trade)
+            while member.held and self._is_due(member, trade.ts_recv):
+                self._declare(gap)
 
     def _take_unnumbered(self, trade: Trade) -> None:
         """A trade that cannot be placed: known by its id only."""
@@ -99,34 +102,50 @@ class MergedTrades(Merged[TradeMember]):
         self._ids[trade.trade_id] = None
         if len(self._ids) > REMEMBERED:
             del self._ids[next(iter(self._ids))]
-        self.messages += 1
-        self.ts_last = max(trade.ts_recv, self.ts_last)
-        self._put(trade)
-
-    def _store(self, trade: Trade) -> None:
-        """Hand on a trade that links, and what others hold and links by it."""
         self._hand_on(trade)
+
+    def _take_late(self, trade: Trade) -> None:
+        """A trade below the last stored one: it fills a hole, or is stored already."""
+        holes = self._numbers.fill(_first(trade), _last(trade))
+        for hole in holes:
+            self._put(filled(self._key, hole))
+        if holes:
+            self._hand_on(trade)
+
+    def _store(self, trade: Trade, hole: Hole | None = None) -> None:
+        """Hand on a trade that links, or that is beyond a declared hole, and what others hold and links by it."""
+        self._append(trade, hole)
         while any(self._release(member) for member in self.members if member.held):
             pass
 
+    def _append(self, trade: Trade, hole: Hole | None = None) -> None:
+        """Hand on a trade that is beyond all that are stored. What its connection left out without a word may still come."""
+        numbers, first = self._numbers, _first(trade)
+        if numbers.last is None:
+            numbers.begin(first, self._since, trade.ts_recv)
+        elif first > numbers.last + 1:
+            ts = trade.ts_recv
+            numbers.skip(hole or Hole(numbers.last + 1, first - 1, min(self.ts_last, ts), ts))
+        numbers.last = trade.sequence
+        numbers.ts_event = trade.ts_event
+        self._hand_on(trade)
+
     def _hand_on(self, trade: Trade) -> None:
-        self.last = trade.sequence
-        self._ts_event = trade.ts_event
         self.messages += 1
         self.ts_last = max(trade.ts_recv, self.ts_last)
         self._put(trade)
 
     def _release(self, member: TradeMember) -> bool:
-        """Forget what is stored of what a member holds, and hand on the rest if it links by now; True if it did."""
-        held = member.held
-        while held and self.last is not None and held[0].sequence is not None and held[0].sequence <= self.last:
-            held.popleft()
-        if not held or member.since is None or not self._covers(member.since):
-            return False
-        member.held = deque()
-        for trade in held:
-            self._hand_on(trade)
-        return True
+        """Hand on what links by now of what a member holds, and forget what is stored; True if anything was handed on."""
+        held, before = member.held, self.messages
+        while held and self.last is not None:
+            if _last(held[0]) <= self.last:
+                self._take_late(held.popleft())
+            elif self._covers(_first(held[0])) or (member.since is not None and self._covers(member.since)):
+                self._append(held.popleft())
+            else:
+                break
+        return self.messages > before
 
     def _covers(self, since: int) -> bool:
         return self.last is None or since <= self.last + 1
@@ -141,25 +160,27 @@ class MergedTrades(Merged[TradeMember]):
             for other in self.members
         )
 
-    def _declare(self, member: TradeMember, gap: Coverage | None) -> None:
-        """No connection has what lies before the trades that `member` holds. `gap` is the member's own word on the same hole."""
-        first, since, last = member.held[0], member.since, self.last
-        assert since is not None
-        assert last is not None
-        missing = f"missing ids {last + 1} to {since - 1} ({since - last - 1})"
-        self._hole("disconnect" if gap is None else gap.cause, first.ts_recv, missing if gap is None else gap.detail)
-        self._store(member.held.popleft())
+    def _is_due(self, member: TradeMember, now: int) -> bool:
+        """True if nobody brings what lies before the trades that a member holds."""
+        is_late = now - member.held[0].ts_recv > PATIENCE or len(member.held) > HELD
+        return is_late or not self._is_covered_by_another(member)
 
-    def _is_restarted(self, trade: Trade) -> bool:
-        return trade.ts_event is not None and self._ts_event is not None and trade.ts_event - self._ts_event > RESTARTED
+    def _declare(self, gap: Coverage | None) -> None:
+        """No connection has what lies before the first of all trades that are held. `gap` is a member's own word on a hole."""
+        member = min((one for one in self.members if one.held), key=lambda one: _last(one.held[0]))
+        trade, last = member.held.popleft(), self.last
+        assert last is not None
+        ids = last + 1, _first(trade) - 1
+        cause = "disconnect" if gap is None or (gap.ids_from, gap.ids_to) != ids else gap.cause
+        self._store(trade, Hole(*ids, *self._hole(cause, trade.ts_recv, missing(*ids), ids)))
 
     def _restart(self, member: TradeMember, trade: Trade) -> None:
         for other in self.members:
             other.held.clear()
-            other.stale = other is not member
-        member.since = trade.sequence
-        self._left_out = None
+            other.stale = other is not member and other.since is not None
+        member.since = _first(trade)
         self._hole("venue_gap", trade.ts_recv, "numbers restarted")
+        self._numbers = Numbers(None)
         self._store(trade)
 
     def _broken(self, member: TradeMember, row: Coverage) -> None:
@@ -172,8 +193,8 @@ class MergedTrades(Merged[TradeMember]):
         self._forget(member)
         member.gap = None
         for other in self.members:
-            if other.held and not self._is_covered_by_another(other):
-                self._declare(other, None)
+            while other.held and not self._is_covered_by_another(other):
+                self._declare(None)
         if not self.live:
             if gap is not None:
                 self._tell(gap)
@@ -184,3 +205,13 @@ class MergedTrades(Merged[TradeMember]):
         member.since = None
         member.stale = False
         member.held.clear()
+
+
+def _first(trade: Trade) -> int:
+    """The first number that a trade stands for."""
+    return _last(trade) if trade.first is None else trade.first
+
+
+def _last(trade: Trade) -> int:
+    assert trade.sequence is not None
+    return trade.sequence

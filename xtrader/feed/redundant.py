@@ -17,6 +17,7 @@ from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Link, MarketSession
+from xtrader.venues.trades import SeenTrades
 
 BookOf = Callable[[str], Book | None]
 
@@ -40,14 +41,18 @@ class Redundant:
 
     def resume(self, number: int, session: MarketSession) -> None:
         """The connection `number` was the only one until now: what it said is stored."""
-        numbers = session.resume()
+        trades = session.resume()
         for subscription, seen in session.activity.items():
             self.of(subscription).resume(number, seen.state, seen.ts_acked or seen.ts_last)
             book = session.book(subscription.key)
             if subscription.stream != "L2":
-                self._trades[subscription.key].begin(number, numbers.get(subscription.key), seen.ts_last)
+                self._trades[subscription.key].begin(number, trades.get(subscription.key), seen.ts_last)
             elif book is not None:
                 self._books[subscription.key].own(number, book.sequence, seen.ts_last)
+
+    def seen(self) -> dict[str, SeenTrades]:
+        """Instrument key -> the trades that are stored, to hand to the next session."""
+        return {key: seen for key, part in self._trades.items() if (seen := part.seen()) is not None}
 
     def take(self, number: int, record: Trade | BookUpdate | Coverage) -> None:
         """Take a record of the connection `number`."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
+from functools import partial
 
 import msgspec
 
 from xtrader.clock import SECOND
 from xtrader.errors import VenueError
 from xtrader.feed.coverage import CoverageTracker
+from xtrader.feed.merge_trades import MergedTrades
 from xtrader.feed.recorded_answers import Answers
 from xtrader.feed.survey import Survey
 from xtrader.model.book import Book
@@ -22,6 +24,7 @@ from xtrader.model.subscription import Subscription
 from xtrader.recordings.detect import Recording
 from xtrader.recordings.events import Answered, Closed, Event, Opened, Received, Sent
 from xtrader.venues.base import Fetch, Link, Market, MarketSession, Notice, Output, Ready, Relisted, Send
+from xtrader.venues.trades import Numbers, SeenTrades
 
 HELD = 200_000
 """Records of a second connection that are held at the most while the first still delivers; then the second is given up."""
@@ -49,14 +52,12 @@ class Lost(msgspec.Struct, frozen=True):
 
     ts: int
     detail: str
-    resume: Mapping[str, int]
+    state: str
+    """Its Activity's."""
+    ts_stored: int
+    """`ts_recv` of its last record."""
+    resume: Mapping[str, SeenTrades]
     book: Book | None
-
-    def number(self, subscription: Subscription) -> int | None:
-        """The venue's number of the last message."""
-        if subscription.stream == "L2":
-            return None if self.book is None else self.book.sequence
-        return self.resume.get(subscription.key)
 
 
 class Part:
@@ -71,13 +72,22 @@ class Part:
         """What it said while another connection delivers the same, or until it has come as far as that one had; else None."""
         self.after: Lost | None = None
         """The connection whose place it takes once it has come as far."""
+        self.merged: MergedTrades | None = None
+        """Its trades with those of the connection whose place it took."""
 
-    def number(self) -> int | None:
-        """The venue's number of the last message."""
+    def seen(self) -> Mapping[str, SeenTrades]:
+        """Instrument key -> the trades that are stored by now."""
+        seen = None if self.merged is None else self.merged.seen()
+        return self.session.resume() if seen is None else {self.subscription.key: seen}
+
+    def has_reached(self, lost: Lost) -> bool:
+        """True if it has come as far as the connection that was lost."""
+        key = self.subscription.key
         if self.subscription.stream == "L2":
-            book = self.session.book(self.subscription.key)
-            return None if book is None else book.sequence
-        return self.session.resume().get(self.subscription.key)
+            book, last = self.session.book(key), None if lost.book is None else lost.book.sequence
+            return last is None or (book is not None and book.sequence is not None and book.sequence >= last)
+        seen, stored = self.session.resume().get(key), lost.resume.get(key)
+        return stored is None or (seen is not None and (seen.last >= stored.last or Numbers(stored).restarted(seen.ts_event)))
 
 
 class Replay:
@@ -189,7 +199,7 @@ class Replay:
         self._run(part, session.start, ts)
         return part
 
-    def _session(self, subscription: Subscription, cause: str, resume: Mapping[str, int]) -> MarketSession:
+    def _session(self, subscription: Subscription, cause: str, resume: Mapping[str, SeenTrades]) -> MarketSession:
         link = Link(subscription.exchange, f"{subscription.exchange}/recorded", "", (subscription,))
         return self._markets[subscription.exchange].session(link, cause, resume)
 
@@ -217,6 +227,11 @@ class Replay:
                     self._fetch(part, output)
                 case _:
                     self._put(part, output)
+        # Only now: a session may be ahead of what it has said so far.
+        if part.after is not None:
+            self._take_over(part)
+        elif part.held is not None and len(part.held) > HELD:
+            self._give_up(part)
 
     def _fetch(self, part: Part, fetch: Fetch) -> None:
         if fetch.purpose != "snapshot":
@@ -244,7 +259,10 @@ class Replay:
                 continue
             del self._current[subscription]
             session = part.session
-            lost = Lost(self._heard[connection], detail, session.resume(), session.book(subscription.key))
+            heard = self._heard[connection]
+            stored = self._tallies[subscription].ts_last or heard
+            state = session.activity[subscription].state
+            lost = Lost(heard, detail, state, stored, part.seen(), session.book(subscription.key))
             second = next((parts[subscription] for parts in self._on.values() if subscription in parts), None)
             if second is None:
                 self._lost[subscription] = lost
@@ -258,26 +276,36 @@ class Replay:
         lost, held, subscription = part.after, part.held, part.subscription
         if lost is None or held is None:
             return
-        last, number = lost.number(subscription), part.number()
         is_gap = subscription.stream == "L2" and not part.is_ready
-        if not is_gap and last is not None and (number is None or number < last) and len(held) < HELD:
+        if not is_gap and not part.has_reached(lost) and len(held) < HELD:
             return
         part.after = part.held = None
+        gap = self._gap(subscription, "disconnect", lost.ts, None, lost.detail)
+        if subscription.stream == "TRADES":
+            self._merge(part, lost, held, gap)
+            return
         if is_gap:
-            self._put(part, self._gap(subscription, "disconnect", lost.ts, None, lost.detail))
+            self._put(part, gap)
         begin = follows(lost.book, held)
         place = (subscription.key, subscription.stream)
         for i, record in enumerate(held):
-            match record:
-                case BookUpdate():
-                    is_wanted = i >= begin
-                case Trade():
-                    is_wanted = record.sequence is None or last is None or record.sequence > last
-                case Coverage():
-                    current = self._tracker.current(*place)
-                    is_wanted = record.state == "gap" or is_gap or (current is not None and current.state == "gap")
+            if type(record) is BookUpdate:
+                is_wanted = i >= begin
+            else:
+                current = self._tracker.current(*place)
+                is_told = type(record) is Coverage and record.state == "gap"
+                is_wanted = is_told or is_gap or (current is not None and current.state == "gap")
             if is_wanted:
                 self._put(part, record)
+
+    def _merge(self, part: Part, lost: Lost, held: Iterable[Trade | BookUpdate | Coverage], gap: Coverage) -> None:
+        """Let a second connection's trades follow those of the first one, as live ones would."""
+        part.merged = merged = MergedTrades(part.subscription.key, 2, partial(self._write, part))
+        merged.resume(0, lost.state, lost.ts_stored)
+        merged.begin(0, lost.resume.get(part.subscription.key), lost.ts_stored)
+        for record in held:
+            self._put(part, record)
+        merged.cover(0, gap)
 
     def _remark(self, words: str) -> None:
         if words not in self._remarks:
@@ -286,11 +314,14 @@ class Replay:
     def _put(self, part: Part, record: Trade | BookUpdate | Coverage) -> None:
         if part.held is not None:
             part.held.append(record)
-            if part.after is not None:
-                self._take_over(part)
-            elif len(part.held) > HELD:
-                self._give_up(part)
-            return
+        elif part.merged is None:
+            self._write(part, record)
+        elif type(record) is Coverage:
+            part.merged.cover(1, record)
+        elif type(record) is Trade:
+            part.merged.take(1, record)
+
+    def _write(self, part: Part, record: Trade | BookUpdate | Coverage) -> None:
         if type(record) is Coverage:
             self._tallies[part.subscription].gaps += record.state == "gap"
             self._out += self._tracker.rows(record)

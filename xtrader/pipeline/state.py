@@ -62,6 +62,8 @@ class State:
 
     def _take_coverage(self, row: Coverage) -> None:
         key = (row.instrument, row.stream)
+        if row.cause == "filled":
+            return
         if row.ts_to is None:
             self.open[key] = row
             return

@@ -17,7 +17,9 @@ Coverage as sessions tell it (the shell closes what is open when the next row of
                     both with cause venue_gap (or silent), and what resyncs that one instrument
     book crossed    `gap` open with cause crossed, from the message that crosses it; nothing is recorded until `live`: with the
                     message that uncrosses it (the book then, as a snapshot with that message's number), or with a new snapshot
-    trades missing  `gap` closed, detail "missing ids A to B (N)", then `live`, open, from the message that showed it
+    trades missing  `gap` closed, with the missing numbers as `ids_from` to `ids_to`, then `live`, open, from the message that
+                    showed it
+    trades late     `live` closed, cause filled, with the numbers that came after all and the times of the hole that they fill
     delisted        `gap` open with cause delisted and the venue's words, from the last message; `syncing` when it is known again
     odd message     `gap` closed, cause malformed, from the last good message to the odd one, then open `syncing`; and a Notice
 
@@ -40,6 +42,7 @@ from xtrader.model.book import Book
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
+from xtrader.venues.trades import SeenTrades
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -166,7 +169,7 @@ class MarketSession(Protocol):
     @property
     def counts(self) -> Counter[str]:
         """Facts counted since the session began. Common names: messages, applied, skipped, breaks, crossed, resyncs, trades,
-        trade_gaps, duplicates, checksums, unknown, ignored, malformed; `unknown_side` and the like for unknown enum values."""
+        trade_gaps, late, duplicates, checksums, unknown, ignored, malformed; `unknown_side` and the like for unknown values."""
         ...
 
     def start(self, now: int) -> Iterable[Output]: ...
@@ -202,8 +205,8 @@ class MarketSession(Protocol):
         """The live book of an instrument, None if it is not in sync."""
         ...
 
-    def resume(self) -> Mapping[str, int]:
-        """Instrument key -> number of the last trade seen, to hand to the next session."""
+    def resume(self) -> Mapping[str, SeenTrades]:
+        """Instrument key -> the trades seen, to hand to the next session."""
         ...
 
 
@@ -244,6 +247,6 @@ class Market(Protocol):
         """The connections for these subscriptions (looked up already), within the venue's limits."""
         ...
 
-    def session(self, link: Link, cause: str, resume: Mapping[str, int]) -> MarketSession:
+    def session(self, link: Link, cause: str, resume: Mapping[str, SeenTrades]) -> MarketSession:
         """A fresh session. `cause` (one of CAUSES) goes into its first Coverage rows; `resume` is the last session's."""
         ...

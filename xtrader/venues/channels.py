@@ -14,7 +14,7 @@ from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Activity, Output
 from xtrader.venues.channel import SECOND, Ask, Channel
 from xtrader.venues.crossing import Ration, told
-from xtrader.venues.trades import TradeChain
+from xtrader.venues.trades import SeenTrades, TradeChain
 
 LONGEST_RATION = 256
 """Seconds between two resyncs of a book that stays crossed: each takes two requests of an hour's few hundred."""
@@ -159,9 +159,9 @@ class BookChannel(Channel):
 class TradesChannel(Channel):
     """TRADES of one instrument: live once the venue confirmed it, whole by the chain of its trade numbers."""
 
-    def __init__(self, subscription: Subscription, cause: str, counts: Counter[str], ask: Ask, resume: int | None) -> None:
+    def __init__(self, subscription: Subscription, cause: str, counts: Counter[str], ask: Ask, resume: SeenTrades | None) -> None:
         super().__init__(subscription, cause, counts, ask)
-        self.chain = TradeChain(self.key, cause, resume)
+        self.chain = TradeChain(self.key, cause, counts, resume)
 
     def acked(self, ts_recv: int) -> list[Output]:
         if self.activity.state == "live":
@@ -180,16 +180,10 @@ class TradesChannel(Channel):
         out: list[Output] = [] if self.activity.state == "live" else self.live(trade.ts_recv)
         last = trade.sequence
         if last is not None:
-            seen = self.chain.last
-            if first is None:
-                first = last if seen is None else min(last, seen + 1)
             rows = self.chain.check(first, last, trade.ts_event, trade.ts_recv)
             if rows is None:
-                self._counts["duplicates"] += 1
                 return out
-            if rows:
-                self._counts["trade_gaps"] += 1
-                out.extend(rows)
+            out.extend(rows)
         self.ts_good = trade.ts_recv
         self.activity.messages += 1
         if not out:
@@ -202,7 +196,7 @@ class Channels:
     """All channels of one connection, by the venue's symbol."""
 
     def __init__(
-        self, subscriptions: Iterable[Subscription], cause: str, resume: Mapping[str, int], counts: Counter[str], ask: Ask
+        self, subscriptions: Iterable[Subscription], cause: str, resume: Mapping[str, SeenTrades], counts: Counter[str], ask: Ask
     ) -> None:
         self.books: dict[str, BookChannel] = {}
         self.trades: dict[str, TradesChannel] = {}
@@ -212,8 +206,8 @@ class Channels:
                 book = self.books[subscription.instrument] = BookChannel(subscription, cause, counts, ask)
                 self.all.append(book)
             else:
-                number = resume.get(subscription.key)
-                trades = self.trades[subscription.instrument] = TradesChannel(subscription, cause, counts, ask, number)
+                seen = resume.get(subscription.key)
+                trades = self.trades[subscription.instrument] = TradesChannel(subscription, cause, counts, ask, seen)
                 self.all.append(trades)
         self.activity: dict[Subscription, Activity] = {channel.subscription: channel.activity for channel in self.all}
 
@@ -252,6 +246,6 @@ class Channels:
         channel = self.books.get(key.partition("@")[2])
         return None if channel is None or channel.is_crossed else channel.book
 
-    def resume(self) -> dict[str, int]:
-        """Instrument key -> number of the last trade."""
-        return {channel.key: channel.chain.last for channel in self.trades.values() if channel.chain.last is not None}
+    def resume(self) -> dict[str, SeenTrades]:
+        """Instrument key -> the trades seen."""
+        return {channel.key: seen for channel in self.trades.values() if (seen := channel.chain.seen()) is not None}

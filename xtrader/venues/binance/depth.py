@@ -29,6 +29,8 @@ BUFFER = 10_000
 RESTARTED = 5 * SECOND
 """Updates older than a snapshot may be on their way for so long; one that is newer by more shows that the venue began to count
 anew."""
+UNTIMED = 30 * SECOND
+"""The same after a snapshot that states no time, by our own clock: a connection may be seconds behind REST."""
 FREE_SNAPSHOTS = 2
 """So many snapshots in a row that were too old are asked for again at once; further ones after 1, 2, 4 … 32 s."""
 LONGEST_RATION = 32
@@ -151,10 +153,9 @@ class DepthSync:
 
     def _is_restarted(self, delta: BookUpdate, late: int = 0) -> bool:
         """True for an update that is new by its time, by more than `late` (ns), though not by its number. Right after a snapshot
-        without a time the first update stands in for it."""
+        without a time nothing is known but how long it was waited since."""
         if self._ts_event is None or delta.ts_event is None:
-            self._ts_event = delta.ts_event
-            return False
+            return delta.ts_recv - self._ts_good > UNTIMED
         return delta.ts_event - self._ts_event > late
 
     def _apply(self, book: Book, delta: BookUpdate) -> Sequence[Output]:

@@ -18,6 +18,7 @@ from xtrader.venues.base import Fetch, Limits, Link, Listed
 from xtrader.venues.binance.dialect import Dialect
 from xtrader.venues.binance.session import BinanceSession
 from xtrader.venues.options import url_option
+from xtrader.venues.trades import SeenTrades
 from xtrader.venues.wire import BAD, listed, ns, number
 
 STREAMS_PER_LINK = 200
@@ -157,7 +158,7 @@ class BinanceMarket:
             for n, (route, part) in enumerate(parts)
         ]
 
-    def session(self, link: Link, cause: str, resume: Mapping[str, int]) -> BinanceSession:
+    def session(self, link: Link, cause: str, resume: Mapping[str, SeenTrades]) -> BinanceSession:
         """A fresh session."""
         return BinanceSession(self._place.dialect, link, cause, resume)
 

@@ -40,6 +40,7 @@ from xtrader.venues.binance.wire import (
 )
 from xtrader.venues.odd import Oddities
 from xtrader.venues.questions import Questions
+from xtrader.venues.trades import SeenTrades
 from xtrader.venues.wire import BAD
 
 SECOND = 1_000_000_000
@@ -69,7 +70,7 @@ class BinanceSession:
     """See `venues.base.MarketSession`. `closing` turns True when the venue announces that it will shut this connection down
     (`serverShutdown`): whoever owns the link replaces it then."""
 
-    def __init__(self, dialect: Dialect, link: Link, cause: str, resume: Mapping[str, int]) -> None:
+    def __init__(self, dialect: Dialect, link: Link, cause: str, resume: Mapping[str, SeenTrades]) -> None:
         self._counts: Counter[str] = Counter()
         self._messages = 0
         self.activity: Mapping[Subscription, Activity] = {s: Activity(s) for s in link.subscriptions}
@@ -363,6 +364,6 @@ class BinanceSession:
         sync = None if subscription is None else self._books[subscription]
         return None if sync is None or sync.is_crossed else sync.book
 
-    def resume(self) -> Mapping[str, int]:
-        """Instrument key -> number of the last trade seen."""
-        return {s.key: tape.last for s, tape in self._tapes.items() if tape.last is not None}
+    def resume(self) -> Mapping[str, SeenTrades]:
+        """Instrument key -> the trades seen."""
+        return {s.key: seen for s, tape in self._tapes.items() if (seen := tape.seen()) is not None}

@@ -1,6 +1,7 @@
 """Tape: the trades of one instrument, from `@trade` or `@aggTrade`, proven complete by their ids.
 
-One rule: every id is accounted for: stored, counted as void, or part of a gap row.
+One rule: every id is accounted for: stored, counted as void, or part of a gap row. An aggregate's own id is what proves: the ids of
+matches go on without one where none of the market was made (insurance fund, auto-deleveraging).
 """
 
 from __future__ import annotations
@@ -12,29 +13,33 @@ from xtrader.errors import Malformed
 from xtrader.model.market import Coverage, Trade
 from xtrader.venues.base import Activity, Output, Ready
 from xtrader.venues.binance.wire import AggTrade, Event, TradePrint
-from xtrader.venues.trades import TradeChain
+from xtrader.venues.trades import SeenTrades, TradeChain
 
 
 class Tape:
     """Syncing until the venue acknowledges the stream or its first trade is here, then live.
 
-    `resume` is the number of the last trade that an earlier session saw. `counts` and `activity` belong to the session.
+    `resume` is what earlier sessions saw. `counts` and `activity` belong to the session.
     """
 
-    def __init__(self, venue: str, activity: Activity, cause: str, counts: Counter[str], resume: int | None) -> None:
+    def __init__(self, venue: str, activity: Activity, cause: str, counts: Counter[str], resume: SeenTrades | None) -> None:
         self._venue = venue
         self._activity = activity
         self._symbol = activity.subscription.instrument
         self._key = activity.subscription.key
         self._cause = cause
         self._counts = counts
-        self._chain = TradeChain(self._key, cause, resume)
-        self._last_fill: int | None = None
+        self._chain = TradeChain(self._key, cause, counts, resume)
+        self._aggregate: AggTrade | None = None
 
     @property
     def last(self) -> int | None:
         """Number of the last trade seen on this or an earlier connection, None if there was none."""
         return self._chain.last
+
+    def seen(self) -> SeenTrades | None:
+        """What to hand to the next session; None before the first trade."""
+        return self._chain.seen()
 
     def acked(self, ts: int) -> Sequence[Output]:
         """The stream delivers from `ts` (int ns) on; nothing if that is known already."""
@@ -60,18 +65,16 @@ class Tape:
         live = self.acked(ts_recv) if activity.state != "live" else ()
         activity.ts_last = ts_recv
         ts_event = event.T * 1_000_000
-        ts_good = self._chain.ts_good
         rows = self._chain.check(number, number, ts_event, ts_recv)
         if rows is None:
-            self._counts["duplicates"] += 1
             return live
         if type(event) is AggTrade:
-            rows = self._check_fills(event, rows, ts_good, ts_recv)
+            self._count_matches(event)
         elif type(event) is TradePrint and event.X != "MARKET" and not self._is_print(event.X):
-            return [*live, *self._told(rows)]
+            return [*live, *rows]
         if not event.p:
             self._counts["void"] += 1
-            return [*live, *self._told(rows)]
+            return [*live, *rows]
         maker = event.m
         if maker is True:
             side = "sell"
@@ -83,7 +86,7 @@ class Tape:
         activity.messages += 1
         trade = Trade(self._key, str(number), side, event.p, event.q, ts_event, ts_recv, number)
         if live or rows:
-            return [*live, *self._told(rows), trade]
+            return [*live, *rows, trade]
         return (trade,)
 
     def _is_print(self, kind: str) -> bool:
@@ -97,21 +100,11 @@ class Tape:
             return True
         return False
 
-    def _check_fills(self, event: AggTrade, rows: Sequence[Coverage], ts_good: int, ts_recv: int) -> Sequence[Coverage]:
-        """The matches of one aggregate follow those of the one before; matches that no aggregate holds are a gap of their own."""
-        before, self._last_fill = self._last_fill, event.l
-        if rows or before is None or event.f <= before + 1:
-            return rows
-        detail = f"trade ids {before + 1} to {event.f - 1} in no aggregate (aggregate ids unbroken)"
-        return (
-            Coverage(self._key, "TRADES", "gap", "venue_gap", ts_good, ts_recv, detail),
-            Coverage(self._key, "TRADES", "live", "venue_gap", ts_recv, None),
-        )
-
-    def _told(self, rows: Sequence[Coverage]) -> Sequence[Coverage]:
-        if rows:
-            self._counts["trade_gaps"] += 1
-        return rows
+    def _count_matches(self, event: AggTrade) -> None:
+        """Count the matches that are in no aggregate, between two aggregates that follow each other: nothing is missing."""
+        before, self._aggregate = self._aggregate, event
+        if before is not None and event.f > before.l + 1 and event.a == before.a + 1:
+            self._counts["unaggregated"] += event.f - before.l - 1
 
     def malformed(self, what: str, ts: int) -> Sequence[Output]:
         """A message of the stream cannot be used: trades may be missing since the last good one. The next one is taken."""

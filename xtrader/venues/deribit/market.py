@@ -14,6 +14,7 @@ from xtrader.venues.base import Fetch, Limits, Link, Listed
 from xtrader.venues.deribit.login import Login
 from xtrader.venues.deribit.session import DeribitSession
 from xtrader.venues.options import flag_option, url_option
+from xtrader.venues.trades import SeenTrades
 from xtrader.venues.wire import BAD, listed, ns, number
 
 HOSTS = {"production": "www.deribit.com", "testnet": "test.deribit.com"}
@@ -127,7 +128,7 @@ class DeribitMarket:
             for n in range(-(-len(wanted) // CHANNELS_PER_LINK))
         ]
 
-    def session(self, link: Link, cause: str, resume: Mapping[str, int]) -> DeribitSession:
+    def session(self, link: Link, cause: str, resume: Mapping[str, SeenTrades]) -> DeribitSession:
         """A fresh conversation."""
         return DeribitSession(link, cause, resume, self._login)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -31,6 +32,7 @@ from xtrader.venues.deribit.wire import (
 )
 from xtrader.venues.odd import Oddities
 from xtrader.venues.questions import Questions
+from xtrader.venues.trades import SeenTrades
 from xtrader.venues.wire import BAD
 
 CHANNELS_PER_REQUEST = 100
@@ -64,7 +66,7 @@ class DeribitSession:
     A channel's data is taken from whichever interval (raw, 100ms) it first arrives by; other intervals are ignored.
     """
 
-    def __init__(self, link: Link, cause: str, resume: Mapping[str, int], login: Login | None) -> None:
+    def __init__(self, link: Link, cause: str, resume: Mapping[str, SeenTrades], login: Login | None) -> None:
         self._counts: Counter[str] = Counter()
         self._messages = 0
         self.closing = False
@@ -166,7 +168,7 @@ class DeribitSession:
     def book(self, key: str) -> Book | None:
         return self._channels.book(key)
 
-    def resume(self) -> dict[str, int]:
+    def resume(self) -> dict[str, SeenTrades]:
         return self._channels.resume()
 
     def _book_message(self, channel: BookChannel, data: BookData, ts_recv: int) -> Sequence[Output]:
@@ -196,7 +198,8 @@ class DeribitSession:
 
     def _trades_message(self, channel: TradesChannel, rows: Sequence[TradeData], ts_recv: int) -> list[Output]:
         out: list[Output] = []
-        for row in rows:
+        # By their numbers, so that none is missing that comes further on in the same message.
+        for row in sorted(rows, key=attrgetter("trade_seq")):
             side = row.direction
             if side not in SIDES:
                 side = "unknown"

@@ -16,6 +16,7 @@ from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Fetch, Limits, Link, Listed
 from xtrader.venues.okx.session import OkxSession
 from xtrader.venues.options import url_option
+from xtrader.venues.trades import SeenTrades
 from xtrader.venues.wire import BAD, listed, ns, number
 
 WS_URL = "wss://ws.okx.com"
@@ -155,7 +156,7 @@ class OkxMarket:
             for n in range(count)
         ]
 
-    def session(self, link: Link, cause: str, resume: Mapping[str, int]) -> OkxSession:
+    def session(self, link: Link, cause: str, resume: Mapping[str, SeenTrades]) -> OkxSession:
         """A fresh conversation."""
         return OkxSession(link, cause, resume)
 

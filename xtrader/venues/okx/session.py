@@ -19,6 +19,7 @@ from xtrader.venues.odd import Oddities
 from xtrader.venues.okx.listing import LISTING, listing_request, relisted
 from xtrader.venues.okx.wire import Arg, Envelope, Frame, Row, TextBook, TextFrame
 from xtrader.venues.questions import Questions
+from xtrader.venues.trades import SeenTrades
 from xtrader.venues.wire import BAD
 
 ARGS_PER_REQUEST = 20
@@ -47,7 +48,7 @@ _CONCERNS = re.compile(r"channel:\s*([\w-]+),\s*instId:\s*([\w-]+)")
 class OkxSession:
     """See venues/base.py (MarketSession) for what the methods return and raise."""
 
-    def __init__(self, link: Link, cause: str, resume: Mapping[str, int]) -> None:
+    def __init__(self, link: Link, cause: str, resume: Mapping[str, SeenTrades]) -> None:
         self._counts: Counter[str] = Counter()
         self._messages = 0
         self.closing = False
@@ -156,7 +157,7 @@ class OkxSession:
     def book(self, key: str) -> Book | None:
         return self._channels.book(key)
 
-    def resume(self) -> dict[str, int]:
+    def resume(self) -> dict[str, SeenTrades]:
         return self._channels.resume()
 
     def _book_message(
@@ -228,7 +229,7 @@ class OkxSession:
         if len(rows) == 1:
             return self._trade(channel, rows[0], ts_recv)
         out: list[Output] = []
-        for row in rows:
+        for row in _in_order(rows):
             out.extend(self._trade(channel, row, ts_recv))
         return out
 
@@ -353,6 +354,12 @@ class OkxSession:
 
 def _name(channel: Channel) -> str:
     return "books" if channel.subscription.stream == "L2" else "trades"
+
+
+def _in_order(rows: Sequence[Row]) -> Sequence[Row]:
+    """The trades of one message by their numbers, so that none is missing that comes further on; those without one at the end."""
+    numbers = [_number(row.tradeId) for row in rows]
+    return [rows[place] for place in sorted(range(len(rows)), key=lambda place: (numbers[place] is None, numbers[place] or 0))]
 
 
 def _number(trade_id: str) -> int | None:
