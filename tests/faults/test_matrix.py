@@ -6,12 +6,14 @@ import sys
 
 import pytest
 
-from tests.faults.cases import STORIES, faults
-from tests.faults.oracle import HARMLESS, judge, teeth
+from tests.faults.cases import STORIES, SYMBOLS, faults
+from tests.faults.oracle import HARMLESS, judge, teeth, timeline, trades
 from tests.faults.world import VENUES, Plan, record
+from xtrader.emulator.faults import parse
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.venue import Timers
 from xtrader.model.market import Coverage
+from xtrader.model.subscription import Subscription
 
 CANNOT = {name: made.cannot for name, made in Emulator(VENUES, instruments=1).venues.items()}
 
@@ -66,3 +68,30 @@ def test_a_name_that_does_not_resolve_is_tried_again_without_haste_and_disturbs_
     assert [found for found in judge(outcome) if "OKX_SWAP" not in found and "not well" not in found] == []
     told = [row for row in outcome.records if type(row) is Coverage and row.instrument.startswith("OKX") and row.ts_to is None]
     assert {(row.state, row.cause) for row in told} == {("gap", "disconnect")}
+
+
+@pytest.mark.parametrize("connections", [1, 2])
+@pytest.mark.parametrize("exchange", VENUES)
+def test_what_was_acknowledged_and_never_delivered_is_not_live_when_the_recording_stops(exchange: str, connections: int) -> None:
+    target = f"TRADES:{exchange}@{SYMBOLS[exchange]}"
+    stories = (f"close_1006:{target}:after=5", f"never_delivers:{target}:times={connections}")
+    outcome = record(Plan([parse(text) for text in stories], venues=[exchange], connections=connections, stopped=7))
+    one = Subscription("TRADES", exchange, SYMBOLS[exchange])
+    assert teeth([fault for _, fault in outcome.faults])["never_delivers"] == connections
+    intervals = timeline(outcome, one)
+    assert (intervals[-1].state, intervals[-1].cause) == ("gap", "shutdown")
+    assert outcome.ended - intervals[-1].start > 3e9
+    assert list(trades(outcome, one, intervals)) == []
+    others = [timeline(outcome, other)[-1] for other in outcome.subscriptions if other != one]
+    assert all(outcome.ended - last.start < 1e9 for last in others), "what delivers is live to the end"
+
+
+def test_what_was_never_delivered_is_not_live_either_where_its_connection_was_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["xtrader.venues.binance.market"], "LIFETIME", 5.0)
+    target = "TRADES:BINANCE_SPOT@BTCUSDT"
+    stories = (f"close_1006:{target}", f"never_delivers:{target}:times=3")
+    outcome = record(Plan([parse(text) for text in stories], venues=["BINANCE_SPOT"], stopped=9))
+    one = Subscription("TRADES", "BINANCE_SPOT", "BTCUSDT")
+    assert teeth([fault for _, fault in outcome.faults])["never_delivers"] >= 2
+    assert outcome.reconnects == 1
+    assert list(trades(outcome, one, timeline(outcome, one))) == []

@@ -104,6 +104,8 @@ class Plan:
     """Seconds to record after the faults were armed, even if all is well."""
     patience: float = LONGEST
     """Seconds after which faults that have not come are not waited for."""
+    stopped: float = 0.0
+    """Seconds after the faults were armed at which recording is stopped, whether all is well or not; 0: when all is."""
     unreachable: str = ""
     """All is well without this exchange."""
     tls: SSLContext | None = None
@@ -190,7 +192,7 @@ async def _record(plan: Plan) -> Outcome:
             pending = [text for made in emulator.venues.values() for text in made.strikes.faults.pending()]
             if (pending and loop.time() - started < plan.patience) or not well():
                 calm_since = loop.time()
-            if loop.time() - calm_since > CALM:
+            if loop.time() - started >= plan.stopped if plan.stopped else loop.time() - calm_since > CALM:
                 break
         outcome = Outcome(
             records=records,
@@ -209,6 +211,8 @@ async def _record(plan: Plan) -> Outcome:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+        if plan.stopped:
+            feed.stop("shutdown", "the run is over")
     return outcome
 
 

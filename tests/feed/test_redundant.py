@@ -475,3 +475,27 @@ def test_a_book_that_is_crossed_on_both_connections_is_one_gap_until_one_of_them
     pair.say((9, 4))
     assert pair.book.bids.sizes == {10.0: 1.0, 9.0: 4.0}
     assert len(pair.rows) == 2
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_what_one_connection_is_known_to_have_recorded_is_live_when_both_stop(order: tuple[int, int]) -> None:
+    stored: list[Trade | BookUpdate | Coverage] = []
+    merged = Redundant([TAPE], [lambda key: None, lambda key: None], stored.append)
+    for number, ts in ((0, 0), (1, 50)):
+        merged.take(number, Coverage(TAPE.key, "TRADES", "live", "start", ts * MS, None))
+    known = (100, 50)
+    for number in order:
+        merged.take(number, Coverage(TAPE.key, "TRADES", "gap", "shutdown", known[number] * MS, None))
+    gaps = [row for row in stored if isinstance(row, Coverage) and row.state == "gap"]
+    assert [(row.cause, row.ts_from) for row in gaps] == [("shutdown", 100 * MS)]
+
+
+def test_a_connection_that_never_was_live_proves_nothing_when_it_stops() -> None:
+    stored: list[Trade | BookUpdate | Coverage] = []
+    merged = Redundant([TAPE], [lambda key: None, lambda key: None], stored.append)
+    merged.take(0, Coverage(TAPE.key, "TRADES", "live", "start", 50 * MS, None))
+    merged.take(1, Coverage(TAPE.key, "TRADES", "syncing", "start", 60 * MS, None))
+    merged.take(1, Coverage(TAPE.key, "TRADES", "gap", "shutdown", 100 * MS, None))
+    merged.take(0, Coverage(TAPE.key, "TRADES", "gap", "shutdown", 50 * MS, None))
+    gaps = [row for row in stored if isinstance(row, Coverage) and row.state == "gap"]
+    assert [(row.cause, row.ts_from) for row in gaps] == [("shutdown", 50 * MS)]

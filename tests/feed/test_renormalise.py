@@ -220,6 +220,34 @@ def test_a_connection_that_was_lost_and_made_again_is_a_gap(tmp_path: Path) -> N
     assert [row.detail for row in rows(records, "gap") if "missing" in row.detail] == ["missing ids 41 to 59 (19)"]
 
 
+@pytest.mark.parametrize("end", ["the connection ends", "a message cannot be read"])
+def test_what_was_acknowledged_and_never_delivered_is_not_live(tmp_path: Path, end: str) -> None:
+    def of(channel: str, **more: object) -> bytes:
+        return json.dumps({"arg": {"channel": channel, "instId": "BTC-USDT-SWAP"}, **more}).encode()
+
+    url = "wss://ws.okx.com:8443/ws/v5/public"
+    writer = RawWriter(tmp_path, "OKX_SWAP", "OKX_SWAP/0", url, START)
+    writer.received(of("trades", event="subscribe", connId="1"), START + MS)
+    levels = {"asks": [["2", "1", "0", "1"]], "bids": [["1", "1", "0", "1"]], "ts": "1", "checksum": 0}
+    for n in range(2, 10):
+        numbers = {"seqId": n, "prevSeqId": n - 1 if n > 2 else -1}
+        action = "update" if n > 2 else "snapshot"
+        writer.received(of("books", action=action, data=[{**levels, **numbers}]), START + n * MS)
+    if end == "a message cannot be read":
+        writer.received(of("trades", data=[{"instId": "BTC-USDT-SWAP", "px": "x"}]), START + 10 * MS)
+    writer.close()
+    if end == "the connection ends":
+        again = RawWriter(tmp_path, "OKX_SWAP", "OKX_SWAP/0", url, START + 20 * MS)
+        again.received(of("trades", event="subscribe", connId="2"), START + 21 * MS)
+        again.close()
+    records, _, _ = run(tmp_path)
+    found = [row for row in records if isinstance(row, Coverage) and row.stream == "TRADES" and row.ts_to is not None]
+    assert found[1].state == "live"
+    assert found[1].ts_from == found[1].ts_to == START + MS
+    assert (found[2].state, found[2].ts_from) == ("gap", START + MS)
+    assert found[2].ts_to == START + (20 if end == "the connection ends" else 10) * MS
+
+
 def test_the_same_connection_opened_again_is_a_gap(tmp_path: Path) -> None:
     lines: dict[str, list[bytes]] = defaultdict(list)
     for path in recorded_1("BINANCE_FUTURES"):

@@ -250,6 +250,31 @@ def test_what_was_open_at_a_crash_is_closed_when_it_was_last_alive(tmp_path: Pat
     assert rows_in(tmp_path) == rows
 
 
+@pytest.mark.parametrize(
+    ("brought", "seconds", "is_known"),
+    [(None, 7, False), (-1, 7, False), (0, 7, True), (6, 7, True), (None, 400, True)],
+    ids=["nothing", "only before", "at once", "later", "nothing, but it was asked after"],
+)
+def test_trades_that_brought_nothing_since_their_interval_began_end_where_it_began_at_a_crash(
+    tmp_path: Path, brought: int | None, seconds: int, is_known: bool
+) -> None:
+    clock = Ticks()
+    journal = opened(tmp_path, clock)
+    began = DAY_START + 10**9
+    live = Coverage(KEYS[0], "TRADES", "live", "start", began, None)
+    write(journal, update(2000), trade(1, KEYS[1], began + 10**9), Coverage(KEYS[1], "TRADES", "live", "start", began, None), live)
+    if brought is not None:
+        write(journal, trade(1, KEYS[0], began + brought * 10**9), update(7000))
+    clock.time += seconds * 10**9
+    journal.append([codec.text_entry(codec.ALIVE, {})])
+    alive = clock.time
+    journal.close()
+    again = opened(tmp_path, clock)
+    again.close()
+    ends = {row.instrument: row.ts_from for row in again.open_coverage()}
+    assert ends == {KEYS[0]: alive if is_known else began, KEYS[1]: alive}
+
+
 def test_a_half_written_flush_does_not_count_as_alive(tmp_path: Path) -> None:
     clock = Ticks()
     journal = opened(tmp_path, clock)

@@ -18,12 +18,12 @@ from xtrader.feed.handover import proven
 from xtrader.feed.pace import Pace
 from xtrader.feed.redundant import Redundant
 from xtrader.feed.rest import Rest
-from xtrader.feed.watch import LONGEST, Expiry, never
+from xtrader.feed.watch import Expiry, good_until, never
 from xtrader.model.book import Book
-from xtrader.model.market import BookUpdate, Coverage, Trade
+from xtrader.model.market import UNASKED, BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.pauses import Pauses
-from xtrader.venues.base import Activity, Link, Market
+from xtrader.venues.base import Link, Market
 from xtrader.venues.trades import SeenTrades
 
 log = structlog.get_logger("xtrader.feed")
@@ -34,9 +34,6 @@ REPLACE_AT = 0.95
 """Share of a link's lifetime after which it is replaced, less a little chance so that links do not go together."""
 REPLACE_AGAIN = 60.0
 """Seconds before a replacement that could not be proven is tried again."""
-
-UNASKED = LONGEST + 30
-"""Seconds for which a stream can be silent at the most without being found quiet or dead."""
 
 
 class Keeper:
@@ -74,6 +71,8 @@ class Keeper:
         self._seats: list[Conversation | None] = [None, None]
         """Who talks: one, or two while the one is replaced by the other."""
         self._seat = 0
+        self._unheard: dict[Subscription, int] = {}
+        """Since when (wall ns) subscriptions have brought nothing that did so already on the connection that was replaced."""
         self._both: Redundant | None = None
         """What makes one out of two, from the first replacement of a connection on."""
 
@@ -94,6 +93,7 @@ class Keeper:
             await self._connects.wait(evenly=self.reconnects > 0)
             began = self._clock.monotonic()
             self._both = None
+            self._unheard.clear()
             conversation = self._begin(self._cause, self._resume, self._record)
             error = await self._until_lost(conversation)
             lasted = self._clock.monotonic() - began
@@ -113,9 +113,16 @@ class Keeper:
             await asyncio.sleep(delay)
 
     def lost(self, cause: str, detail: str) -> None:
-        """Declare everything on this link not recorded from its last frame on (the recorder itself is stopping)."""
-        since = self.current.last_frame if self.current is not None else 0
-        self._gap(cause, detail, since or self._clock.now())
+        """Declare everything on this link not recorded from its last frame on (the recorder itself is stopping), and what brought
+        nothing since it was subscribed from there on."""
+        current = self.current
+        for one in self.link.subscriptions:
+            until = self._clock.now() if current is None else self._good_until(current, one)
+            self._say(self._seat, Coverage(one.key, one.stream, "gap", cause, until, None, detail))
+
+    def _good_until(self, conversation: Conversation, subscription: Subscription) -> int:
+        last_frame = conversation.last_frame or self._clock.now()
+        return good_until(conversation.session.activity[subscription], last_frame, self._unheard.get(subscription, 0))
 
     def _say(self, seat: int, record: Trade | BookUpdate | Coverage) -> None:
         if self._both is None:
@@ -192,6 +199,8 @@ class Keeper:
             log.warning("replacement_not_proven", link=self.link.name)
             return None
         self._leave(self._seat, old, "replaced")
+        until = {one: self._good_until(old, one) for one in self.link.subscriptions}
+        self._unheard = {one: ts for one, ts in until.items() if ts < old.last_frame}
         self._seat = free
         old_task.cancel()
         try:
@@ -207,9 +216,9 @@ class Keeper:
     def _leave(self, seat: int, conversation: Conversation, detail: str) -> None:
         """One of two connections says no more: the other one goes on, where it can without a gap row."""
         conversation.emit = _drop
-        since = conversation.last_frame or self._clock.now()
         for one in self.link.subscriptions:
-            self._say(seat, Coverage(one.key, one.stream, "gap", "disconnect", since, None, detail))
+            until = self._good_until(conversation, one)
+            self._say(seat, Coverage(one.key, one.stream, "gap", "disconnect", until, None, detail))
         self._seats[seat] = None
 
     def _replace_at(self) -> int | None:
@@ -226,17 +235,12 @@ class Keeper:
             case _:
                 cause = "disconnect"
         self._cause = cause
-        self._gap(cause, str(error), conversation.last_frame or self._clock.now(), conversation.session.activity)
-
-    def _gap(self, cause: str, detail: str, since: int, activity: Mapping[Subscription, Activity] | None = None) -> None:
-        """Open a gap for every subscription: at `since`, or with `activity` where each was last known to deliver. A stream may
-        have fallen silent before its connection ended, but not for longer than it takes to be asked after."""
-        for subscription in self.link.subscriptions:
-            begin = since
-            if activity is not None:
-                seen = activity[subscription]
-                begin = max(min(seen.ts_last or seen.ts_acked or since, since), since - UNASKED * SECOND)
-            self._say(self._seat, Coverage(subscription.key, subscription.stream, "gap", cause, begin, None, detail))
+        since = conversation.last_frame or self._clock.now()
+        for subscription, seen in conversation.session.activity.items():
+            # It may have fallen silent before its connection ended, but not for longer than it takes to be asked after.
+            last = seen.ts_last or self._unheard.get(subscription) or seen.ts_acked or since
+            begin = max(min(last, since), since - UNASKED * SECOND)
+            self._say(self._seat, Coverage(subscription.key, subscription.stream, "gap", cause, begin, None, str(error)))
 
 
 def _drop(record: Trade | BookUpdate | Coverage) -> None:

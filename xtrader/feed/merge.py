@@ -23,12 +23,13 @@ PATIENCE = 5 * SECOND
 
 
 class Member:
-    """One connection's part in one subscription. `state` is down, syncing or live."""
+    """One connection's part in one subscription. `state` is down, syncing or live; `begun` is when it last became live."""
 
-    __slots__ = ("state",)
+    __slots__ = ("begun", "state")
 
     def __init__(self) -> None:
         self.state = "down"
+        self.begun = 0
 
 
 MemberT = TypeVar("MemberT", bound=Member)
@@ -49,6 +50,8 @@ class Merged(ABC, Generic[MemberT]):
         self._state = ""
         self._since = 0
         """Begin of the interval that was last told."""
+        self._good = 0
+        """Until when the connections that are gone are known to have recorded."""
 
     @property
     def live(self) -> int:
@@ -61,10 +64,14 @@ class Merged(ABC, Generic[MemberT]):
         if row.ts_to is not None:
             self._broken(member, row)
         elif row.state == "live":
+            if member.state != "live":
+                member.begun = row.ts_from
             member.state = "live"
             if self._state != "live":
                 self._tell(row)
         else:
+            if row.state == "gap" and member.state == "live" and row.ts_from > member.begun:
+                self._good = max(self._good, row.ts_from)
             member.state = "down" if row.state == "gap" else "syncing"
             self._interrupted(member, row)
 
@@ -73,6 +80,7 @@ class Merged(ABC, Generic[MemberT]):
         self._state = "gap" if state == "rejected" else state
         self._since = since
         self.members[number].state = "down" if state == "rejected" else state
+        self.members[number].begun = since
 
     def covered(self, *, without: int) -> bool:
         """True if it is live on another connection than `without`."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 
+import msgspec
+
 from xtrader.feed.merge import HELD, PATIENCE, Member, Merged, Put
 from xtrader.model.market import Coverage, Trade
 from xtrader.venues.trades import Hole, Numbers, SeenTrades, filled, missing
@@ -198,6 +200,9 @@ class MergedTrades(Merged[TradeMember]):
         if not self.live:
             if gap is not None:
                 self._tell(gap)
+            if row.state == "gap" and self._state == "live":
+                # What any of them is known to have recorded; one that brought nothing knows nothing.
+                row = msgspec.structs.replace(row, ts_from=max(self._good, self._since))
             self._tell(row)
 
     def _forget(self, member: TradeMember) -> None:

@@ -18,6 +18,7 @@ from xtrader.feed.coverage import CoverageTracker
 from xtrader.feed.merge_trades import MergedTrades
 from xtrader.feed.recorded_answers import Answers
 from xtrader.feed.survey import Survey
+from xtrader.feed.watch import good_until
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.model.subscription import Subscription
@@ -48,9 +49,11 @@ class Tally:
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """What a connection that is gone left of one subscription: since when and why it is gone, how far it came."""
+    """What a connection that is gone left of one subscription: since when and why it is gone, how far it came. `ts` is until when
+    it is known to have been recorded, `heard` when its connection said its last."""
 
     ts: int
+    heard: int
     detail: str
     state: str
     """Its Activity's."""
@@ -208,10 +211,11 @@ class Replay:
         try:
             self._take(part, call(ts), ts)
         except VenueError as error:
+            until = self._good_until(part)
             self._end(part)
             part.session = self._session(part.subscription, "malformed", part.session.resume())
             part.is_ready = False
-            self._put(part, self._gap(part.subscription, "malformed", min(self._heard[part.connection], ts), ts, str(error)))
+            self._put(part, self._gap(part.subscription, "malformed", min(until, ts), ts, str(error)))
             self._take(part, part.session.start(ts), ts)
 
     def _take(self, part: Part, outputs: Iterable[Output], ts: int) -> None:
@@ -262,7 +266,7 @@ class Replay:
             heard = self._heard[connection]
             stored = self._tallies[subscription].ts_last or heard
             state = session.activity[subscription].state
-            lost = Lost(heard, detail, state, stored, part.seen(), session.book(subscription.key))
+            lost = Lost(self._good_until(part), heard, detail, state, stored, part.seen(), session.book(subscription.key))
             second = next((parts[subscription] for parts in self._on.values() if subscription in parts), None)
             if second is None:
                 self._lost[subscription] = lost
@@ -351,7 +355,7 @@ class Replay:
 
     def _finish(self) -> None:
         """The recording is at its end: so is every interval."""
-        ends = {subscription: lost.ts for subscription, lost in self._lost.items()}
+        ends = {subscription: lost.heard for subscription, lost in self._lost.items()}
         for part in self._parts():
             self._end(part)
         ends.update((subscription, self._heard[part.connection]) for subscription, part in self._current.items())
@@ -362,6 +366,12 @@ class Replay:
             is_book = subscription in self._channels and subscription.stream == "L2"
             if is_book and not tally.counts["snapshots"]:
                 self._remarks.append(f"{subscription}: the files hold no snapshot of its book, so its changes could not be applied")
+
+    def _good_until(self, part: Part) -> int:
+        """As at the end of a live connection, but not before the interval that is open began."""
+        until = good_until(part.session.activity[part.subscription], self._heard[part.connection])
+        row = self._tracker.current(part.subscription.key, part.subscription.stream)
+        return until if row is None else max(until, row.ts_from)
 
     def _parts(self) -> list[Part]:
         return [part for parts in self._on.values() for part in parts.values()]

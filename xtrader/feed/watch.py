@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from xtrader.clock import SECOND
+from xtrader.model.market import UNASKED
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Activity
 
@@ -13,7 +14,7 @@ FIRST_DATA = 10
 """Seconds from the acknowledgement to the first message before the venue is asked."""
 EXPIRED = 10
 """Seconds without a message, after the time at which it expires, by which an instrument has done so."""
-SHORTEST, LONGEST = 10, 300
+SHORTEST, LONGEST = 10, UNASKED - 30
 """Bounds of the adaptive silence limit, seconds."""
 USUAL = 20
 """A silence of so many usual intervals is worth a question."""
@@ -27,6 +28,15 @@ Expiry: TypeAlias = Callable[[str], int | None]
 def never(key: str) -> int | None:
     """Of instruments that do not expire."""
     return None
+
+
+def good_until(seen: Activity, last_frame: int, unheard: int = 0) -> int:
+    """Until when (wall ns) a subscription is known to have been recorded, when its connection was in order up to `last_frame`: one
+    that brought nothing since the venue acknowledged it last is known by no more than its last message, or the acknowledgement.
+    `unheard` is when that was on the connection before, whose place this one took, if that brought nothing either."""
+    if not seen.ts_acked or seen.ts_last >= seen.ts_acked:
+        return last_frame
+    return max(min(seen.ts_last or unheard or seen.ts_acked, last_frame), last_frame - UNASKED * SECOND)
 
 
 class Watch:

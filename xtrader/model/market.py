@@ -69,6 +69,10 @@ class BookUpdate(msgspec.Struct, frozen=True, gc=False):
     ts_recv: int
 
 
+UNASKED = 330
+"""Seconds for which a live stream can bring nothing at the most before the venue was asked whether it is quiet or dead."""
+
+
 class Coverage(msgspec.Struct, frozen=True, gc=False):
     """What is known of one interval of one subscription: syncing, live or gap.
 

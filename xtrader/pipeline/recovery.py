@@ -6,15 +6,18 @@ The rule: recovery removes only bytes after the last whole frame; what is damage
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from xtrader.clock import SECOND
 from xtrader.durable import sync_directory, sync_file
-from xtrader.model.market import Coverage
+from xtrader.model.market import UNASKED, Coverage
 from xtrader.pipeline import codec
 from xtrader.pipeline.frames import Damaged, read_frames, segments
 from xtrader.pipeline.state import State, lost_rows, stopped_rows
+from xtrader.sinks.base import Trades
 
 
 class Recovered(NamedTuple):
@@ -30,6 +33,7 @@ class Recovered(NamedTuple):
 def recover(directory: Path, state: State) -> Recovered:
     """Fold the journal's frames into `state` and cut its torn tail off. Raises OSError, ConfigError for a newer format."""
     end = 0
+    recent: deque[tuple[int, int]] = deque()
     before: list[Damaged] = []
     found: list[tuple[Damaged, list[Coverage]]] = []
     for item in read_frames(directory, 0):
@@ -41,11 +45,36 @@ def recover(directory: Path, state: State) -> Recovered:
         before.clear()
         state.take(payload)
         end = item.end
+        recent.append((payload.time, item.offset))
+        while payload.time - recent[0][0] > UNASKED * SECOND:
+            recent.popleft()
     _cut(directory, end)
     new = [(damage, rows) for damage, rows in found if (damage.offset, damage.end) not in state.damaged]
     state.damaged += [(damage.offset, damage.end) for damage, _ in new]
-    rows = [row for _, lost in new for row in lost] + stopped_rows(state)
+    rows = [row for _, lost in new for row in lost] + stopped_rows(state, _unheard(directory, state, recent[0][1] if recent else 0))
     return Recovered(state, end, rows, [damage for damage, _ in new])
+
+
+def _unheard(directory: Path, state: State, begin: int) -> set[tuple[str, str]]:
+    """The (instrument, stream) that were live when the recorder died, but had brought nothing since, and for so short a time that
+    the venue may not have been asked why. `begin` is the offset of the first frame of that time."""
+    oldest = state.alive - UNASKED * SECOND
+    # A book is live by a snapshot, trades by an acknowledgement; where the clock was stepped nothing was subscribed.
+    since = {
+        row.instrument: row.ts_from
+        for row in state.open.values()
+        if (row.stream, row.state) == ("TRADES", "live") and row.cause != "clock_step" and row.ts_from > oldest
+    }
+    for item in read_frames(directory, begin) if since else ():
+        payload = None if isinstance(item, Damaged) else codec.read_payload(item.payload)
+        if payload is None or payload.kind != codec.TRADES:
+            continue
+        batch = codec.read_batch(payload)
+        assert isinstance(batch, Trades)
+        for number, key in enumerate(batch.keys):
+            if key in since and (batch.ts_recv[batch.instrument == number] >= since[key]).any():
+                del since[key]
+    return {(key, "TRADES") for key in since}
 
 
 def _cut(directory: Path, end: int) -> None:

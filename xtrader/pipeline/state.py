@@ -5,7 +5,7 @@ The rule: writing and recovery fold the same frames by the same code, so a resta
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -82,13 +82,14 @@ def lost_rows(state: State, damage: Damaged, ts_from: int, ts_to: int) -> list[C
     ]
 
 
-def stopped_rows(state: State) -> list[Coverage]:
-    """The rows that end what was open when the recorder died, and begin the time in which it did not run."""
+def stopped_rows(state: State, unheard: Collection[tuple[str, str]] = ()) -> list[Coverage]:
+    """The rows that end what was open when the recorder died, and begin the time in which it did not run. What is `unheard`,
+    (instrument, stream), had brought nothing since its interval began: that ends where it began."""
     rows = []
     for row in state.open.values():
         if row.state == "gap":
             continue
-        ts = max(state.alive, row.ts_from)
+        ts = row.ts_from if (row.instrument, row.stream) in unheard else max(state.alive, row.ts_from)
         rows.append(msgspec.structs.replace(row, ts_to=ts))
         rows.append(Coverage(row.instrument, row.stream, "gap", "start", ts, None, "the recorder was not running"))
     return rows
