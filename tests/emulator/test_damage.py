@@ -86,6 +86,13 @@ def test_damage_changes_what_its_name_says_and_nothing_else() -> None:
     assert kept["data"]["b"] == [["10.0", "1.0"]]
     assert kept["data"]["a"] == whole["data"]["a"]
     assert FRAMES["undeleted"](DEPTH.replace('"0.0"', '"3.0"')) is None
+    (odd,) = payloads(FRAMES["odd"](DEPTH))
+    assert odd == whole | {"data": []}
+    (bare,) = payloads(FRAMES["odd"](json.dumps(whole["data"])))
+    assert bare == {name: whole["data"][name] for name in ("e", "s")}
+    (odd,) = payloads(FRAMES["odd_ids"](DEPTH))
+    assert odd["data"].pop("u") == -1
+    assert odd["data"].items() <= whole["data"].items()
     for name in ("malformed", "bad_utf8"):
         with pytest.raises((json.JSONDecodeError, UnicodeDecodeError)):
             payloads(FRAMES[name](DEPTH))

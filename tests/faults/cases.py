@@ -40,6 +40,10 @@ SNAPSHOT_STORIES: dict[str, tuple[str, ...]] = {
         "rest_429:{exchange}:times=2,seconds=3",
         "rest_418:{exchange}:seconds=20",
     ),
+    "snapshots that are refused, as those of a new listing": (
+        "lost:L2:{target}:after=5",
+        "refused_snapshot:{exchange}@{symbol}:times=4",
+    ),
     "a stale snapshot, then a slow one, while messages are lost": (
         "lost:L2:{target}:after=5,times=2,every=15",
         "stale_snapshot:{exchange}@{symbol}:times=2",

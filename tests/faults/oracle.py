@@ -295,10 +295,15 @@ def reasons(outcome: Outcome, subscription: Subscription, intervals: list[Interv
     for one in intervals:
         if one.state == "live" or one.start < outcome.began or one.cause == "shutdown":
             continue
-        if not any(one.start - LATER <= at <= max(one.end, one.start + 10**9) for at, _ in faults):
+        if not any(one.start - LATER - lasts(fault) <= at <= max(one.end, one.start + 10**9) for at, fault in faults):
             yield f"no reason for {one}"
         if one.state == "gap" and any(one.start < at < one.end for at in taken):
             yield f"recorded inside {one}"
+
+
+def lasts(fault: FaultEvent) -> int:
+    """For how long (ns) after it struck a fault is still there, where that may be longer than its consequences take to show."""
+    return round(fault.seconds * 1e9) if fault.fault == "delisted" else 0
 
 
 def concerns(outcome: Outcome, fault: FaultEvent, subscription: Subscription) -> bool:
@@ -312,7 +317,7 @@ def concerns(outcome: Outcome, fault: FaultEvent, subscription: Subscription) ->
     if fault.fault in LINK:
         hit = Subscription(fault.stream, fault.exchange, fault.symbol)
         return any(hit in link and subscription in link for link in outcome.links)
-    if fault.symbol and fault.fault.startswith(("rest_", "slow_", "stale_")):
+    if fault.symbol and fault.fault.startswith(("rest_", "slow_", "stale_", "refused_")):
         return (subscription.stream, subscription.instrument) == ("L2", fault.symbol)
     return True
 

@@ -8,11 +8,11 @@ import pytest
 
 from tests.faults.cases import STORIES, SYMBOLS, faults
 from tests.faults.oracle import HARMLESS, judge, teeth, timeline, trades
-from tests.faults.world import VENUES, Plan, record
+from tests.faults.world import VENUES, Outcome, Plan, record
 from xtrader.emulator.faults import parse
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.venue import Timers
-from xtrader.model.market import Coverage
+from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 
 CANNOT = {name: made.cannot for name, made in Emulator(VENUES, instruments=1).venues.items()}
@@ -31,6 +31,55 @@ def test_what_is_lost_is_declared_and_nothing_else(story: str) -> None:
     if story in (*HARMLESS, "notice"):
         told = [row for row in outcome.records if type(row) is Coverage and row.state == "gap"]
         assert told == []
+
+
+WORDS = {
+    "BINANCE_SPOT": "400 -1121 Invalid symbol.",
+    "BINANCE_FUTURES": "400 -1121 Invalid symbol.",
+    "OKX_SWAP": "51001 Instrument ID doesn't exist",
+    "DERIBIT": "-32602 Invalid params wrong format",
+}
+
+
+def delisted(outcome: Outcome, exchange: str) -> dict[str, list[Coverage]]:
+    """The rows by stream that an instrument was gone."""
+    key = f"{exchange}@{SYMBOLS[exchange]}"
+    told = [row for row in outcome.records if type(row) is Coverage and (row.state, row.cause) == ("gap", "delisted")]
+    assert {row.instrument for row in told} == {f"{name}@{SYMBOLS[name]}" for name in VENUES}
+    of = [row for row in told if row.instrument == key and row.ts_to is not None]
+    return {stream: [row for row in of if row.stream == stream] for stream in ("L2", "TRADES")}
+
+
+def last_before(outcome: Outcome, row: Coverage) -> int:
+    """When the last record came of what a row is about, before it began."""
+    kind = BookUpdate if row.stream == "L2" else Trade
+    found = [one.ts_recv for one in outcome.records if type(one) is kind and one.instrument == row.instrument]
+    return max(ts for ts in found if ts <= row.ts_from)
+
+
+def test_an_instrument_that_is_delisted_while_it_is_recorded_is_a_gap_since_its_last_message_until_it_is_back() -> None:
+    outcome = record(Plan([parse(f"delisted:L2:{name}@{SYMBOLS[name]}:after=5,seconds=150") for name in VENUES], at_least=150))
+    assert judge(outcome) == []
+    assert outcome.reconnects == 0
+    for exchange in VENUES:
+        for rows in delisted(outcome, exchange).values():
+            (row,) = rows
+            assert row.detail.startswith(WORDS[exchange])
+            assert row.ts_to is not None
+            assert row.ts_from == last_before(outcome, row)
+            assert 100 < (row.ts_to - row.ts_from) / 1e9 < 160
+
+
+def test_an_instrument_that_expired_by_the_catalogue_is_a_gap_without_waiting_for_the_venues_word() -> None:
+    gone = {f"{name}@{SYMBOLS[name]}": 1 for name in VENUES}
+    faults_ = [parse(f"delisted:L2:{name}@{SYMBOLS[name]}:after=5,seconds=30") for name in VENUES]
+    outcome = record(Plan(faults_, expiry=gone.get, at_least=30))
+    assert judge(outcome) == []
+    for exchange in VENUES:
+        for rows in delisted(outcome, exchange).values():
+            (row,) = rows
+            assert row.detail.startswith("the catalogue says that it expired at 1970-01-01T00:00:00Z")
+            assert row.ts_from == last_before(outcome, row)
 
 
 @pytest.mark.parametrize("exchange", ["BINANCE_SPOT", "BINANCE_FUTURES"])

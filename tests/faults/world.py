@@ -19,6 +19,7 @@ from xtrader.emulator.truth import BookEvent, Event, FaultEvent, TradeEvent, Tru
 from xtrader.emulator.venue import Timers
 from xtrader.feed.feed import Feed
 from xtrader.feed.rest import Rest
+from xtrader.feed.watch import Expiry, never
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues import market
@@ -112,6 +113,8 @@ class Plan:
     """Of the venues' servers; none without TLS."""
     connections: int = 1
     """Over which each subscription is recorded at once."""
+    expiry: Expiry = never
+    """When the instrument of a key expires, by the catalogue."""
     meddle: Callable[[Emulator, Callable[[], bool]], Coroutine[None, None, None]] | None = None
     """Does what no fault of a venue can, once recording runs; it can ask whether all is well on every connection."""
 
@@ -157,7 +160,7 @@ async def _record(plan: Plan) -> Outcome:
             for symbol in emulator.venues[exchange].boards
             for stream in ("L2", "TRADES")
         )
-        feed = Feed(markets, subscriptions, rest=rest, clock=clock, put=put, connections=plan.connections)
+        feed = Feed(markets, subscriptions, rest=rest, clock=clock, put=put, connections=plan.connections, expiry=plan.expiry)
         task = asyncio.create_task(feed.run())
 
         def live() -> bool:

@@ -111,6 +111,25 @@ def test_no_other_answer_proves_anything(exchange: str, stream: str) -> None:
     assert {seen.state for seen in talk.session.activity.values()} == {"live"}
 
 
+ABOUT = {
+    "BINANCE_COINM": {"L2": {"lastUpdateId": 10**6, "symbol": "OTHER", "bids": [], "asks": []}},
+    "OKX_SWAP": {"TRADES": {"code": "0", "data": [{"instId": "OTHER", "tradeId": "1000000", "ts": "9000000000000"}]}},
+    "DERIBIT": {
+        "L2": {"result": {"instrument_name": "OTHER", "change_id": 10**6, "timestamp": 9 * 10**12}},
+        "TRADES": {"result": {"trades": [{"instrument_name": "OTHER", "trade_seq": 10**6, "timestamp": 9 * 10**12}]}},
+    },
+}
+"""Answers about another instrument, where they name one."""
+
+
+@pytest.mark.parametrize(("exchange", "stream"), [(exchange, stream) for exchange, of in ABOUT.items() for stream in of])
+def test_an_answer_about_another_instrument_proves_nothing(exchange: str, stream: str) -> None:
+    talk = Talk(exchange)
+    assert answer(talk, ask(talk, stream), 200, ABOUT[exchange][stream]) == []
+    assert wait(talk, 20) == []
+    assert {seen.state for seen in talk.session.activity.values()} == {"live"}
+
+
 @pytest.mark.parametrize("exchange", ALL)
 def test_a_message_meanwhile_says_more_than_the_answer(exchange: str) -> None:
     talk = Talk(exchange)

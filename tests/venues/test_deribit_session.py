@@ -13,7 +13,7 @@ from tests.venues.transcripts import BEGIN, SECOND, play
 from xtrader.errors import CredentialsRejected, ProtocolError, Unresponsive
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Fetch, Output, Send
+from xtrader.venues.base import Fetch, Notice, Output, Send
 from xtrader.venues.deribit import DeribitMarket
 from xtrader.venues.deribit.login import sign
 from xtrader.venues.deribit.session import DeribitSession
@@ -343,6 +343,13 @@ def test_a_malformed_book_is_a_gap_of_that_book_and_asked_for_again(change: dict
     out = live_talk().book(10, 11, **change)
     assert [type(one).__name__ for one in out] == ["Coverage", "Coverage", "Send", "Send", "Notice"]
     assert [(row.state, row.cause) for row in out if isinstance(row, Coverage)] == [("gap", "malformed"), ("syncing", "malformed")]
+
+
+def test_a_reply_that_cannot_be_read_is_that_of_the_channels_that_were_asked_for() -> None:
+    talk = Talk()
+    (notice,) = [one for one in talk.hear(id="subscribe-2", error="odd") if isinstance(one, Notice)][:1]
+    assert notice.event == "malformed"
+    assert methods(talk.wait(2)).count("public/subscribe") == 2
 
 
 def test_a_malformed_reply_is_not_quoted() -> None:

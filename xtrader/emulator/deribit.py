@@ -58,7 +58,7 @@ class _Session:
 class Deribit(Venue[DeribitBoard]):
     """Deribit, with its one set of credentials."""
 
-    cannot = frozenset({"slow_snapshot", "stale_snapshot", "notice"})
+    cannot = frozenset({"slow_snapshot", "stale_snapshot", "refused_snapshot", "notice"})
     """Its books start on the socket, and it announces nothing."""
     sockets = 32
 

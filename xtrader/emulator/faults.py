@@ -51,6 +51,7 @@ KINDS: dict[str, Kind] = {
     "rest_garbage": Kind("rest"),
     "slow_snapshot": Kind("rest", 4.0),
     "stale_snapshot": Kind("rest"),
+    "refused_snapshot": Kind("rest", code=400),
     "freeze": Kind("venue", 40.0),
     "seq_reset": Kind("venue"),
     "burst": Kind("venue"),
@@ -62,7 +63,7 @@ KINDS: dict[str, Kind] = {
 }
 """Every fault. In `venue_clock` the seconds are how far the clock goes wrong, in the others how long it lasts."""
 
-BOOKS_ONLY = ("crossed", "crossings", "undeleted", "odd_ids", "seq_reset", "slow_snapshot", "stale_snapshot")
+BOOKS_ONLY = ("crossed", "crossings", "undeleted", "odd_ids", "seq_reset", "slow_snapshot", "stale_snapshot", "refused_snapshot")
 TRADES_ONLY = ("unknown_enum",)
 REMOVING = ("lost", "silent", "odd", "odd_ids", "malformed", "bad_utf8", "truncated", "compressed")
 

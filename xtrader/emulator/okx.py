@@ -116,7 +116,7 @@ class Okx(Venue[OkxBoard]):
     """One OKX instrument type."""
 
     window = WINDOW
-    cannot = frozenset({"slow_snapshot", "stale_snapshot"})
+    cannot = frozenset({"slow_snapshot", "stale_snapshot", "refused_snapshot"})
     """Its books start on the socket."""
     connects = (3, 1.0)
 

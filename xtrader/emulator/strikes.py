@@ -28,7 +28,7 @@ CONTROL = "/_fault"
 """The path on a venue's port at which faults are added and asked for."""
 SNAPSHOTS = ("depth", "books", "get_order_book")
 SYMBOLS = ("symbol", "instId", "instrument_name")
-SNAPSHOT_FAULTS = ("slow_snapshot", "stale_snapshot")
+SNAPSHOT_FAULTS = ("slow_snapshot", "stale_snapshot", "refused_snapshot")
 BURST = 10
 
 
@@ -222,6 +222,8 @@ class Strikes:
             case "slow_snapshot" | "rest_hang":
                 await asyncio.sleep(fault.seconds)
                 return answer
+            case "refused_snapshot":
+                return msgspec.structs.replace(answer, body=b'{"code":-1122,"msg":"Invalid symbol status."}', status=fault.code)
             case "rest_garbage":
                 return msgspec.structs.replace(answer, body=answer.body[: len(answer.body) // 2])
         refusal = self._venue.error(fault.code)

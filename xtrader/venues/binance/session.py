@@ -270,7 +270,7 @@ class BinanceSession:
         if status != 200:
             self._counts["refused"] += 1
             return sync.snapshot_refused(refusal(status, body), ts_recv)
-        return sync.snapshot(decode_snapshot(self._venue, body), ts_recv)
+        return sync.snapshot(decode_snapshot(self._venue, subscription.instrument, body), ts_recv)
 
     def _probed(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> Sequence[Output]:
         """The answer to a probe: the instrument is known or not, its numbers went on or did not; what is neither proves nothing."""
@@ -311,7 +311,7 @@ class BinanceSession:
         """The venue's last number; -1 where there is none, or only that of a trade from before the subscription, which proves
         nothing. Raises ProtocolError."""
         if subscription.stream == "L2":
-            return decode_snapshot(self._venue, body).lastUpdateId
+            return decode_snapshot(self._venue, subscription.instrument, body).lastUpdateId
         trade = decode_last_trade(self._venue, body)
         if trade is None or trade.ts <= self.activity[subscription].ts_acked + SECOND:
             return -1

@@ -139,6 +139,8 @@ class Snapshot(Struct):
     bids: Levels
     asks: Levels
     T: Millis | None = None
+    symbol: str = ""
+    """COIN-M only."""
 
 
 class LastTrade(Struct):
@@ -220,12 +222,15 @@ def event_name(payload: msgspec.Raw) -> str:
     return name if isinstance(name, str) else ""
 
 
-def decode_snapshot(venue: str, body: bytes) -> Snapshot:
-    """The answer to `/depth`. Raises ProtocolError."""
+def decode_snapshot(venue: str, symbol: str, body: bytes) -> Snapshot:
+    """The answer to `/depth` of a symbol. Raises ProtocolError, also for the book of another one."""
     try:
-        return _snapshot.decode(body)
+        found = _snapshot.decode(body)
     except BAD as bad:
         raise ProtocolError(venue, f"malformed depth snapshot: {bad}") from None
+    if found.symbol not in ("", symbol):
+        raise ProtocolError(venue, f"malformed depth snapshot: that of {found.symbol[:40]!r}, not {symbol}")
+    return found
 
 
 def decode_last_trade(venue: str, body: bytes) -> LastTrade | None:

@@ -303,6 +303,10 @@ class DeribitSession:
                 self._counts["ignored"] += 1
                 return ()
             return self._malformed(channel, Malformed(VENUE, "a message that cannot be read", str(error)), ts_recv)
+        asked = self._pending.pop(envelope.id, ()) if isinstance(envelope.id, str) else ()
+        if asked:
+            reply = Malformed(VENUE, "a reply that cannot be read")
+            return [one for channel in asked for one in self._malformed(channel, reply, ts_recv)]
         if envelope.method not in ("", "subscription", "heartbeat"):
             self._counts["unknown"] += 1
             return ()
@@ -365,11 +369,17 @@ class DeribitSession:
 
 
 def _numbers(subscription: Subscription, body: bytes) -> list[tuple[int, int]]:
-    """The venue's last number of a subscription and its time (ms) as a probe's answer has them; none before the first trade."""
+    """The venue's last number of a subscription and its time (ms) as a probe's answer has them; none before the first trade. Raises
+    one of BAD, also for an answer about another instrument."""
     if subscription.stream == "L2":
         book = _decode_book_answer(body).result
-        return [(book.change_id, book.timestamp)]
-    return [(trade.trade_seq, trade.timestamp) for trade in _decode_trades_answer(body).result.trades[:1]]
+        found = [(book.instrument_name, book.change_id, book.timestamp)]
+    else:
+        trades = _decode_trades_answer(body).result.trades[:1]
+        found = [(trade.instrument_name, trade.trade_seq, trade.timestamp) for trade in trades]
+    if any(name not in ("", subscription.instrument) for name, _, _ in found):
+        raise msgspec.ValidationError("an answer about another instrument")
+    return [(number, ms) for _, number, ms in found]
 
 
 def _refused(body: bytes) -> str:

@@ -87,6 +87,7 @@ class Envelope(msgspec.Struct, gc=False):
 
     method: str = ""
     params: EnvelopeParams | None = None
+    id: str | int | None = None
 
 
 class Token(msgspec.Struct):
@@ -102,11 +103,13 @@ class Token(msgspec.Struct):
 class LastBook(msgspec.Struct):
     change_id: Int64
     timestamp: Milliseconds = 0
+    instrument_name: str = ""
 
 
 class LastTrade(msgspec.Struct):
     trade_seq: Int64
     timestamp: Milliseconds
+    instrument_name: str = ""
 
 
 class LastTrades(msgspec.Struct):

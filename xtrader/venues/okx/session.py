@@ -17,7 +17,7 @@ from xtrader.venues.channel import SECOND, Channel
 from xtrader.venues.channels import BookChannel, Channels, TradesChannel
 from xtrader.venues.odd import Oddities
 from xtrader.venues.okx.listing import LISTING, listing_request, relisted
-from xtrader.venues.okx.wire import Arg, Envelope, Frame, Row, TextBook, TextFrame
+from xtrader.venues.okx.wire import Arg, Envelope, Frame, NamedFrame, Row, TextBook, TextFrame
 from xtrader.venues.questions import Questions
 from xtrader.venues.trades import SeenTrades
 from xtrader.venues.wire import BAD
@@ -41,6 +41,7 @@ TRADES_PATH = "/api/v5/market/trades"
 
 _decode = msgspec.json.Decoder(Frame, strict=False).decode
 _decode_envelope = msgspec.json.Decoder(Envelope, strict=False).decode
+_decode_named = msgspec.json.Decoder(NamedFrame).decode
 _decode_text = msgspec.json.Decoder(TextFrame).decode
 _CONCERNS = re.compile(r"channel:\s*([\w-]+),\s*instId:\s*([\w-]+)")
 
@@ -113,14 +114,14 @@ class OkxSession:
             return []
         subscription, asked = question
         try:
-            frame = _decode(body)
+            frame, named = _decode(body), {row.instId for row in _decode_named(body).data}
         except BAD:
-            frame = Frame()
+            frame, named = Frame(), set()
         if frame.code in NO_SUCH:
             self._counts["probe_errors"] += 1
             is_news = self._questions.no(subscription, asked, ts_recv)
             return self.gone(subscription, 0, f"{frame.code} {frame.msg}".strip(), ts_recv) if is_news else []
-        if status != 200 or frame.code != "0":
+        if status != 200 or frame.code != "0" or not named <= {"", subscription.instrument}:
             self._counts["probe_errors"] += 1
             return []
         if self._questions.yes(subscription):

@@ -68,6 +68,16 @@ class Envelope(msgspec.Struct, gc=False):
     event: str = ""
 
 
+class NamedRow(msgspec.Struct, gc=False):
+    """What says which instrument an answer's row is about, if it does; pushes say it in `arg`."""
+
+    instId: str = ""
+
+
+class NamedFrame(msgspec.Struct, gc=False):
+    data: list[NamedRow] = []
+
+
 class TextLevel(msgspec.Struct, array_like=True, gc=False):
     price: str
     size: str
