@@ -10,7 +10,7 @@ def test_recordings_of_others_become_parquet_files_and_again_the_same_ones(tmp_p
     source = str(captures() / "recorded-1")
     ran = xtrader(tmp_path, "renormalise", source, "--output-directory", "out")
     assert ran.returncode == 0
-    assert ran.stderr == ""
+    assert ran.stderr == f"xtrader: not read, as no recording is in it: {source}/LICENSE\n"
     (line,) = [line for line in ran.stdout.splitlines() if "L2:BINANCE_FUTURES@SUSHIUSDT" in line]
     assert [cell.strip() for cell in line.split("│")][3:7] == ["255", "252", "3", "0"]
     files = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.parquet")}
@@ -28,3 +28,11 @@ def test_a_truncated_recording_is_kept_up_to_the_damage_which_is_told(tmp_path: 
     assert "OKX.ws.1.0.gz" in ran.stderr
     assert ran.stderr.startswith("xtrader: ")
     assert list((tmp_path / "out").rglob("stream=L2/**/*.parquet"))
+
+
+def test_a_book_that_could_not_be_made_is_no_success(tmp_path: Path) -> None:
+    source = str(captures() / "recorded-1" / "BINANCE_FUTURES.ws.1.0.gz")
+    ran = xtrader(tmp_path, "renormalise", source, "--output-directory", "out")
+    assert ran.returncode == 1
+    assert ran.stderr.count("the files hold no snapshot of its book") == 4
+    assert list((tmp_path / "out").rglob("stream=TRADES/**/*.parquet"))

@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
+import pyarrow as pa
 import pytest
 
 from tests.captures import captures
@@ -300,6 +302,58 @@ def test_a_recording_turned_into_our_own_raw_format_gives_the_same_records(tmp_p
     assert again == lines
 
 
+def typed(files: list[Path], path: Path, *, is_sorted: bool) -> None:
+    """The same recording as cryptofeed's typed JSON lines, as they are when written live, or converted: the answers first."""
+    lines: list[tuple[int, dict[str, object]]] = []
+    (recording,) = open_recordings(files)
+    for event in recording.events():
+        ts = event.ts // 1000 / 10**6
+        match event:
+            case Opened():
+                lines.append((1, {"conn": event.connection, "ts": ts, "t": "connect", "addr": event.url}))
+            case Received():
+                lines.append((1, {"conn": event.connection, "ts": ts, "t": "recv", "data": event.payload.decode()}))
+            case Sent():
+                lines.append((1, {"conn": event.connection, "ts": ts, "t": "send", "addr": "", "data": event.payload.decode()}))
+            case Answered():
+                body = {"conn": f"http.{event.url}", "ts": ts, "t": "http", "url": event.url, "data": event.body.decode()}
+                lines.append((0, body | ({"headers": dict(event.headers)} if event.headers else {})))
+            case _:
+                raise AssertionError(event)
+    if not is_sorted:
+        lines.sort(key=lambda line: line[0])
+    header = {"t": "header", "format": 2, "exchange": recording.name, "config": {}, "recorded": 1.5}
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in [header, *(line for _, line in lines)])
+    with pa.OSFile(str(path), "wb") as file, pa.CompressedOutputStream(file, "zstd") as packed:
+        packed.write(text.encode())
+
+
+def rounded(records: list[Record]) -> list[Record]:
+    """Records with times of receipt in whole microseconds: all that such lines can hold."""
+    out: list[Record] = []
+    for record in records:
+        if isinstance(record, Trade | BookUpdate):
+            out.append(msgspec.structs.replace(record, ts_recv=record.ts_recv // 1000))
+        elif isinstance(record, Coverage):
+            ts_to = None if record.ts_to is None else record.ts_to // 1000
+            out.append(msgspec.structs.replace(record, ts_from=record.ts_from // 1000, ts_to=ts_to))
+    return out
+
+
+@pytest.mark.parametrize("is_sorted", [True, False])
+@pytest.mark.parametrize("name", ["BINANCE_FUTURES", "OKX", "DERIBIT"])
+def test_a_recording_as_typed_json_lines_gives_the_same_records(tmp_path: Path, name: str, is_sorted: bool) -> None:
+    files = recorded_1(name)
+    typed(files, tmp_path / f"{name}.jsonl.zst", is_sorted=is_sorted)
+    expected, lines, before = run(*files)
+    records, again, renormaliser = run(tmp_path)
+    assert rounded(records) == rounded(expected)
+    assert [line.messages for line in again.values()] == [line.messages for line in lines.values()]
+    assert renormaliser.instruments.keys() == before.instruments.keys()
+    assert {one.source for one in renormaliser.instruments.values()} == {"venue"}
+    assert (renormaliser.remarks, renormaliser.is_all_kept) == ([], True)
+
+
 def collected(path: Path, *payloads: str) -> Path:
     path.write_text("".join(f"{START + n} {payload}\n" for n, payload in enumerate(payloads)))
     return path
@@ -376,3 +430,113 @@ def test_a_catalogue_that_changed_while_it_was_recorded_gives_a_row_at_the_time_
     for place, row in told[1:]:
         times = [one.ts_recv for one in records[:place] if isinstance(one, Trade)]
         assert max(times) < row.ts <= min(one.ts_recv for one in records[place:] if isinstance(one, Trade))
+
+
+def test_what_was_not_read_is_said_and_the_rest_is_kept(tmp_path: Path) -> None:
+    connection(tmp_path, 1, 20, snapshot=3)
+    (tmp_path / "notes.txt").write_text("what I did\n")
+    _, _, renormaliser = run(tmp_path)
+    assert renormaliser.remarks == [f"not read, as no recording is in it: {tmp_path}/notes.txt"]
+    assert renormaliser.is_all_kept, "nobody said that it is a recording"
+    _, lines, renormaliser = run(*tmp_path.iterdir())
+    assert total(lines, "TRADES", "trades") == 20
+    assert "notes.txt is not a recording" in renormaliser.remarks[0]
+    assert not renormaliser.is_all_kept
+
+
+def test_a_recording_of_a_place_that_is_not_known_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+    connection(tmp_path, 1, 20, snapshot=3)
+    (tmp_path / "K.ws.1.0").write_text('wss://ws.kraken.com <-> 1700000000.5\n1700000001.5: {"channel":"trade","data":[]}\n')
+    _, lines, renormaliser = run(tmp_path)
+    assert total(lines, "TRADES", "trades") == 20
+    (remark,) = renormaliser.remarks
+    assert remark.startswith("K: no book and no trades of ")
+    assert not renormaliser.is_all_kept
+
+
+def test_a_subscription_of_whose_messages_nothing_came_is_named_in_one_sentence(tmp_path: Path) -> None:
+    void = '{"e":"trade","E":1,"s":"ETHUSDT","t":%d,"p":"0","q":"0","T":1,"m":true,"X":"NA"}'
+    path = collected(tmp_path / "a", *(f'{{"stream":"ethusdt@trade","data":{void % n}}}' for n in range(3)))
+    _, lines, renormaliser = run(path)
+    assert total(lines, "TRADES", "trades") == 0
+    assert renormaliser.remarks == [
+        "TRADES:BINANCE_FUTURES@ETHUSDT: 3 messages of ethusdt@trade, of which neither a row nor a gap came"
+    ]
+    assert not renormaliser.is_all_kept
+
+
+def test_a_book_without_a_snapshot_is_said_once_however_many_recordings_hold_it(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        connection(tmp_path / name, 1, 20, snapshot=0)
+    _, _, renormaliser = run(tmp_path)
+    assert renormaliser.remarks == [
+        "L2:BINANCE_SPOT@BTCUSDT: the files hold no snapshot of its book, so its changes could not be applied"
+    ]
+    assert not renormaliser.is_all_kept
+
+
+def okx_trade(n: int, *, count: bool) -> str:
+    many = ',"count":"1"' if count else ""
+    row = f'{{"instId":"BTC-USDT","tradeId":"{n}","px":"1","sz":"1","side":"buy","ts":"{START // MS + n}"{many}}}'
+    return f'{{"arg":{{"channel":"trades","instId":"BTC-USDT"}},"data":[{row}]}}'
+
+
+@pytest.mark.parametrize("count", [True, False])
+def test_after_a_torn_line_a_gap_is_written_where_the_numbers_do_not_prove_that_nothing_is_missing(
+    tmp_path: Path, count: bool
+) -> None:
+    path = tmp_path / "a"
+    texts = [okx_trade(n, count=count) for n in (1, 2, 3, 5, 6)]
+    texts[2] = texts[2][:80]
+    collected(path, *texts, okx_trade(7, count=count)[:90])
+    records, _, renormaliser = run(path)
+    assert numbers(records)[0] == [1, 2, 5, 6]
+    first, *_, last = rows(records, "gap")
+    assert (first.ts_from, first.ts_to, first.cause) == (START + 1, START + 3, "venue_gap" if count else "malformed")
+    assert (last.ts_from, last.ts_to, last.cause) == (START + 4, START + 4, "malformed"), "what came last may be missing too"
+    assert renormaliser.remarks == ["a: 2 lines left out (3, 6): expected `nanoseconds {json}`"]
+
+
+def test_a_torn_line_of_which_nothing_is_missing_is_no_gap(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    texts = [okx_trade(n, count=True) for n in (1, 2, 3)]
+    collected(path, texts[0], texts[1][:60], texts[1], '{"arg":{"channel":"tickers","instId":"ETH-USDT"},"data":[{', texts[2])
+    records, _, _ = run(path)
+    assert (numbers(records)[0], rows(records, "gap")) == ([1, 2, 3], [])
+
+
+def test_the_end_of_a_killed_session_is_a_gap_of_its_own_time(tmp_path: Path) -> None:
+    names = ("first", "second")
+    spans = (range(1, 400), range(100_000, 100_100))
+    for name, span in zip(names, spans, strict=True):
+        text = b"".join(b"%d %b\n" % (START + n * MS, trade(n)) for n in span)
+        (tmp_path / name).write_bytes(gzip.compress(text))
+    first = (tmp_path / "first").read_bytes()
+    path = tmp_path / "btcusdt_20231114.gz"
+    path.write_bytes(first[: len(first) * 2 // 3] + (tmp_path / "second").read_bytes())
+    records, _, renormaliser = run(path)
+    ids = numbers(records)[0]
+    kept = len(ids) - 100
+    assert kept > 100
+    assert ids == [*range(1, kept + 1), *spans[1]]
+    gaps = rows(records, "gap")
+    assert min(row.ts_from for row in gaps) == START + kept * MS
+    assert max(row.ts_to or 0 for row in gaps) == START + 100_000 * MS
+    assert any("cut off or damaged after line" in remark for remark in renormaliser.remarks)
+
+
+def test_an_answer_whose_time_is_over_a_day_from_any_message_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "X.ws.1.0").write_bytes(
+        b"wss://stream.binance.com:9443/stream <-> 1700000000.0\n"
+        + b"".join(b"1700000001.%06d: %b\n" % (n, delta(n)) for n in range(1, 30))
+    )
+    body = b'{"lastUpdateId":5,"bids":[["100","1"]],"asks":[["101","1"]]}'
+    answer = b"https://api.binance.com/api/v3/depth?symbol=BTCUSDT -> %d.0: %b\n"
+    (tmp_path / "X.http.0.0").write_bytes(answer % (1_800_000_001, body))
+    records, lines, renormaliser = run(tmp_path)
+    assert total(lines, "L2", "applied") == 0
+    assert max(row.ts_to or 0 for row in records if isinstance(row, Coverage)) < START + 10**10
+    assert "depth?symbol=BTCUSDT is over a day from any message, and was left out" in renormaliser.remarks[0]
+    (tmp_path / "X.http.0.0").write_bytes(answer % (1_700_000_001, body))
+    assert total(run(tmp_path)[1], "L2", "applied") == 24

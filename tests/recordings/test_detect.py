@@ -8,7 +8,7 @@ import pytest
 
 from tests.captures import captures
 from xtrader.errors import ConfigError
-from xtrader.recordings.detect import open_recordings
+from xtrader.recordings.detect import look, open_recordings
 from xtrader.recordings.events import Opened, Received
 from xtrader.recordings.raw import RawWriter
 
@@ -61,21 +61,50 @@ def test_the_same_file_given_twice_is_read_once(tmp_path: Path) -> None:
     assert len(list(recording.events())) == 1
 
 
-def test_a_directory_may_hold_other_files(tmp_path: Path) -> None:
+def test_other_files_of_a_directory_are_passed_over_and_named(tmp_path: Path) -> None:
     (tmp_path / "LICENSE").write_text("Permission is granted\n")
     (tmp_path / "X.ws.1.0").write_bytes(CRYPTOFEED)
+    (tmp_path / "X.ws.1.1.gz").write_bytes(gzip.compress(CRYPTOFEED)[:11])
+    (tmp_path / "empty").touch()
+    found = look([tmp_path])
+    assert [path.name for path in found.recordings[0].files] == ["X.ws.1.0"]
+    names = [f"{tmp_path}/{name}" for name in ("LICENSE", "X.ws.1.1.gz", "empty")]
+    assert found.remark() == f"not read, as no recording is in it: {', '.join(names)}"
+    assert found.refused == []
+    for n in range(20):
+        (tmp_path / f"more{n}").touch()
+    assert look([tmp_path]).remark().endswith(" and 13 more")
+    assert look([tmp_path / "X.ws.1.0"]).remark() == ""
+
+
+def test_a_named_file_that_is_no_recording_does_not_hide_those_that_are(tmp_path: Path) -> None:
+    (tmp_path / "LICENSE").write_text("Permission is granted\n")
+    (tmp_path / "X.ws.1.0").write_bytes(CRYPTOFEED)
+    found = look([tmp_path / "LICENSE", tmp_path / "X.ws.1.0"])
+    assert [recording.name for recording in found.recordings] == ["X"]
+    (sentence,) = found.refused
+    assert sentence.startswith(f"{tmp_path}/LICENSE is not a recording: it begins with b'Permission is granted', expected")
+    with pytest.raises(ConfigError, match="LICENSE is not a recording"):
+        open_recordings([tmp_path / "LICENSE", tmp_path / "X.ws.1.0"])
+
+
+def test_a_file_that_cannot_be_read_does_not_end_the_others_of_its_recording(tmp_path: Path) -> None:
+    (tmp_path / "X.ws.1.0").write_bytes(CRYPTOFEED)
+    (tmp_path / "X.ws.2.0").write_bytes(CRYPTOFEED)
     (recording,) = open_recordings([tmp_path])
-    assert [path.name for path in recording.files] == ["X.ws.1.0"]
+    (tmp_path / "X.ws.1.0").unlink()
+    assert [event.connection for event in recording.events() if isinstance(event, Received)] == ["ws.2"]
+    assert recording.damage == [f"cannot read the recording {tmp_path}/X.ws.1.0: No such file or directory"]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.csv", b"time,price\n1,2\n", "a.csv is not a recording: it begins with b'time,price\\n1,2', expected"),
+        ("a.csv", b"time,price\n1,2\n", "a.csv is not a recording: it begins with b'time,price', expected"),
         ("a.gz", b"", "a.gz holds nothing: expected"),
         ("a.gz", gzip.compress(b"\n\n", mtime=0), "a.gz holds nothing: expected"),
         ("a.gz", gzip.compress(CRYPTOFEED, mtime=0)[:11], "a.gz is damaged: not a line of it can be unpacked"),
-        ("a.zst", bytes.fromhex("28b52ffd") + b"x" * 50, "a.zst is not a recording"),
+        ("a.zst", bytes.fromhex("28b52ffd") + b"x" * 50, "a.zst is damaged: not a line of it can be unpacked"),
         ("a.parquet", b"PAR1" + bytes(range(256)) * 4, "a.parquet is not a recording"),
     ],
 )

@@ -5,6 +5,7 @@ import shutil
 import stat
 import subprocess
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -83,6 +84,53 @@ def test_a_flipped_bit_loses_its_block_only_and_is_told(tmp_path: Path) -> None:
     assert damage == [f"{path.name}: block 2 is damaged and was left out"]
     lost = Closed(path.name, complete[7].ts, "a damaged part of the recording was left out")
     assert kept == [*complete[:8], lost, *complete[14:]]
+
+
+def test_a_block_whose_head_is_damaged_costs_no_other(tmp_path: Path) -> None:
+    path = record(tmp_path)
+    whole = path.read_bytes()
+    complete, _ = read(path)
+    second = whole.index(whole[:8], 8)
+    for at in range(20):
+        for bit in (1, 128):
+            torn = bytearray(whole)
+            torn[second + at] ^= bit
+            path.write_bytes(torn)
+            kept, damage = read(path)
+            assert damage == [f"{path.name}: block 2 is damaged and was left out"]
+            assert [event for event in kept if type(event) is not Closed] == [
+                event for event in (*complete[:8], *complete[14:]) if type(event) is not Closed
+            ]
+
+
+def test_whatever_is_cut_out_of_a_file_only_the_blocks_that_it_touches_are_lost(tmp_path: Path) -> None:
+    path = record(tmp_path, blocks=4)
+    whole = path.read_bytes()
+    complete, _ = read(path)
+    noise = Random(3)
+    for _ in range(300):
+        begin, length = noise.randrange(len(whole)), noise.choice([1, 7, 50, 300])
+        path.write_bytes(whole[:begin] + whole[begin + length :])
+        try:
+            kept, damage = read(path)
+        except ConfigError:
+            continue
+        left = [event for event in kept if type(event) is not Closed]
+        assert all(event in complete for event in left)
+        assert left == sorted(left, key=lambda event: event.ts)
+        assert damage
+        assert len(left) >= len(complete) - 1 - 2 * 6 - 2
+
+
+def test_a_block_that_stands_there_twice_is_taken_once(tmp_path: Path) -> None:
+    path = record(tmp_path)
+    whole = path.read_bytes()
+    complete, _ = read(path)
+    second = whole.index(whole[:8], 8)
+    path.write_bytes(whole[:second] + whole)
+    kept, damage = read(path)
+    assert damage == [f"{path.name}: block 2 stands there twice and was taken once"]
+    assert kept == complete
 
 
 def test_zstd_itself_prints_a_file(tmp_path: Path) -> None:

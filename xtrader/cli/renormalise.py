@@ -29,7 +29,10 @@ WIDTH = 280
 @click.option("--exchange", metavar="NAME", help="The exchange that was recorded, where the files do not tell.")
 @click.option("--output-directory", metavar="DIR", help="Where the Parquet files go (default ./data).")
 def renormalise(files: tuple[Path, ...], exchange: str | None, output_directory: str | None) -> None:
-    """Make the same Parquet files from raw recordings: cryptofeed's, hftbacktest's, or xtrader's own."""
+    """Make the same Parquet files from raw recordings: cryptofeed's, hftbacktest's, or xtrader's own.
+
+    Exit code 1: something was recorded of which neither a row nor a gap was made; standard error says what.
+    """
     from rich.console import Console
 
     from xtrader import logs
@@ -56,6 +59,8 @@ def renormalise(files: tuple[Path, ...], exchange: str | None, output_directory:
     for remark in recording.remarks:
         click.echo(f"xtrader: {remark}", err=True)
     click.echo(f"The files are in {settings.output_directory}.")
+    if not recording.is_all_kept:
+        sys.exit(1)
 
 
 def _told(records: Iterable[Record]) -> Iterator[Record]:

@@ -21,7 +21,7 @@ from xtrader.feed.survey import Survey
 from xtrader.model.instrument import Instrument, same_facts
 from xtrader.model.market import Coverage, Record
 from xtrader.model.subscription import Subscription
-from xtrader.recordings.detect import Recording, open_recordings
+from xtrader.recordings.detect import Recording, look
 from xtrader.venues import exchanges, market
 from xtrader.venues.base import Fetch, Market
 from xtrader.venues.recorded import options
@@ -66,6 +66,8 @@ class Renormaliser:
             raise ConfigError(f"unknown exchange {exchange!r}; known are {', '.join(sorted(exchanges()))}")
         self.remarks: list[str] = []
         """One sentence for each thing that the user should know: damage, books that could not be joined. Complete at the end."""
+        self.is_all_kept = True
+        """False if something was recorded of which neither a row nor a gap was made; `remarks` say what. Complete at the end."""
         self.markets: dict[str, Market] = {}
         """Exchange token -> its market, with the environment in which it was recorded."""
         self.instruments: dict[str, Instrument] = {}
@@ -74,7 +76,13 @@ class Renormaliser:
         self._changes: list[Instrument] = []
         self._tallies: dict[Subscription, Tally] = {}
         self._found: list[tuple[Recording, Survey]] = []
-        self._look(open_recordings(files), token)
+        found = look(files)
+        self._look(found.recordings, token)
+        self.remarks += found.refused
+        if found.refused:
+            self.is_all_kept = False
+        if found.passed_over:
+            self.remarks.append(found.remark())
 
     def records(self) -> Iterator[Record]:
         """Every record in the order of the recorded time: first the instruments, then trades, book updates and Coverage rows, and
@@ -88,6 +96,18 @@ class Renormaliser:
                 yield record
             self.remarks += recording.damage
         yield from changes
+        for subscription, tally in sorted(self._tallies.items()):
+            self._judge(subscription, tally)
+
+    def _judge(self, subscription: Subscription, tally: Tally) -> None:
+        """Say it of a subscription if there was something of it, and nothing became of that."""
+        is_lost = bool(tally.messages) and tally.ts_first is None and not tally.gaps
+        if subscription.stream == "L2" and not tally.counts["snapshots"]:
+            self.remarks.append(f"{subscription}: the files hold no snapshot of its book, so its changes could not be applied")
+        elif is_lost:
+            what = f"{tally.messages:,} messages of {tally.channel}"
+            self.remarks.append(f"{subscription}: {what}, of which neither a row nor a gap came")
+        self.is_all_kept = self.is_all_kept and not is_lost
 
     def summary(self) -> list[Line]:
         """A line for each subscription. Complete once `records` came to its end."""
@@ -98,6 +118,8 @@ class Renormaliser:
             survey = Survey(recording, token, _is_catalogue)
             if not survey.subscriptions():
                 known = token or ", ".join(sorted(exchanges()))
+                self.is_all_kept = False
+                self.remarks += recording.damage
                 self.remarks.append(
                     f"{recording.name}: no book and no trades of {known} in it"
                     + ("" if token else "; if it is one of these, say which with --exchange")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
 from functools import partial
+from typing import assert_never
 
 import msgspec
 
@@ -17,15 +18,17 @@ from xtrader.errors import VenueError
 from xtrader.feed.coverage import CoverageTracker
 from xtrader.feed.merge_trades import MergedTrades
 from xtrader.feed.recorded_answers import Answers
-from xtrader.feed.survey import Survey
+from xtrader.feed.recorded_part import Lost, Part, follows
+from xtrader.feed.survey import DAY, Survey
+from xtrader.feed.torn import concerned, since, unproved
 from xtrader.feed.watch import good_until
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.recordings.detect import Recording
-from xtrader.recordings.events import Answered, Closed, Event, Opened, Received, Sent
+from xtrader.recordings.events import Answered, Closed, Event, Opened, Received, Sent, Torn
 from xtrader.venues.base import Fetch, Link, Market, MarketSession, Notice, Output, Ready, Relisted, Send
-from xtrader.venues.trades import Numbers, SeenTrades
+from xtrader.venues.trades import SeenTrades
 
 HELD = 200_000
 """Records of a second connection that are held at the most while the first still delivers; then the second is given up."""
@@ -46,51 +49,6 @@ class Tally:
         self.ts_first: int | None = None
         self.ts_last: int | None = None
         self.book: Book | None = None
-
-
-class Lost(msgspec.Struct, frozen=True):
-    """What a connection that is gone left of one subscription: since when and why it is gone, how far it came. `ts` is until when
-    it is known to have been recorded, `heard` when its connection said its last."""
-
-    ts: int
-    heard: int
-    detail: str
-    state: str
-    """Its Activity's."""
-    ts_stored: int
-    """`ts_recv` of its last record."""
-    resume: Mapping[str, SeenTrades]
-    book: Book | None
-
-
-class Part:
-    """One subscription on one connection."""
-
-    def __init__(self, subscription: Subscription, connection: str, session: MarketSession) -> None:
-        self.subscription = subscription
-        self.connection = connection
-        self.session = session
-        self.is_ready = False
-        self.held: list[Trade | BookUpdate | Coverage] | None = None
-        """What it said while another connection delivers the same, or until it has come as far as that one had; else None."""
-        self.after: Lost | None = None
-        """The connection whose place it takes once it has come as far."""
-        self.merged: MergedTrades | None = None
-        """Its trades with those of the connection whose place it took."""
-
-    def seen(self) -> Mapping[str, SeenTrades]:
-        """Instrument key -> the trades that are stored by now."""
-        seen = None if self.merged is None else self.merged.seen()
-        return self.session.resume() if seen is None else {self.subscription.key: seen}
-
-    def has_reached(self, lost: Lost) -> bool:
-        """True if it has come as far as the connection that was lost."""
-        key = self.subscription.key
-        if self.subscription.stream == "L2":
-            book, last = self.session.book(key), None if lost.book is None else lost.book.sequence
-            return last is None or (book is not None and book.sequence is not None and book.sequence >= last)
-        seen, stored = self.session.resume().get(key), lost.resume.get(key)
-        return stored is None or (seen is not None and (seen.last >= stored.last or Numbers(stored).restarted(seen.ts_event)))
 
 
 class Replay:
@@ -140,8 +98,12 @@ class Replay:
                 self._answered(event)
             case Closed():
                 self._closed(event.connection, event.detail)
+            case Torn():
+                self._torn(event)
             case Sent():
                 return
+            case _:
+                assert_never(event)
         if event.ts - self._idle_at >= SECOND and not isinstance(event, Closed):
             self._idle_at = event.ts
             for part in self._parts():
@@ -244,8 +206,25 @@ class Replay:
         if answer is not None:
             self._answer(part, fetch, answer)
 
+    def _torn(self, event: Torn) -> None:
+        parts = self._on.get(event.connection, {})
+        for subscription in concerned(event, parts):
+            if parts[subscription].torn is None:
+                parts[subscription].torn = event._replace(ts=max(event.ts, self._heard[event.connection]))
+
+    def _settle(self, part: Part, record: Trade | BookUpdate | None) -> None:
+        """What was torn is settled by the next record, or by the end: None."""
+        torn, part.torn = part.torn, None
+        if torn is not None and part.held is None:
+            for row in unproved(part.subscription, torn, part.last, record):
+                self._write(part, row)
+
     def _answered(self, event: Answered) -> None:
         if event.status >= 500 or event.status in (418, 429):
+            return
+        if not self._survey.begin - DAY <= event.ts <= self._survey.end + DAY:
+            what = f"the answer of {event.url} is over a day from any message"
+            self._remarks.append(f"{self._recording.name}: {what}, and was left out")
             return
         asked = self._answers.came(event)
         if asked is not None:
@@ -258,6 +237,7 @@ class Replay:
     def _closed(self, connection: str, detail: str) -> None:
         """A connection is gone: what it carried goes over to another one that carries the same, or is lost until the next."""
         for subscription, part in self._on.pop(connection, {}).items():
+            self._settle(part, None)
             self._end(part)
             if self._current.get(subscription) is not part:
                 continue
@@ -327,10 +307,16 @@ class Replay:
 
     def _write(self, part: Part, record: Trade | BookUpdate | Coverage) -> None:
         if type(record) is Coverage:
-            self._tallies[part.subscription].gaps += record.state == "gap"
+            if record.state == "gap":
+                if part.torn is not None and record.ts_from <= since(part.torn, part.last):
+                    part.torn = None
+                self._tallies[part.subscription].gaps += 1
             self._out += self._tracker.rows(record)
             return
         assert not isinstance(record, Coverage)
+        if part.is_further(record):
+            self._settle(part, record)
+            part.last = record
         tally = self._tallies[part.subscription]
         tally.ts_first = record.ts_recv if tally.ts_first is None else tally.ts_first
         tally.ts_last = record.ts_recv
@@ -357,15 +343,12 @@ class Replay:
         """The recording is at its end: so is every interval."""
         ends = {subscription: lost.heard for subscription, lost in self._lost.items()}
         for part in self._parts():
+            self._settle(part, None)
             self._end(part)
         ends.update((subscription, self._heard[part.connection]) for subscription, part in self._current.items())
         for row in self._tracker.open_rows():
             end = ends.get(Subscription(row.stream, *row.instrument.split("@", 1)), row.ts_from)
             self._out.append(msgspec.structs.replace(row, ts_to=max(row.ts_from, end)))
-        for subscription, tally in self._tallies.items():
-            is_book = subscription in self._channels and subscription.stream == "L2"
-            if is_book and not tally.counts["snapshots"]:
-                self._remarks.append(f"{subscription}: the files hold no snapshot of its book, so its changes could not be applied")
 
     def _good_until(self, part: Part) -> int:
         """As at the end of a live connection, but not before the interval that is open began."""
@@ -378,19 +361,3 @@ class Replay:
 
     def _gap(self, subscription: Subscription, cause: str, ts_from: int, ts_to: int | None, detail: str) -> Coverage:
         return Coverage(subscription.key, subscription.stream, "gap", cause, ts_from, ts_to, detail)
-
-
-def follows(book: Book | None, held: list[Trade | BookUpdate | Coverage]) -> int:
-    """Index of the first held book message that follows on `book`, else of the last snapshot."""
-    begin = len(held)
-    for i, record in enumerate(held):
-        if type(record) is not BookUpdate:
-            continue
-        if book is not None and book.sequence is not None:
-            if record.prev_sequence == book.sequence:
-                return i
-            if record.sequence == book.sequence:
-                return i + 1
-        if record.is_snapshot:
-            begin = i
-    return begin

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import assert_never
 
 from xtrader.model.subscription import Subscription
 from xtrader.recordings.detect import Recording
-from xtrader.recordings.events import Answered, Closed, Opened, Received
+from xtrader.recordings.events import Answered, Closed, Opened, Received, Sent, Torn
 from xtrader.venues.recorded import Origin, Recognise, recognisers
+
+DAY = 86_400_000_000_000
+"""Nanoseconds; an answer that came this long after the last message, or before the first, was not part of the session."""
 
 
 class Survey:
@@ -20,6 +24,8 @@ class Survey:
     def __init__(self, recording: Recording, exchange: str, is_catalogue: Callable[[str], bool] = lambda url: False) -> None:
         self.begin = 0
         """Time of the first frame, int ns; 0 if there is none."""
+        self.end = 0
+        """Time of the last frame."""
         self.urls: dict[str, str] = {}
         """Exchange token -> URL at which it was recorded; empty where the format has none."""
         self.catalogues: list[Answered] = []
@@ -69,6 +75,7 @@ class Survey:
             match event:
                 case Received():
                     self.begin = self.begin or event.ts
+                    self.end = max(self.end, event.ts)
                     for origin in self.origins(event):
                         if origin.stream:
                             self._found(event.connection, origin, frames)
@@ -77,9 +84,12 @@ class Survey:
                 case Answered():
                     if event.url and self._is_catalogue(event.url):
                         self._listed(event)
-                case Closed():
+                case Closed() | Sent() | Torn():
                     continue
+                case _:
+                    assert_never(event)
         self.messages.update({found: frames[found, channel] for found, (_, channel) in self._chosen.items()})
+        self.catalogues = [answer for answer in self.catalogues if answer.ts <= self.end + DAY]
         self._places.clear()
 
     def _listed(self, event: Answered) -> None:

@@ -17,11 +17,12 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from xtrader.recordings import text
 from xtrader.recordings.events import Answered, Event, Opened, Received, Sent
-from xtrader.recordings.text import Strangers, lines, ns_from_seconds
+from xtrader.recordings.text import Timed, message, ns_from_epoch
 
 _NAME = re.compile(r"(?P<name>.+?)(?:\.(?P<kind>[A-Za-z]+\.\d+))?\.(?P<part>\d+)(?:\.gz)?")
-_FIRST = re.compile(rb"\d{9,11}(?:\.\d+)?: |wss?://\S+ (?:<->|<-) \d|https?://.+? -> \d+(?:\.\d+)?: |configuration: \{")
+_FIRST = re.compile(rb"\d{10,19}(?:\.\d+)?: |wss?://\S+ (?:<->|<-) \d|https?://.+? -> \d+(?:\.\d+)?: |configuration: \{")
 _HEADER = b" header: {"
 _EXPECTED = "`seconds: payload` or `url <->, <- or -> seconds`"
 
@@ -40,42 +41,43 @@ def place(path: Path) -> tuple[str, str, int]:
 
 
 def events(path: Path, connection: str, damage: list[str]) -> Iterator[Event]:
-    """The events of one file in the order of its lines; lines of another format are left out and told in `damage`."""
-    strangers = Strangers(path, _EXPECTED)
-    for number, line in lines(path, damage):
-        if line.startswith(b"configuration: "):
-            continue
-        try:
-            yield parse(line, connection)
-        except ValueError:
-            strangers.add(number)
-    strangers.report(damage)
+    """The events of one file in the order of its lines; what cannot be used is left out and told in `damage`."""
+    return text.events(path, connection, lambda line: parse(line, connection), _EXPECTED, damage)
 
 
-def parse(line: bytes, connection: str) -> Event:
-    """One line. Raises ValueError if it is not of this format."""
+def parse(line: bytes, connection: str) -> Timed | None:
+    """One line; None for the collector's settings. Raises ValueError if it is not of this format."""
+    if line.startswith(b"configuration: "):
+        return None
     if line[:1].isdigit():
-        ts, found, payload = line.partition(b": ")
-        if not found:
-            raise ValueError("no payload")
-        return Received(connection, payload, ns_from_seconds(ts))
+        ts, form, payload = _time_and(line)
+        return Timed(Received(connection, message(payload), ts), form)
     if line.startswith((b"wss://", b"ws://")):
         url, _, rest = line.partition(b" ")
         arrow, _, rest = rest.partition(b" ")
         if arrow == b"<->":
-            return Opened(connection, url.decode(), ns_from_seconds(rest))
-        ts, found, payload = rest.partition(b": ")
-        if arrow != b"<-" or not found:
+            ts, form = ns_from_epoch(rest)
+            return Timed(Opened(connection, text.url(url), ts), form)
+        ts, form, payload = _time_and(rest)
+        if arrow != b"<-":
             raise ValueError("no arrow")
-        return Sent(connection, payload, ns_from_seconds(ts))
+        return Timed(Sent(connection, message(payload), ts), form)
     if line.startswith((b"https://", b"http://")):
         url, found, rest = line.partition(b" -> ")
-        ts, colon, body = rest.partition(b": ")
-        if not found or not colon:
+        if not found:
             raise ValueError("no arrow")
+        ts, form, body = _time_and(rest)
         body, headers = _split_headers(body)
-        return Answered(url.decode(), 200, body, headers, ns_from_seconds(ts))
+        return Timed(Answered(text.url(url), 200, message(body), headers, ts), form)
     raise ValueError("unknown kind of line")
+
+
+def _time_and(line: bytes) -> tuple[int, text.Form, bytes]:
+    """`seconds: payload` -> time in ns, how it is written, payload."""
+    time, found, payload = line.partition(b": ")
+    if not found:
+        raise ValueError("no payload")
+    return *ns_from_epoch(time), payload
 
 
 def _split_headers(body: bytes) -> tuple[bytes, Mapping[str, str]]:

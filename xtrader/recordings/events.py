@@ -26,6 +26,16 @@ class Closed(NamedTuple):
     detail: str
 
 
+class Torn(NamedTuple):
+    """Something that may have been of a connection cannot be used and was left out; the connection itself went on. `fragment` is
+    what is left of it, `ts` the time of what came before."""
+
+    connection: str
+    ts: int
+    fragment: bytes
+    detail: str
+
+
 class Sent(NamedTuple):
     """The client sent a text message."""
 
@@ -57,4 +67,4 @@ class Answered(NamedTuple):
     ts: int
 
 
-Event: TypeAlias = Opened | Closed | Sent | Received | Answered
+Event: TypeAlias = Opened | Closed | Torn | Sent | Received | Answered

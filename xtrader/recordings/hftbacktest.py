@@ -1,4 +1,6 @@
-"""hftbacktest's collector text: `<receive time, epoch ns> <message as received>` on each line. It names no URL and no connection.
+"""hftbacktest's collector text: `<receive time> <message as received>` on each line. It names no URL and no connection.
+
+The time is in nanoseconds since the epoch; the first collector wrote microseconds.
 
 A REST depth snapshot stands inline, at the time at which its answer came, without what was asked.
 """
@@ -9,10 +11,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from xtrader.recordings import text
 from xtrader.recordings.events import Answered, Event, Received
-from xtrader.recordings.text import Strangers, lines
 
-_FIRST = re.compile(rb"\d{18,19} [\[{]")
+_FIRST = re.compile(rb"\d{10,19} [\[{]")
 _DAY = re.compile(r"[-_.]?\d{8}$")
 _SNAPSHOT = re.compile(rb'\{\s*"lastUpdateId"\s*:')
 
@@ -28,16 +30,14 @@ def place(path: Path) -> str:
 
 
 def events(path: Path, connection: str, damage: list[str]) -> Iterator[Event]:
-    """The events of one file in the order of its lines; lines of another format are left out and told in `damage`."""
-    strangers = Strangers(path, "`nanoseconds {json}`")
-    for number, line in lines(path, damage):
+    """The events of one file in the order of its lines; what cannot be used is left out and told in `damage`."""
+
+    def parse(line: bytes) -> text.Timed:
         time, _, payload = line.partition(b" ")
-        if not payload or not time.isdigit():
-            strangers.add(number)
-            continue
-        ts = int(time)
+        ts, form = text.ns_from_epoch(time)
+        text.message(payload)
         if _SNAPSHOT.match(payload):
-            yield Answered("", 200, payload, {}, ts)
-        else:
-            yield Received(connection, payload, ts)
-    strangers.report(damage)
+            return text.Timed(Answered("", 200, payload, {}, ts), form)
+        return text.Timed(Received(connection, payload, ts), form)
+
+    return text.events(path, connection, parse, "`nanoseconds {json}`", damage)

@@ -43,6 +43,7 @@ MAX_BLOCK = 256 * 1024 * 1024
 """A block holds at most BLOCK and one message: what claims more is damage."""
 _MAGIC = 0x184D2A50
 _HEAD = struct.Struct("<IIIII")
+_BEGIN = struct.pack("<II", _MAGIC, 12)
 _CODEC = pa.Codec("zstd", compression_level=1)
 
 
@@ -136,7 +137,7 @@ def recognise(path: Path) -> bool:
     """True if a file begins as one of ours. Raises ConfigError if it cannot be read."""
     try:
         with path.open("rb") as file:
-            return file.read(8) == struct.pack("<II", _MAGIC, 12)
+            return file.read(len(_BEGIN)) == _BEGIN
     except OSError as error:
         raise ConfigError(f"cannot read the recording {path}: {error.strerror or error}") from error
 
@@ -170,26 +171,65 @@ def events(path: Path, damage: list[str]) -> Iterator[Event]:
 
 
 def _blocks(file: IO[bytes], name: str, damage: list[str]) -> Iterator[bytes | None]:
-    """The lines of each block; None for one that is damaged. Stops at a torn tail."""
+    """The lines of each block; None for one that is damaged. After one whose head is damaged the next head is searched for. A block
+    that stands there twice is taken once: no two are equal, as they hold times."""
     number = 0
-    while head := file.read(_HEAD.size):
+    position = 0
+    seen: set[bytes] = set()
+    while True:
+        file.seek(position)
+        head = file.read(_HEAD.size)
+        if not head:
+            return
         number += 1
-        if len(head) < _HEAD.size:
-            damage.append(f"{name}: the last block ({number}) is torn and was left out")
-            return
-        magic, twelve, packed_length, length, crc = _HEAD.unpack(head)
-        if magic != _MAGIC or twelve != 12 or max(packed_length, length) > MAX_BLOCK:
-            damage.append(f"{name}: damaged at block {number}; the rest was left out")
-            return
-        packed = file.read(packed_length)
-        if len(packed) < packed_length:
-            damage.append(f"{name}: the last block ({number}) is torn and was left out")
-            return
-        if zlib.crc32(packed) != crc:
+        packed = b""
+        if len(head) == _HEAD.size and head.startswith(_BEGIN) and max(_HEAD.unpack(head)[2:4]) <= MAX_BLOCK:
+            packed = file.read(_HEAD.unpack(head)[2])
+        lines = _unpacked(head, packed)
+        if lines is not None:
+            position += _HEAD.size + len(packed)
+            if head in seen:
+                damage.append(f"{name}: block {number} stands there twice and was taken once")
+            else:
+                seen.add(head)
+                yield lines
+            continue
+        following = _find_block(file, position + 1)
+        if following is not None:
             damage.append(f"{name}: block {number} is damaged and was left out")
+            position = following
             yield None
             continue
-        yield _CODEC.decompress(packed, decompressed_size=length, asbytes=True)
+        is_torn = _BEGIN.startswith(head[: len(_BEGIN)]) or head.startswith(_BEGIN)
+        damage.append(f"{name}: the last block ({number}) is {'torn' if is_torn else 'damaged'} and was left out")
+        return
+
+
+def _unpacked(head: bytes, packed: bytes) -> bytes | None:
+    """The lines of a block, None if it is not what its head says."""
+    if not packed:
+        return None
+    _, _, packed_length, length, crc = _HEAD.unpack(head)
+    if len(packed) != packed_length or zlib.crc32(packed) != crc:
+        return None
+    try:
+        lines: bytes = _CODEC.decompress(packed, decompressed_size=length, asbytes=True)
+    except (OSError, ValueError):
+        return None
+    return lines
+
+
+def _find_block(file: IO[bytes], position: int) -> int | None:
+    """Where the next block begins, None if there is none."""
+    while True:
+        file.seek(position)
+        piece = file.read(BLOCK)
+        found = piece.find(_BEGIN)
+        if found >= 0:
+            return position + found
+        if len(piece) < BLOCK:
+            return None
+        position += BLOCK - len(_BEGIN)
 
 
 def _parse(block: bytes, connection: str, name: str) -> Iterator[Event]:
