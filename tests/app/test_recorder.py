@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -129,6 +130,28 @@ def test_a_tick_size_or_an_expiry_that_changes_while_recording_is_a_new_row_of_i
         }
         at = {moment: recording.instruments(f"{exchange}@{symbol}", at=moment).to_arrow() for moment in (before["ts_recv"], None)}
         assert [table["tick_size"].to_pylist() for table in at.values()] == [[before["tick_size"]], [after["tick_size"]]]
+
+
+def test_an_expiry_beyond_what_files_can_hold_is_unknown_and_everything_is_recorded(tmp_path: Path) -> None:
+    venues = {exchange: symbol for exchange, symbol in VENUES.items() if exchange != "BINANCE_SPOT"}
+
+    async def main() -> None:
+        async with Emulator(list(venues), instruments=2, rate=300) as emulator:
+            for made in emulator.venues.values():
+                for board in made.boards.values():
+                    board.expiry = datetime(2286, 11, 20, 17, 46, 39, tzinfo=UTC)
+            async with recorder(tmp_path, everything(venues), emulator.variables) as process:
+                await in_sync(tmp_path)
+                await asyncio.sleep(1)
+                assert await stop(process) == 0
+
+    asyncio.run(main())
+    assert log_of(tmp_path).count("catalogue_numbers_unknown") == len(venues)
+    for exchange, symbol in venues.items():
+        (row,) = reading.rows(tmp_path / "data", "INSTRUMENTS", exchange, symbol).to_pylist()
+        assert row["expiry"] is None
+        assert row["tick_size"] > 0
+        assert len(list(reading.messages(tmp_path / "data", exchange, symbol))) > 5
 
 
 DERIBIT_NAMES = (

@@ -105,6 +105,38 @@ def test_a_unit_of_size_is_a_dollar_of_inverse_futures_and_a_coin_of_everything_
     assert [(row.contract_size, row.contract_unit) for row in rows] == [(1.0, "USD"), (1.0, "ETH"), (1.0, "ETH")]
 
 
+def test_combos_have_their_kind_expiry_and_units_and_are_subscribed_by_their_own_names() -> None:
+    spread, strangle = listed(
+        {
+            "instrument_name": "BTC-FS-27DEC24_PERP",
+            "kind": "future_combo",
+            "instrument_type": "reversed",
+            "settlement_period": "month",
+            "base_currency": "BTC",
+            "quote_currency": "USD",
+            "tick_size": 0.5,
+            "expiration_timestamp": 1735286400000,
+        },
+        {
+            "instrument_name": "XRP_USDC-STRG-30JUN23-0d45_0d625",
+            "kind": "option_combo",
+            "instrument_type": "linear",
+            "base_currency": "XRP",
+            "quote_currency": "USDC",
+            "expiration_timestamp": 1688112000000,
+        },
+    )
+    assert [(row.kind, row.is_inverse, row.contract_unit) for row in (spread, strangle)] == [
+        ("combo", True, "USD"),
+        ("combo", False, "XRP"),
+    ]
+    assert (spread.expiry, strangle.expiry) == (1735286400000 * 1_000_000, 1688112000000 * 1_000_000)
+    deribit = market("DERIBIT", {})
+    wanted = [Subscription("L2", "DERIBIT", row.symbol) for row in (spread, strangle)]
+    sent = " ".join(str(said) for said in deribit.session(deribit.links(wanted)[0], "start", {}).start(0))
+    assert all(f"book.{one.instrument}.100ms" in sent for one in wanted)
+
+
 def test_the_recorded_catalogues_of_2021_give_what_is_traded() -> None:
     bodies = []
     with gzip.open(captures() / "recorded-1" / "DERIBIT.0.gz", "rt") as lines:

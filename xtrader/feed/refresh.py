@@ -52,6 +52,8 @@ class Refresh:
         self._soon = min(SOON, seconds)
         self._noticed = {exchange: asyncio.Event() for exchange in markets}
         self._missed: set[str] = set()
+        self._reading = asyncio.Lock()
+        """One catalogue at a time: a large one keeps a thread busy for a while, and others have to get a word in."""
 
     def notice(self, exchange: str, symbols: Iterable[str]) -> None:
         """The venue says that its catalogue has other facts of `symbols`: read it again soon, if one of them is recorded."""
@@ -90,7 +92,8 @@ class Refresh:
         """True if all of the venue's recorded instruments could be looked up."""
         before = self._of(market)
         try:
-            listing = await self._catalogue.read_again(market, sorted(one.symbol for one in before.values()))
+            async with self._reading:
+                listing = await self._catalogue.read_again(market, sorted(one.symbol for one in before.values()))
         except XTraderError as error:
             log.warning("catalogue_not_read_again", exchange=market.exchange, reason=str(error))
             return False
