@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,41 @@ class Road:
                 one.shutdown(socket.SHUT_RDWR)
                 one.close()
             self._links.discard(one)
+
+
+class Refusal(ThreadingHTTPServer):
+    """A store that refuses everything, and counts what it was asked; requests of the method `but` find nothing instead."""
+
+    daemon_threads = True
+
+    def __init__(self, but: str = "") -> None:
+        self.requests = 0
+        self.but = but
+        super().__init__(("127.0.0.1", 0), _Refused)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Refused(BaseHTTPRequestHandler):
+    def handle_one_request(self) -> None:
+        self.raw_requestline = self.rfile.readline(65_537)
+        if not self.raw_requestline or not self.parse_request():
+            self.close_connection = True
+            return
+        assert isinstance(self.server, Refusal)
+        self.server.requests += 1
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+        self.send_response(404 if self.command == self.server.but else 403)
+        self.send_header("Content-Length", str(0 if self.command == "HEAD" else len(body)))
+        self.end_headers()
+        self.wfile.write(b"" if self.command == "HEAD" else body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing is printed."""
 
 
 def server() -> Iterator[Store]:

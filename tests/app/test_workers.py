@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import reading
+from tests.faults import time_loop
 from tests.running import in_sync, log_of, recorder, stop, until
+from xtrader.app import workers as processes
 from xtrader.app.workers import COST, divide
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import Truth
@@ -140,3 +142,34 @@ def test_credentials_that_the_venue_refuses_end_all_workers(tmp_path: Path) -> N
     assert "DERIBIT_CLIENT_ID" in said
     assert "wrong-secret" not in said
     assert "Traceback" not in said
+
+
+class Dying(processes._Worker):
+    """Lives for some seconds each time, live or not."""
+
+    def __init__(self, lives: float, is_live: bool) -> None:
+        # Settings are for the process that is not started here.
+        super().__init__(processes.Task(0, None, 1.0, ("TRADES:OKX_SWAP@BTCUSDT",)))  # type: ignore[arg-type]
+        self.starts = 0
+        self._life, self._is_live = lives, is_live
+
+    async def _run_once(self) -> int:
+        self.starts += 1
+        await asyncio.sleep(self._life)
+        self._was_live = self._is_live
+        return 1
+
+
+@pytest.mark.parametrize(("lives", "is_live", "least", "most"), [(9.0, True, 32, 34), (9.0, False, 5, 18), (31.0, False, 9, 10)])
+def test_a_worker_that_recorded_is_started_again_at_once_and_one_that_did_not_with_growing_pauses(
+    lives: float, is_live: bool, least: int, most: int
+) -> None:
+    async def main() -> int:
+        worker = Dying(lives, is_live)
+        running = asyncio.create_task(worker.run())
+        await asyncio.sleep(300)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return worker.starts
+
+    assert least <= time_loop.run(main()) <= most

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import msgspec
 import psutil
 import pytest
 import uvloop
+from structlog.testing import capture_logs
 
 from tests.needs import small_file_system
 from tests.pipeline.loops import in_loop, until
@@ -25,6 +28,7 @@ from xtrader.clock import SECOND, SystemClock
 from xtrader.errors import SinkRetry, StorageError
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Trade
+from xtrader.pauses import ENDING
 from xtrader.pipeline import codec, lane
 from xtrader.pipeline.cursors import read_cursor
 from xtrader.pipeline.frames import read_frames, segments
@@ -164,6 +168,45 @@ def test_bad_times_are_waited_out_and_cost_nothing(tmp_path: Path, monkeypatch: 
     assert sink.records == [update(number) for number in range(10)]
     assert [status.error for status in told if status.error] == ["SinkRetry: not now"] * 3
     assert not told[-1].error
+    journal.close()
+
+
+def test_orders_that_come_while_a_run_ends_do_not_cut_its_pauses_short(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    write(journal, update(1))
+    journal.append([codec.text_entry(codec.MARK, {})])
+    durable = journal.commit()
+    orders = Orders()
+    orders.give(Order(durable, finish=True))
+    sink = Failing(3)
+    carrier, _ = lane_of(tmp_path, sink)
+
+    def nag() -> None:
+        for _ in range(100):
+            orders.give(Order(durable, finish=True))
+            time.sleep(0.01)
+
+    threading.Thread(target=nag).start()
+    began = time.monotonic()
+    with capture_logs() as said:
+        follow(carrier, orders)
+    assert [line["seconds"] for line in said if line["event"] == "sink_waits"] == [ENDING] * 3
+    assert time.monotonic() - began >= 3 * ENDING
+    journal.close()
+
+
+@in_loop
+async def test_a_lane_process_that_dies_at_once_is_started_every_half_second_while_a_run_ends(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "journal")
+    process = LaneProcess(spec(tmp_path / "journal", tmp_path / "data"), journal.durable, command=("false",))
+    running = asyncio.create_task(process.run())
+    while not process.restarts:
+        await asyncio.sleep(0.01)
+    before = process.restarts
+    assert not await process.finish(3.0)
+    assert 1 <= process.restarts - before <= 3.0 / ENDING + 2
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
     journal.close()
 
 

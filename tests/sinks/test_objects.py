@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 import xtrader
 from tests import objectstore
-from tests.objectstore import KEYS, Road, Store
+from tests.objectstore import KEYS, Refusal, Road, Store
 from tests.pipeline.parts import manifest, part_paths, read_trades, read_updates
 from tests.pipeline.records import trade, update
 from tests.sinks.test_contract import SESSION, feed
 from xtrader.errors import ConfigError
+from xtrader.pauses import ENDING
 from xtrader.sinks import uploads
 from xtrader.sinks.objects import ObjectSink
 from xtrader.sinks.uploaded import require_parts
@@ -282,3 +284,42 @@ def test_parts_are_merged_only_when_the_store_has_them_and_what_was_merged_befor
     assert compact(tmp_path).merged == 6
     with pytest.raises(ConfigError, match="compacted before its parts were uploaded to s3://another/a"):
         require_parts(tmp_path, "c1", "s3://another/a")
+
+
+def test_a_store_that_refuses_everything_is_asked_every_half_second_while_the_run_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = Refusal()
+    for name, value in (KEYS | {"AWS_ENDPOINT_URL": refusal.url}).items():
+        monkeypatch.setenv(name, value)
+    with capture_logs() as said:
+        sink = opened(tmp_path, "refused")
+        for number in range(3):
+            commit(sink, number)
+        before = refusal.requests
+        assert not sink._uploads.finish(3.0)
+        asked = refusal.requests - before
+        sink.close()
+    refusal.shutdown()
+    assert 1 <= asked <= 3.0 / ENDING + 2
+    pauses = [line["seconds"] for line in said if line["event"] == "upload_waits"]
+    assert pauses[-1] == ENDING
+    assert len(pauses) >= refusal.requests - 1
+
+
+def test_a_store_that_refuses_a_part_is_not_asked_to_take_all_the_others_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = Refusal(but="HEAD")
+    for name, value in (KEYS | {"AWS_ENDPOINT_URL": refusal.url}).items():
+        monkeypatch.setenv(name, value)
+    sink = opened(tmp_path, "refused")
+    feed(sink, [trade(number, f"OKX_SWAP@X{number}-USDT-SWAP") for number in range(100)])
+    sink.commit(8, 8 + PERIOD)
+    deadline = time.monotonic() + 60
+    while not sink.trouble and time.monotonic() < deadline:
+        time.sleep(0.01)
+    sink.close()
+    refusal.shutdown()
+    assert "AccessDenied" in sink.trouble
+    assert refusal.requests <= 3 * uploads.AT_ONCE

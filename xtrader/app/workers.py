@@ -30,6 +30,7 @@ from xtrader.clock import SystemClock
 from xtrader.config import Settings, collector_id
 from xtrader.errors import ConfigError, StorageError
 from xtrader.model.subscription import Subscription, parse_subscriptions
+from xtrader.pauses import Pauses
 from xtrader.pipeline.frames import segments
 from xtrader.venues import exchanges, market
 from xtrader.venues.base import Link
@@ -39,7 +40,8 @@ log = structlog.get_logger("xtrader.workers")
 COMMAND: Final = (sys.executable, "-m", "xtrader", "_worker")
 NAMES: Final = "worker-*"
 FIRST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 30.0
+SETTLED: Final = 30.0
+"""Seconds after which a worker has done something, also where nothing is live."""
 PERIOD: Final = 0.5
 """Seconds between two glances that a worker sends."""
 COST: Final = {"L2": 3, "TRADES": 1}
@@ -144,10 +146,11 @@ class _Worker:
         self.glance: Glance | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._stopped = asyncio.Event()
+        self._was_live = False
 
     async def run(self) -> int:
         """Raises nothing: a code that trying again cannot help ends it, every other end is followed by a new start."""
-        pause = FIRST_PAUSE
+        pauses = Pauses(first=FIRST_PAUSE)
         while True:
             began = asyncio.get_running_loop().time()
             code = await self._run_once()
@@ -155,13 +158,13 @@ class _Worker:
                 shutil.rmtree(self.task.settings.journal_directory)
             if code in (0, *FINAL) or (code == UNFINISHED and not self.task.leftover) or self._stopped.is_set():
                 return code
-            if asyncio.get_running_loop().time() - began > LONGEST_PAUSE:
-                pause = FIRST_PAUSE
-            log.error("worker_died", worker=self.task.number, code=code, seconds=pause)
+            achieved = self._was_live or asyncio.get_running_loop().time() - began > SETTLED
+            self._was_live = False
+            pause = pauses.after_failure(achieved=achieved)
+            log.error("worker_died", worker=self.task.number, code=code, seconds=round(pause, 2))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), pause)
                 return code
-            pause = min(2 * pause, LONGEST_PAUSE)
 
     def stop(self) -> None:
         """Tell it to drain and finish; told twice it stops at once."""
@@ -190,6 +193,7 @@ class _Worker:
                 process.terminate()
             async for line in process.stdout:
                 self.glance = msgspec.json.decode(line, type=Glance)
+                self._was_live = self._was_live or self.glance.live > 0
             return await process.wait()
         finally:
             self.glance = None

@@ -15,11 +15,11 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from xtrader.clock import Clock
 from xtrader.errors import VenueError, retryable
 from xtrader.feed.budget import Budget
+from xtrader.pauses import Pauses
 from xtrader.venues.base import Fetch, Market
 
 log = structlog.get_logger("xtrader.rest")
@@ -108,22 +108,19 @@ class Rest:
     ) -> Answer:
         """Like `ask`, tried again for ever with growing, jittered pauses. `take` gets each answer; one that it cannot read (it
         raises ProtocolError) is no answer."""
-
-        def tell(state: RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome else None
-            log.warning("rest_failed", exchange=market.exchange, about=fetch.key, attempt=state.attempt_number, error=str(error))
-
-        async for attempt in AsyncRetrying(
-            wait=wait_random_exponential(multiplier=0.5, max=30),
-            retry=retry_if_exception(retryable),
-            before_sleep=tell,
-            reraise=True,
-        ):
-            with attempt:
+        pauses = Pauses()
+        while True:
+            try:
                 answer = await self.ask(market, fetch)
                 take(answer)
                 return answer
-        raise AssertionError("retries end only with an answer")
+            except Exception as error:
+                if not retryable(error):
+                    raise
+                seconds = pauses.after_failure(achieved=False)
+                attempt = pauses.failures
+                log.warning("rest_failed", exchange=market.exchange, about=fetch.key, attempt=attempt, error=str(error))
+            await asyncio.sleep(seconds)
 
     def _weigh(self, budget: Budget, fetch: Fetch) -> tuple[list[tuple[str, str]], int]:
         if not fetch.depths:

@@ -8,7 +8,6 @@ the sink. It is told what to do on stdin, one JSON object a line: first a `LaneS
 from __future__ import annotations
 
 import os
-import random
 import signal
 import threading
 import time
@@ -21,6 +20,7 @@ import msgspec
 import structlog
 
 from xtrader.errors import SinkRetry, XTraderError
+from xtrader.pauses import FIRST, Pauses
 from xtrader.pipeline import codec
 from xtrader.pipeline.cursors import read_cursor, write_cursor
 from xtrader.pipeline.frames import Damaged, read_frames, segments
@@ -29,8 +29,7 @@ from xtrader.pipeline.state import State
 from xtrader.sinks.base import Session, Sink, SinkSpec
 
 REPORT_SECONDS: Final = 0.25
-FIRST_PAUSE: Final = 0.5
-LONGEST_PAUSE: Final = 30.0
+FIRST_PAUSE: Final = FIRST
 
 log = structlog.get_logger()
 
@@ -120,6 +119,11 @@ class Lane:
             self._settle(final=False)
         self._tell()
 
+    @property
+    def cursor(self) -> int:
+        """The offset below which the sink has everything."""
+        return self._cursor
+
     def close(self) -> None:
         """Let go of the sink."""
         self._sink.close()
@@ -165,21 +169,25 @@ class Orders:
                 self._changed.wait()
             return self._order
 
+    @property
+    def is_ending(self) -> bool:
+        """The order to finish came."""
+        return self._order.finish
+
     def pause(self, seconds: float) -> None:
         """Wait; less long if the order to finish comes meanwhile."""
         with self._changed:
-            if self._order.finish:
-                self._changed.wait(min(seconds, FIRST_PAUSE))
-            else:
-                self._changed.wait_for(lambda: self._order.finish, seconds)
+            was_ending = self._order.finish
+            self._changed.wait_for(lambda: self._order.finish and not was_ending, seconds)
 
 
 def follow(lane: Lane, orders: Orders) -> None:
     """Carry what is ordered until a finishing order is carried out. The sink's bad times are waited out, for ever: the lane
     begins again at the cursor, after pauses that double up to half a minute."""
-    pause = FIRST_PAUSE
+    pauses = Pauses(first=FIRST_PAUSE)
     order = Order(0)
-    opened = False
+    opened = achieved = False
+    cursor = 0
     while True:
         try:
             if not opened:
@@ -188,17 +196,17 @@ def follow(lane: Lane, orders: Orders) -> None:
             while not order.finish:
                 order = orders.after(order)
                 lane.advance(order.durable)
-                pause = FIRST_PAUSE
+                achieved = True
             return
         except (OSError, SinkRetry) as error:
-            # Jittered, so that recorders that lost one server do not come back to it in step.
-            seconds = pause * random.uniform(0.75, 1.0)
+            achieved = achieved or lane.cursor > cursor
+            seconds = pauses.after_failure(achieved=achieved, ending=orders.is_ending)
+            achieved, cursor = False, lane.cursor
             log.warning("sink_waits", error=str(error), seconds=round(seconds, 2))
             lane.fail(error)
             opened = False
             order = Order(0)
             orders.pause(seconds)
-            pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def lane_main(make_sink: Callable[[LaneSpec], Sink]) -> int:

@@ -14,11 +14,11 @@ from typing import Final
 import msgspec
 import structlog
 
+from xtrader.pauses import Pauses
 from xtrader.pipeline.lane import LaneSpec, Order, Status
 
 COMMAND: Final = (sys.executable, "-m", "xtrader", "_lane")
 FIRST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 30.0
 
 log = structlog.get_logger()
 
@@ -76,19 +76,19 @@ class LaneProcess:
 
     async def run(self) -> None:
         """Keep the lane running; returns after `finish` was carried out."""
-        pause = FIRST_PAUSE
+        pauses = Pauses(first=FIRST_PAUSE)
         try:
             while True:
                 moved = self.status.position if self.status is not None else 0
                 code = await self._run_once()
                 if code == 0 and self._order.finish:
                     return
-                if self.status is not None and self.status.position > moved:
-                    pause = FIRST_PAUSE
+                achieved = self.status is not None and self.status.position > moved
+                is_ending = self._finishing.is_set()
+                pause = pauses.after_failure(achieved=achieved, ending=is_ending)
                 self.restarts += 1
-                log.warning("lane_died", code=code, sink=self._spec.sink.name, seconds=pause)
-                await self._pause(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                log.warning("lane_died", code=code, sink=self._spec.sink.name, seconds=round(pause, 2))
+                await self._pause(pause, is_ending)
         finally:
             self._done.set()
 
@@ -106,10 +106,10 @@ class LaneProcess:
             return False
         return True
 
-    async def _pause(self, seconds: float) -> None:
+    async def _pause(self, seconds: float, is_ending: bool) -> None:
         """Wait; less long if `finish` is called meanwhile."""
-        if self._finishing.is_set():
-            await asyncio.sleep(FIRST_PAUSE)
+        if is_ending:
+            await asyncio.sleep(seconds)
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._finishing.wait(), seconds)

@@ -8,7 +8,6 @@ names, byte for byte the local one. Only then are local copies removed, if they 
 from __future__ import annotations
 
 import hashlib
-import random
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,11 +19,12 @@ import structlog
 
 from xtrader.durable import keep_file
 from xtrader.errors import SinkRetry
+from xtrader.pauses import FIRST, Pauses
 from xtrader.sinks.bucket import Bucket, ObjectInTheWay
 from xtrader.sinks.manifest import DIRECTORY, Line, end_of
 from xtrader.sinks.uploaded import Progress, progress_file, progress_of
 
-FIRST_PAUSE: Final = 0.5
+FIRST_PAUSE: Final = FIRST
 LONGEST_PAUSE: Final = 60.0
 AT_ONCE: Final = 8
 BIG: Final = 64 << 20
@@ -153,7 +153,8 @@ class Uploads:
             self._failure = error
 
     def _work(self) -> None:
-        pause = FIRST_PAUSE
+        pauses = Pauses(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
+        achieved = False
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closed or self._pending)
@@ -162,15 +163,20 @@ class Uploads:
                 commits = list(self._pending)
             error = self._put_all(commits)
             self._tell("" if error is None else str(error))
-            if len(self._pending) < len(commits):
-                pause = FIRST_PAUSE
+            achieved = achieved or len(self._pending) < len(commits)
             if error is not None:
-                tell = log.error if isinstance(error, ObjectInTheWay) else log.warning
-                tell("upload_waits", error=str(error), seconds=round(pause, 1), commits=len(self._pending))
                 with self._changed:
-                    wait = min(pause, FIRST_PAUSE) if self._hurry else pause
-                    self._changed.wait_for(lambda: self._closed or self._hurry, wait * random.uniform(0.5, 1))
-                pause = min(2 * pause, LONGEST_PAUSE)
+                    is_ending = self._hurry
+                seconds = pauses.after_failure(achieved=achieved, ending=is_ending)
+                achieved = False
+                tell = log.error if isinstance(error, ObjectInTheWay) else log.warning
+                tell("upload_waits", error=str(error), seconds=round(seconds, 2), commits=len(self._pending))
+                self._pause(seconds, is_ending=is_ending)
+
+    def _pause(self, seconds: float, *, is_ending: bool) -> None:
+        """A pause that began before the end is cut short by it, one that began in it is not."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or (self._hurry and not is_ending), seconds)
 
     def _put_all(self, commits: Sequence[Commit]) -> Exception | None:
         """Put commits; one with an object in its way is passed by, any other trouble ends it. Returns the last error."""
@@ -195,7 +201,12 @@ class Uploads:
         name = f"{DIRECTORY}/{self._collector}/{commit.first:020d}-{commit.last:020d}.jsonl"
         if not self._bucket.holds(name, len(text), hashlib.sha256(text).hexdigest()):
             with ThreadPoolExecutor(AT_ONCE) as pool:
-                list(pool.map(self._put_part, [line for line in lines if line.bytes < BIG]))
+                try:
+                    list(pool.map(self._put_part, [line for line in lines if line.bytes < BIG]))
+                except BaseException:
+                    # A store that refused one part is not asked to take all the others too.
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
             for line in lines:
                 if line.bytes >= BIG:
                     self._put_part(line)
