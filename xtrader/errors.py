@@ -24,6 +24,18 @@ class ConfigError(XTraderError):
         return self.sentence
 
 
+class UnknownKind(TypeError):
+    """A record, batch or stream reached a part of the program that does not know its kind. Never input: a mistake of ours, so that
+    whoever adds a kind sees where it is lacking, instead of losing rows in silence."""
+
+    def __init__(self, what: object) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"nothing here takes {self.what if isinstance(self.what, str) else type(self.what).__name__}"
+
+
 class VenueError(XTraderError):
     """Something a venue said or did."""
 

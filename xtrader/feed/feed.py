@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from xtrader.clock import MILLISECOND, Clock
+from xtrader.errors import UnknownKind
 from xtrader.feed.conversation import Raw
 from xtrader.feed.coverage import CoverageTracker
 from xtrader.feed.keep import Keeper
@@ -195,6 +196,8 @@ class Feed:
             self._put(record)
         elif type(record) is Coverage:
             self._cover(record)
+        else:
+            raise UnknownKind(record)
 
     def _cover(self, row: Coverage) -> None:
         current = self.tracker.current(row.instrument, row.stream)

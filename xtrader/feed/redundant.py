@@ -5,11 +5,12 @@ Rule: losing a connection is no gap as long as another one goes on where the rec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import msgspec
 
+from xtrader.errors import UnknownKind
 from xtrader.feed.merge import Merged, Put
 from xtrader.feed.merge_books import BookMember, MergedBook
 from xtrader.feed.merge_trades import MergedTrades, TradeMember
@@ -36,8 +37,10 @@ class Redundant:
         for one in subscriptions:
             if one.stream == "L2":
                 self._books[one.key] = MergedBook(one.key, [partial(book, one.key) for book in books], put)
-            else:
+            elif one.stream == "TRADES":
                 self._trades[one.key] = MergedTrades(one.key, len(books), put)
+            else:
+                raise UnknownKind(one.stream)
 
     def resume(self, number: int, session: MarketSession) -> None:
         """The connection `number` was the only one until now: what it said is stored."""
@@ -61,7 +64,9 @@ class Redundant:
         elif type(record) is Trade:
             self._trades[record.instrument].take(number, record)
         elif type(record) is Coverage:
-            (self._books if record.stream == "L2" else self._trades)[record.instrument].cover(number, record)
+            self._merged(record.stream)[record.instrument].cover(number, record)
+        else:
+            raise UnknownKind(record)
 
     def linked(self, number: int) -> bool:
         """True if the connection `number` alone could go on without a hole, wherever another one is live."""
@@ -70,4 +75,11 @@ class Redundant:
 
     def of(self, subscription: Subscription) -> Merged[BookMember] | Merged[TradeMember]:
         """How a subscription stands over all connections."""
-        return (self._books if subscription.stream == "L2" else self._trades)[subscription.key]
+        return self._merged(subscription.stream)[subscription.key]
+
+    def _merged(self, stream: str) -> Mapping[str, MergedBook] | Mapping[str, MergedTrades]:
+        if stream == "L2":
+            return self._books
+        if stream == "TRADES":
+            return self._trades
+        raise UnknownKind(stream)

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from xtrader.errors import ProtocolError
+from xtrader.errors import ProtocolError, UnknownKind
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.pipeline import codec
@@ -134,6 +134,8 @@ class Batcher:
             self._coverages.append(record)
         elif type(record) is Instrument:
             self._instruments.append(record)
+        else:
+            raise UnknownKind(record)
 
     def flush(self) -> list[Entry]:
         """The entries of what was collected: instruments, coverage, L2, trades, those that have rows."""

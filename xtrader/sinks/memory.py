@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from xtrader.errors import UnknownKind
 from xtrader.model.market import BookUpdate, Record, Trade
 from xtrader.sinks.base import NULL, TRADE_SIDES, Batch, Coverages, Instruments, Session, Trades, Updates
 
@@ -73,6 +74,10 @@ def records(batch: Batch) -> Iterator[Record]:
             yield from _trades(batch)
         case Coverages() | Instruments():
             yield from batch.rows
+        case Session():
+            return
+        case _:
+            raise UnknownKind(batch)
 
 
 def _updates(batch: Updates) -> Iterator[BookUpdate]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from xtrader.errors import UnknownKind
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage
 from xtrader.sinks.base import NULL, TRADE_SIDES, Batch, Coverages, Floats, Instruments, Ints, Trades, Updates
@@ -37,8 +38,10 @@ def batches(path: str, stream: str, key: str) -> Iterator[Batch]:
             yield _trades(table, key)
         elif stream == "COVERAGE":
             yield from _coverages(table, key)
-        else:
+        elif stream == "INSTRUMENTS":
             yield from _instruments(table, key)
+        else:
+            raise UnknownKind(stream)
 
 
 def _updates(table: Any, key: str) -> Updates:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from xtrader.errors import StorageError
+from xtrader.errors import StorageError, UnknownKind
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage
 from xtrader.pipeline import codec
@@ -21,7 +21,7 @@ from xtrader.pipeline.codec import Payload
 from xtrader.pipeline.cursors import read_cursor
 from xtrader.pipeline.frames import Found, Segment, read_frame, read_open_segment, segments
 from xtrader.sinks import schemas
-from xtrader.sinks.base import Coverages, Instruments, Trades, Updates
+from xtrader.sinks.base import Coverages, Instruments, Session, Trades, Updates
 from xtrader.sinks.buffers import Piece, RowBuffer, TradeBuffer, UpdateBuffer
 
 SINK: Final = "parquet"
@@ -141,6 +141,10 @@ class _Buffers:
                 self._coverages.add(batch.ts, batch.rows)
             case Instruments() as batch:
                 self._instruments.add(batch.ts, batch.rows)
+            case Session() | None:
+                return
+            case batch:
+                raise UnknownKind(batch)
 
     def drain(self) -> Iterator[tuple[str, Piece]]:
         yield from (("L2", piece) for piece in self._updates.drain())

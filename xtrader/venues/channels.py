@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from xtrader.errors import UnknownKind
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Trade
 from xtrader.model.subscription import Subscription
@@ -205,10 +206,12 @@ class Channels:
             if subscription.stream == "L2":
                 book = self.books[subscription.instrument] = BookChannel(subscription, cause, counts, ask)
                 self.all.append(book)
-            else:
+            elif subscription.stream == "TRADES":
                 seen = resume.get(subscription.key)
                 trades = self.trades[subscription.instrument] = TradesChannel(subscription, cause, counts, ask, seen)
                 self.all.append(trades)
+            else:
+                raise UnknownKind(subscription.stream)
         self.activity: dict[Subscription, Activity] = {channel.subscription: channel.activity for channel in self.all}
 
     def open(self, now: int) -> list[Output]:

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from xtrader.durable import make_directory, sync_directory, sync_file
-from xtrader.errors import ConfigError
+from xtrader.errors import ConfigError, UnknownKind
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage
 from xtrader.sinks import schemas
@@ -98,6 +98,8 @@ class ParquetSink:
                 self._instruments.update((instrument.key, instrument) for instrument in batch.rows)
                 self._buffers.instruments.add(batch.ts, batch.rows)
                 self.rows += len(batch.rows)
+            case _:
+                raise UnknownKind(batch)
         for stream, piece in self._buffers.overflow(self._buffer_bytes):
             self._part(stream, piece).write(piece.table)
 

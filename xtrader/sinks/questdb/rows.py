@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from xtrader.errors import UnknownKind
 from xtrader.model.market import Coverage
 from xtrader.sinks.base import NULL, TRADE_SIDES, Batch, Coverages, Indexes, Instruments, Ints, Trades, Updates
 from xtrader.sinks.questdb.depth import Depth
@@ -54,8 +55,10 @@ def table(batch: Batch) -> str:
             return "trades"
         case Coverages():
             return "coverage"
-        case _:
+        case Instruments():
             return "instruments"
+        case _:
+            raise UnknownKind(batch)
 
 
 def times(batch: Trades | Updates) -> Ints:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from xtrader.errors import SinkRetry
+from xtrader.errors import SinkRetry, UnknownKind
 from xtrader.sinks.base import Batch, Coverages, Instruments, Session, Trades, Updates
 from xtrader.sinks.questdb import rows, state
 from xtrader.sinks.questdb.conf import Target
@@ -103,6 +103,8 @@ class QuestdbSink:
                 self._take(batch, len(batch.ts_recv))
             case Coverages() | Instruments():
                 self._take(batch, len(batch.rows))
+            case _:
+                raise UnknownKind(batch)
 
     def commit(self, first: int, last: int) -> int:
         """See Sink: one request a table. Below the offset that was proven before, only tables that are filled again get any."""
@@ -172,8 +174,10 @@ class QuestdbSink:
                 return [rows.update_block(rows.joined(batches), collector, self._depth)]
             case Coverages():
                 return [rows.coverage_block(batch, collector) for batch in batches]
-            case _:
+            case Instruments():
                 return [rows.instrument_block(batch, collector) for batch in batches]
+            case _:
+                raise UnknownKind(batches[0])
 
     def _transport(self) -> str:
         """http or tcp. Once HTTP was seen it is not given up for TCP because of an outage. Raises SinkRetry."""

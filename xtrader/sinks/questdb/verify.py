@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from xtrader.errors import UnknownKind
 from xtrader.sinks.base import Batch, Coverages, Instruments, Ints, Session, Trades, Updates
 from xtrader.sinks.questdb import rows
 from xtrader.sinks.questdb.digests import trade_digests, update_digests
@@ -87,5 +88,7 @@ def _digests(batch: Batch, collector: str) -> Ints:
             return rows.coverage_block(batch, collector).held()
         case Instruments():
             return rows.instrument_block(batch, collector).held()
-        case _:
+        case Session():
             return np.zeros((0, 2), np.int64)
+        case _:
+            raise UnknownKind(batch)
