@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from importlib import import_module
 
 import pytest
 
@@ -84,11 +84,21 @@ def test_an_instrument_that_expired_by_the_catalogue_is_a_gap_without_waiting_fo
 
 @pytest.mark.parametrize("exchange", ["BINANCE_SPOT", "BINANCE_FUTURES"])
 def test_a_connection_at_the_end_of_its_life_is_replaced_without_a_gap(exchange: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["xtrader.venues.binance.market"], "LIFETIME", 60.0)
+    monkeypatch.setattr(import_module("xtrader.venues.binance.market"), "LIFETIME", 60.0)
     outcome = record(Plan(venues=[exchange], timers=Timers(lifetime=60.0), at_least=200))
     assert judge(outcome) == []
     assert outcome.counts[exchange]["connect"] >= 4
     assert [row for row in outcome.records if type(row) is Coverage and row.state == "gap"] == []
+
+
+def test_an_instrument_that_is_gone_does_not_keep_its_connection_from_being_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("xtrader.venues.binance.market"), "LIFETIME", 150.0)
+    gone = parse("delisted:L2:BINANCE_SPOT@BTCUSDT:after=5,seconds=330")
+    outcome = record(Plan([gone], venues=["BINANCE_SPOT"], timers=Timers(lifetime=150.0), at_least=330))
+    assert outcome.recovered
+    assert outcome.reconnects == 0
+    told = [row for row in outcome.records if type(row) is Coverage and row.state == "gap"]
+    assert {row.instrument for row in told} == {"BINANCE_SPOT@BTCUSDT"}
 
 
 def test_a_connection_cut_after_its_life_without_a_word_leaves_gaps_that_say_so() -> None:
@@ -136,7 +146,7 @@ def test_what_was_acknowledged_and_never_delivered_is_not_live_when_the_recordin
 
 
 def test_what_was_never_delivered_is_not_live_either_where_its_connection_was_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["xtrader.venues.binance.market"], "LIFETIME", 5.0)
+    monkeypatch.setattr(import_module("xtrader.venues.binance.market"), "LIFETIME", 5.0)
     target = "TRADES:BINANCE_SPOT@BTCUSDT"
     stories = (f"close_1006:{target}", f"never_delivers:{target}:times=3")
     outcome = record(Plan([parse(text) for text in stories], venues=["BINANCE_SPOT"], stopped=9))

@@ -41,7 +41,7 @@ def _delivers(old: Conversation, fresh: Conversation, now: int) -> bool:
     since = max((now - old.opened_at) / SECOND, 1.0)
 
     def busy(seen: Activity) -> bool:
-        return seen.messages > 0 and since / seen.messages < BUSY
+        return seen.state != "rejected" and seen.messages > 0 and since / seen.messages < BUSY
 
     return all(
         fresh.session.activity[subscription].messages > 0
