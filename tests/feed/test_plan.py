@@ -17,14 +17,16 @@ def test_the_tightest_limit_sets_the_time() -> None:
 
 
 def test_few_snapshots_are_deep_and_many_shallow() -> None:
-    assert budgeted([DEEP] * 3, 1000, 60.0) == ((SnapshotPlan(3, 1000, 20),), 800, 0.0)
-    chosen, limit, seconds = budgeted([DEEP] * 100, 1000, 60.0)
+    assert budgeted([DEEP] * 3, 1000, 60.0) == ((SnapshotPlan(3, 1000, 20),), 800, 0.0, 0.0)
+    chosen, limit, seconds, deep = budgeted([DEEP] * 100, 1000, 60.0)
     assert (sum(part.count for part in chosen), limit, seconds) == (100, 800, 0.0)
     assert sum(part.count * part.weight for part in chosen) <= limit
     assert min(part.depth for part in chosen) < 1000
+    assert sum(len(part.shallow) for part in chosen) == sum(part.count for part in chosen if part.depth < 1000)
+    assert deep > 60.0
 
 
 def test_what_exceeds_the_budget_waits_for_the_next_interval() -> None:
-    chosen, _, seconds = budgeted([DEEP] * 200, 1000, 60.0)
+    chosen, _, seconds, _ = budgeted([DEEP] * 200, 1000, 60.0)
     assert sum(part.count for part in chosen) == 200
     assert 60.0 <= seconds < 61.0

@@ -540,3 +540,27 @@ def test_an_answer_whose_time_is_over_a_day_from_any_message_is_left_out(tmp_pat
     assert "depth?symbol=BTCUSDT is over a day from any message, and was left out" in renormaliser.remarks[0]
     (tmp_path / "X.http.0.0").write_bytes(answer % (1_700_000_001, body))
     assert total(run(tmp_path)[1], "L2", "applied") == 24
+
+
+def test_a_shallow_snapshot_says_so_and_a_recorded_deeper_one_takes_its_place(tmp_path: Path) -> None:
+    writer = RawWriter(tmp_path, "BINANCE_SPOT", "BINANCE_SPOT/0", WS, START)
+
+    def answered(at: int, limit: int, number: int) -> None:
+        body = json.dumps({"lastUpdateId": number, "bids": [["100", "1"]], "asks": [["101", "1"]]}).encode()
+        writer.answered(REST.replace("5000", str(limit)), 200, body, {}, START + at * 100 * MS + 3)
+
+    for n in range(1, 60):
+        writer.received(delta(n), START + n * 100 * MS + 1)
+        if n == 3:
+            answered(n, 100, n)
+        if n == 20:
+            answered(n, 1000, n)
+        if n == 40:
+            answered(n, 5000, n - 2)
+    writer.close()
+    records, _, _ = run(tmp_path)
+    assert numbers(records)[1] == list(range(4, 60))
+    lives = [(row.depth, row.ts_from) for row in rows(records, "live") if row.ts_to is None]
+    assert lives == [(100, START + 300 * MS + 3), (5000, START + 4000 * MS + 3)]
+    assert rows(records, "gap") == []
+    assert [record.sequence for record in records if isinstance(record, BookUpdate) and record.is_snapshot] == [3, 40]

@@ -16,13 +16,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import xtrader
 from tests.app.test_recorder import everything
 from tests.captures import captures
 from tests.running import log_of, recorder, until
 from tests.store import made
 from tests.store.damage import DAMAGES, parts, relist, rewrite
+from tests.store.recordings import START, record
 from xtrader.cli.main import main
 from xtrader.emulator.server import Emulator
+from xtrader.feed.coverage import CoverageTracker
+from xtrader.model.market import BookUpdate, Coverage
 from xtrader.store.verify import Report, verify
 from xtrader.venues import rules
 
@@ -200,3 +204,38 @@ def test_the_command_says_it_in_words_as_json_and_by_its_exit_code(
     parts(directory)[0].unlink()
     assert main(["verify", str(directory)]) == 2
     assert parts(whole)[0].name in capsys.readouterr().out
+
+
+def test_a_book_that_was_shallow_for_a_while_is_named_and_says_so_itself(tmp_path: Path) -> None:
+    key = "BINANCE_SPOT@BTCUSDT"
+    tracker = CoverageTracker()
+
+    def snapshot(ts: int, number: int) -> BookUpdate:
+        return BookUpdate(key, True, [(100.0, 1.0)], [(101.0, 1.0)], number, None, None, ts)
+
+    def live(ts: int, depth: int) -> list[Coverage]:
+        return tracker.rows(Coverage(key, "L2", "live", "start", ts, None, depth=depth))
+
+    def change(ts: int, number: int) -> BookUpdate:
+        return BookUpdate(key, False, [(99.0, 1.0)], [], number, number - 1, None, ts)
+
+    record(
+        tmp_path,
+        [
+            *tracker.rows(Coverage(key, "L2", "syncing", "start", START, None)),
+            snapshot(START + 1, 7),
+            *live(START + 1, 1000),
+            change(START + 2, 8),
+            snapshot(START + 5, 8),
+            *live(START + 5, 5000),
+            change(START + 7, 9),
+            *tracker.rows(Coverage(key, "L2", "gap", "shutdown", START + 9, None)),
+        ],
+    )
+    report = verify(tmp_path, rules, 1)
+    assert report.exit_code == 0
+    ((level, what),) = ((finding.level, finding.what) for finding in report.findings)
+    assert level == "note"
+    assert what.endswith("1000 levels a side of 5000")
+    dataset = xtrader.open(tmp_path)
+    assert [dataset.book_at(key, START + ts).depth for ts in (1, 4, 5, 8)] == [1000, 1000, 5000, 5000]

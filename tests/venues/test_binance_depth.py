@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 
 from tests.venues.binance_wire import S, ack, book, covers, depth, fetches, sends, session_of, updates
 from xtrader.errors import ProtocolError
+from xtrader.model.market import BookUpdate, Coverage
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Fetch, Ready
+from xtrader.venues.base import Fetch, Output, Ready
 from xtrader.venues.binance import depth as rules
+from xtrader.venues.binance.joining import join_futures, join_spot
 from xtrader.venues.binance.session import BinanceSession
 
 
@@ -77,7 +81,7 @@ def test_snapshot_request_offers_the_depths_by_weight() -> None:
     [(1, 10, "old"), (11, 12, "joins"), (9, 11, "joins"), (1, 99, "joins"), (12, 13, "late")],
 )
 def test_spot_joins_where_the_first_new_id_is_at_most_one_ahead(first: int, last: int, verdict: str) -> None:
-    assert rules.join_spot(10, first - 1, last) == verdict
+    assert join_spot(10, first - 1, last) == verdict
 
 
 @pytest.mark.parametrize(
@@ -85,7 +89,7 @@ def test_spot_joins_where_the_first_new_id_is_at_most_one_ahead(first: int, last
     [(3, 9, "old"), (3, 10, "joins"), (9, 14, "joins"), (10, 14, "joins"), (11, 14, "late")],
 )
 def test_futures_join_where_the_previous_event_ended_at_or_before_the_snapshot(previous: int, last: int, verdict: str) -> None:
-    assert rules.join_futures(10, previous, last) == verdict
+    assert join_futures(10, previous, last) == verdict
 
 
 def test_too_old_snapshot_is_asked_for_again_and_the_buffer_stays() -> None:
@@ -331,3 +335,84 @@ def test_update_ids_that_begin_anew_are_found_by_their_time_and_the_gap_begins_w
     assert [row[:4] for row in covers(out)] == [("gap", "venue_gap", 3 * S, 11 * S), ("syncing", "venue_gap", 11 * S, None)]
     (ask,) = fetches(out)
     assert updates(session.answer(ask, 200, book(11), 12 * S)) == [(True, None, 11, 12 * S), (False, 9, 12, 11 * S)]
+
+
+def shallow_spot(depth_asked: int = 100) -> BinanceSession:
+    """A session whose book of 100 levels is at 10, live since second 2, and asks for a deeper one."""
+    session = spot()
+    (fetch,) = fetches(session.receive(depth("BTCUSDT", 5, 10), 1 * S))
+    out = list(session.answer(replace(fetch, depth=depth_asked), 200, book(9), 2 * S))
+    assert [row.depth for row in out if isinstance(row, Coverage)] == [depth_asked]
+    return session
+
+
+def renewing(session: BinanceSession, now: int) -> Fetch:
+    (fetch,) = fetches(session.idle(now))
+    assert (fetch.patient, fetch.depths) == (True, ((5000, 250),))
+    assert fetches(session.idle(now + 1 * S)) == []
+    return replace(fetch, depth=5000)
+
+
+DEEP = ([["10", "1"], ["9", "1"]], [["11", "1"], ["12", "1"]])
+
+
+def lives(out: Iterable[Output]) -> list[tuple[str, str, int, int | None, int | None]]:
+    return [(row.state, row.cause, row.ts_from, row.ts_to, row.depth) for row in out if isinstance(row, Coverage)]
+
+
+def test_a_shallow_book_asks_for_a_deeper_snapshot_and_takes_its_place_without_a_gap() -> None:
+    session = shallow_spot()
+    fetch = renewing(session, 3 * S)
+    assert updates(session.receive(depth("BTCUSDT", 11, 12, bids=[["8", "1"]]), 4 * S)) == [(False, 10, 12, 4 * S)]
+    assert updates(session.receive(depth("BTCUSDT", 13, 14, bids=[["9", "2"]]), 5 * S)) == [(False, 12, 14, 5 * S)]
+    out = list(session.answer(fetch, 200, book(13, *DEEP), 6 * S))
+    assert lives(out) == [("live", "start", 6 * S, None, 5000)]
+    (snapshot,) = (item for item in out if isinstance(item, BookUpdate))
+    assert (snapshot.is_snapshot, snapshot.sequence, snapshot.ts_recv) == (True, 14, 6 * S)
+    assert (snapshot.bids, snapshot.asks) == ([(10.0, 1.0), (9.0, 2.0)], [(11.0, 1.0), (12.0, 1.0)])
+    assert updates(session.receive(depth("BTCUSDT", 15, 15), 7 * S)) == [(False, 14, 15, 7 * S)]
+    assert fetches(session.idle(60 * S)) == []
+
+
+def test_a_deeper_snapshot_that_is_ahead_of_the_stream_waits_for_it() -> None:
+    session = shallow_spot()
+    fetch = renewing(session, 3 * S)
+    assert list(session.answer(fetch, 200, book(13, *DEEP), 4 * S)) == []
+    assert len(updates(session.receive(depth("BTCUSDT", 11, 12), 5 * S))) == 1
+    out = list(session.receive(depth("BTCUSDT", 13, 14, bids=[["9", "2"]]), 6 * S))
+    assert updates(out) == [(False, 12, 14, 6 * S), (True, None, 14, 6 * S)]
+    assert lives(out) == [("live", "start", 6 * S, None, 5000)]
+
+
+def test_a_deeper_snapshot_that_cannot_be_linked_changes_nothing_and_is_asked_for_again() -> None:
+    session = shallow_spot()
+    fetch = renewing(session, 3 * S)
+    session.receive(depth("BTCUSDT", 11, 12), 4 * S)
+    assert list(session.answer(fetch, 200, book(7, *DEEP), 5 * S)) == []
+    assert session.activity[Subscription("L2", "BINANCE_SPOT", "BTCUSDT")].state == "live"
+    assert fetches(session.idle(9 * S)) == []
+    fetch = renewing(session, 10 * S)
+    assert list(session.answer(fetch, 400, b"{}", 11 * S)) == []
+    assert session.book("BINANCE_SPOT@BTCUSDT") is not None
+    assert fetches(session.idle(60 * S)) == []
+    assert lives(session.answer(renewing(session, 71 * S), 200, book(12, *DEEP), 73 * S)) == [("live", "start", 73 * S, None, 5000)]
+
+
+def test_a_break_while_a_deeper_snapshot_is_on_its_way_takes_that_one_too() -> None:
+    session = shallow_spot()
+    fetch = renewing(session, 3 * S)
+    out = list(session.receive(depth("BTCUSDT", 20, 21), 4 * S))
+    assert covers(out)[0][:2] == ("gap", "venue_gap")
+    assert lives(session.answer(fetch, 200, book(20, *DEEP), 5 * S)) == [("live", "venue_gap", 5 * S, None, 5000)]
+    (other,) = fetches(out)
+    assert list(session.answer(replace(other, depth=100), 200, book(20), 6 * S)) == []
+
+
+def test_the_snapshot_of_a_crossed_book_is_taken_though_the_venue_uncrossed_it_before() -> None:
+    session = shallow_spot(5000)
+    (fetch,) = fetches(session.receive(depth("BTCUSDT", 11, 12, bids=[["12", "1"]], asks=[["30", "1"]]), 4 * S))
+    out = list(session.receive(depth("BTCUSDT", 13, 14, bids=[["12", "0"]]), 5 * S))
+    assert lives(out) == [("live", "crossed", 5 * S, None, 5000)]
+    out = list(session.answer(replace(fetch, depth=5000), 200, book(13, *DEEP), 6 * S))
+    assert [item.asks for item in out if isinstance(item, BookUpdate)] == [[(11.0, 1.0), (12.0, 1.0)]]
+    assert updates(out) == [(True, None, 14, 6 * S)]

@@ -17,13 +17,22 @@ from rich.text import Text
 
 PERIOD = 0.5
 """Seconds between two drawings."""
-COLOURS = {"live": "green", "ok": "green", "syncing": "yellow", "gap": "red", "rejected": "red", "crossed": "red", "down": "red"}
+COLOURS = {
+    "live": "green",
+    "ok": "green",
+    "syncing": "yellow",
+    "shallow": "yellow",
+    "gap": "red",
+    "rejected": "red",
+    "crossed": "red",
+    "down": "red",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One subscription at one moment. `rate` is messages per second, `last_price` None before the first price, `book` a word
-    on the book's health ("ok", "syncing", "crossed", empty for trades), `gaps` how many there were since the start."""
+    on the book's health ("ok", "shallow", "syncing", "crossed", empty for trades), `gaps` how many there were since the start."""
 
     subscription: str
     state: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import msgspec
 import structlog
@@ -111,6 +112,8 @@ class Telemetry:
                 rate=round(self._for_log.of(standing), 1),
                 gaps=standing.gaps,
                 connections=standing.connections,
+                depth=standing.depth,
+                shallow=standing.is_shallow,
                 lag_seconds=self._lag(standing),
             )
         live, total = self._live()
@@ -159,7 +162,7 @@ class Telemetry:
         health = ""
         if standing.subscription.stream == "L2":
             is_crossed = (standing.state, standing.cause) == ("gap", "crossed")
-            health = "crossed" if is_crossed else "syncing" if book is None else "ok"
+            health = "crossed" if is_crossed else "syncing" if book is None else "shallow" if standing.is_shallow else "ok"
             bid, ask = book.best() if book is not None else (None, None)
             price = (bid[0] + ask[0]) / 2 if bid is not None and ask is not None else price
         return status.Row(
@@ -183,4 +186,7 @@ def _detail(standing: Standing) -> str:
         return standing.detail
     if standing.connections < standing.wanted_connections:
         return f"{standing.connections} of {standing.wanted_connections} connections"
+    if standing.is_shallow:
+        since = datetime.fromtimestamp(standing.since // SECOND, UTC).strftime("%H:%M:%S")
+        return f"{standing.depth:,} of {standing.deepest:,} levels a side since {since} UTC"
     return ""

@@ -83,6 +83,11 @@ def _draw(one: ExchangePlan) -> Iterator[RenderableType]:
         for part in one.snapshots:
             snapshots.add_row(str(part.count), str(part.depth or "all"), str(part.weight), str(part.count * part.weight))
         yield snapshots
+        shallow = [(part.depth, part.shallow) for part in one.snapshots if part.shallow]
+        for depth, keys in shallow:
+            yield Text(f"Shallow at first, {depth:,} levels a side: {_named(keys)}")
+        if shallow:
+            yield Text(f"All books are as deep as the venue gives them about {_seconds(one.deep_seconds)} after that")
         yield Text(f"REST: at most {one.rest_limit} weight in {_seconds(one.rest_seconds)} is used at {one.rest_url}")
     else:
         yield Text("REST: no snapshots needed")
@@ -90,6 +95,11 @@ def _draw(one: ExchangePlan) -> Iterator[RenderableType]:
         f"Everything in sync after about {_seconds(one.sync_seconds)} and the round trips: "
         f"connecting {_seconds(one.connect_seconds)}, snapshots {_seconds(one.snapshot_seconds)}\n"
     )
+
+
+def _named(keys: Sequence[str]) -> str:
+    rest = len(keys) - SHOWN
+    return ", ".join(keys[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _shorten(subscriptions: Sequence[str]) -> str:

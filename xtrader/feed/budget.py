@@ -10,6 +10,9 @@ from xtrader.clock import SECOND, Clock
 USABLE = 0.8
 """Share of the venue's limit that is used: the rest is for people and programs behind the same address."""
 
+RESERVE = 0.25
+"""Share of it that requests without haste leave for those that cannot wait."""
+
 
 class Budget:
     """Weight spent in a sliding window. What the venue says was used replaces our own sum when it is higher. `share` is how much
@@ -18,6 +21,7 @@ class Budget:
     def __init__(self, weight: int, seconds: float, clock: Clock, share: float = 1.0) -> None:
         self.limit = int(weight * USABLE)
         self.own = int(self.limit * share)
+        self.reserve = int(self.own * RESERVE)
         self.seconds = seconds
         self._clock = clock
         self._spent: deque[tuple[int, int]] = deque()

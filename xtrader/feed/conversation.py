@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeAlias
 
+import msgspec
 import structlog
 
 from xtrader.clock import SECOND, Clock
@@ -181,7 +182,8 @@ class Conversation:
             now = self._clock.now()
             if self._raw is not None:
                 self._raw.answered(answer.url, answer.status, answer.body, answer.headers, now)
-            self._take(self.session.answer(fetch, answer.status, answer.body, now))
+            asked = msgspec.structs.replace(fetch, depth=answer.depth)
+            self._take(self.session.answer(asked, answer.status, answer.body, now))
 
         await self._rest.get_until_answered(self.market, fetch, take)
 

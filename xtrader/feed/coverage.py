@@ -30,7 +30,7 @@ class CoverageTracker:
         if current is not None and row.state == "gap" and row.ts_to is None:
             row = msgspec.structs.replace(row, ts_from=max(row.ts_from, current.ts_from))
         if current is not None:
-            if row.ts_to is None and current.state == row.state and current.cause == row.cause and current.detail == row.detail:
+            if row.ts_to is None and row == msgspec.structs.replace(current, ts_from=row.ts_from):
                 self._open[place] = current
                 return []
             rows.append(msgspec.structs.replace(current, ts_to=max(current.ts_from, row.ts_from)))

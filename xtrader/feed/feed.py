@@ -24,6 +24,7 @@ from xtrader.feed.watch import Expiry, never
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
+from xtrader.venues import rules
 from xtrader.venues.base import Limits, Link, Market
 
 log = structlog.get_logger("xtrader.feed")
@@ -50,6 +51,17 @@ class Standing(msgspec.Struct, frozen=True):
     connections: int
     """On how many connections it is live."""
     wanted_connections: int
+    depth: int | None = None
+    """Levels a side that the snapshot of its book was asked for, None where the venue gives all."""
+    deepest: int | None = None
+    """Levels a side that the venue gives at most, None where it gives all."""
+    since: int = 0
+    """Wall ns since when this is so; 0 if nothing is known."""
+
+    @property
+    def is_shallow(self) -> bool:
+        """The book lacks levels that its venue would give."""
+        return self.depth is not None and self.deepest is not None and self.depth < self.deepest
 
 
 class Line(NamedTuple):
@@ -99,6 +111,7 @@ class Feed:
         self._connections = connections
         self._relisted = relisted
         self._lines: list[Line] = []
+        self._deepest = {exchange: None if (said := rules(exchange)) is None else said.depth for exchange in markets}
         self._gaps: Counter[Subscription] = Counter()
         self._last_trade: dict[str, Trade] = {}
         self._messages: Counter[Subscription] = Counter()
@@ -185,6 +198,9 @@ class Feed:
             ts_last=max((one.ts_last for one in seen), default=0),
             book=next((book for book in books if book is not None), None),
             last_price=trade.price if trade is not None else None,
+            depth=row.depth if row is not None and state == "live" else None,
+            deepest=self._deepest[subscription.exchange],
+            since=row.ts_from if row is not None else 0,
         )
 
     def _record(self, record: Trade | BookUpdate | Coverage) -> None:
@@ -227,7 +243,7 @@ class Feed:
                 if row.state == "live":
                     detail = f"the clock stepped by {step / 1e9:+.3f} s"
                     for written in self.tracker.rows(
-                        Coverage(row.instrument, row.stream, "live", "clock_step", self._clock.now(), None, detail)
+                        msgspec.structs.replace(row, cause="clock_step", ts_from=self._clock.now(), detail=detail)
                     ):
                         self._put(written)
 

@@ -48,6 +48,8 @@ class Merged(ABC, Generic[MemberT]):
         self._stream = stream
         self._put = put
         self._state = ""
+        self._depth: int | None = None
+        """Depth of the snapshot behind what is live, as it was last told."""
         self._since = 0
         """Begin of the interval that was last told."""
         self._good = 0
@@ -107,6 +109,7 @@ class Merged(ABC, Generic[MemberT]):
         else:
             self._state = row.state
             self._since = row.ts_from
+            self._depth = row.depth
         if row.state == "gap" and row.ts_from < self.ts_last and (row.ts_to is None or self.ts_last < row.ts_to):
             # Its connection fell silent, another one recorded on for a while.
             row = msgspec.structs.replace(row, ts_from=self.ts_last)
@@ -115,12 +118,20 @@ class Merged(ABC, Generic[MemberT]):
     def _is_coming_back(self) -> bool:
         return self._state == "syncing" and any(member.state == "syncing" for member in self.members)
 
-    def _hole(self, cause: str, ts_to: int, detail: str, ids: tuple[int | None, int | None] = (None, None)) -> tuple[int, int]:
+    def _hole(
+        self,
+        cause: str,
+        ts_to: int,
+        detail: str,
+        ids: tuple[int | None, int | None] = (None, None),
+        depth: int | None = None,
+    ) -> tuple[int, int]:
         """Declare what no connection has (`ids`: first and last missing number), from the last record on, and live from `ts_to`
-        on. Returns begin and end of the gap."""
+        on, a book with `depth`. Returns begin and end of the gap."""
         ts_from = max(self.ts_last, self._since)
         self._since = ts_to = max(ts_to, ts_from)
         self._put(Coverage(self._key, self._stream, "gap", cause, ts_from, ts_to, detail, *ids))
         self._state = "live"
-        self._put(Coverage(self._key, self._stream, "live", cause, ts_to, None))
+        self._depth = depth
+        self._put(Coverage(self._key, self._stream, "live", cause, ts_to, None, depth=depth))
         return ts_from, ts_to

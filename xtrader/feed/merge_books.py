@@ -24,14 +24,15 @@ AHEAD = SECOND
 class BookMember(Member):
     """A connection's book. `held` are its messages beyond the stored state, `base` the state that the first of them follows
     (its newest state if there are none); None if that is not known. `resets` counts how often its numbers began anew: those of
-    before and after cannot be compared."""
+    before and after cannot be compared. `depth` is that of its snapshot."""
 
-    __slots__ = ("base", "book", "held", "resets", "ts_last")
+    __slots__ = ("base", "book", "depth", "held", "resets", "ts_last")
 
     def __init__(self, book: Callable[[], Book | None]) -> None:
         super().__init__()
         self.book = book
         self.base: int | None = None
+        self.depth: int | None = None
         self.held: deque[BookUpdate] = deque()
         self.resets = 0
         self.ts_last = 0
@@ -62,9 +63,19 @@ class MergedBook(Merged[BookMember]):
         self._follows = True
         """False while a new owner has yet to reach the last stored state."""
 
-    def own(self, number: int, sequence: int | None, ts_last: int) -> None:
-        """The connection `number` owns the chain; what it said up to the state `sequence` is stored."""
+    def cover(self, number: int, row: Coverage) -> None:
+        """Take a Coverage row of the connection `number`; one that only says that the owner's snapshot is a deeper one, too."""
+        member = self.members[number]
+        if row.state == "live" and row.ts_to is None:
+            member.depth = row.depth
+            if self._state == "live" and member is self.owner and row.depth != self._depth:
+                self._state = ""
+        super().cover(number, row)
+
+    def own(self, number: int, sequence: int | None, ts_last: int, depth: int | None) -> None:
+        """The connection `number` owns the chain; what it said up to the state `sequence` is stored, its snapshot has `depth`."""
         self.owner = self.members[number]
+        self.owner.depth = self._depth = depth
         self.last = sequence
         self.ts_last = ts_last
 
@@ -191,5 +202,5 @@ class MergedBook(Merged[BookMember]):
             self._tell(Coverage(self._key, "L2", "gap", cause, self.ts_last, None, detail))
             return
         ts = max(member.ts_last, self.ts_last)
-        self._hole(cause, ts, detail)
+        self._hole(cause, ts, detail, depth=member.depth)
         self._store(BookUpdate(self._key, True, book.bids.levels(), book.asks.levels(), book.sequence, None, None, ts))

@@ -5,7 +5,6 @@ Rule: nothing is connected; only the catalogues are asked for, and where they ca
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -35,11 +34,13 @@ class LinkPlan(msgspec.Struct, frozen=True):
 
 
 class SnapshotPlan(msgspec.Struct, frozen=True):
-    """`count` REST snapshots of `depth` levels a side that weigh `weight` each."""
+    """`count` REST snapshots of `depth` levels a side that weigh `weight` each. `shallow` are the instruments that get them though
+    the venue has more levels; a deeper snapshot follows."""
 
     count: int
     depth: int
     weight: int
+    shallow: tuple[str, ...] = ()
 
 
 class ExchangePlan(msgspec.Struct, frozen=True):
@@ -56,6 +57,8 @@ class ExchangePlan(msgspec.Struct, frozen=True):
     rest_seconds: float
     snapshot_seconds: float
     sync_seconds: float
+    deep_seconds: float
+    """Until the last shallow book is deep, after `sync_seconds`; 0 if there is none."""
 
 
 async def make_plan(
@@ -99,7 +102,7 @@ def _exchange(
         fetches += _snapshots(market, link, now)
     limits = market.limits
     connect_seconds = paced([1] * len(links), [connect_limit(limits)])
-    chosen, limit, snapshot_seconds = budgeted(fetches, limits.rest_weight, limits.rest_seconds)
+    chosen, limit, snapshot_seconds, deep_seconds = budgeted(fetches, limits.rest_weight, limits.rest_seconds)
     keys = dict.fromkeys(one.key for one in subscriptions)
     return ExchangePlan(
         exchange=market.exchange,
@@ -113,6 +116,7 @@ def _exchange(
         rest_seconds=limits.rest_seconds,
         snapshot_seconds=snapshot_seconds,
         sync_seconds=connect_seconds + max((link.seconds for link in links), default=0.0) + snapshot_seconds,
+        deep_seconds=deep_seconds,
     )
 
 
@@ -155,11 +159,12 @@ def paced(weights: Sequence[int], limits: Sequence[tuple[int, float]]) -> float:
     return clock.seconds
 
 
-def budgeted(fetches: Sequence[Fetch], weight: int, seconds: float) -> tuple[tuple[SnapshotPlan, ...], int, float]:
-    """(what depths the budget of `weight` in `seconds` gives the fetches, its usable weight, seconds until the last is asked)."""
+def budgeted(fetches: Sequence[Fetch], weight: int, seconds: float) -> tuple[tuple[SnapshotPlan, ...], int, float, float]:
+    """(what depths the budget of `weight` in `seconds` gives the fetches, its usable weight, seconds until the last is asked, and
+    from then on until the last that is shallow is asked for again)."""
     clock = Steps()
     budget = Budget(weight, seconds, clock)
-    chosen: Counter[tuple[int, int]] = Counter()
+    chosen: dict[tuple[int, int], list[Fetch]] = {}
     for asked, fetch in enumerate(fetches):
         budget.waiting = len(fetches) - asked
         depth = budget.choose(fetch.depths) if fetch.depths else (0, fetch.weight)
@@ -167,5 +172,12 @@ def budgeted(fetches: Sequence[Fetch], weight: int, seconds: float) -> tuple[tup
             clock.wait(delay)
             depth = budget.choose(fetch.depths) if fetch.depths else depth
         budget.spend(depth[1])
-        chosen[depth] += 1
-    return tuple(SnapshotPlan(count, *depth) for depth, count in chosen.items()), budget.limit, clock.seconds
+        chosen.setdefault(depth, []).append(fetch)
+    snapshot_seconds = clock.seconds
+    shallow = {depth: [one for one in got if one.depths and depth != one.depths[0]] for depth, got in chosen.items()}
+    for fetch in (one for of in shallow.values() for one in of):
+        while (delay := budget.delay(fetch.depths[0][1] + budget.reserve)) > 0:
+            clock.wait(delay)
+        budget.spend(fetch.depths[0][1])
+    plans = [SnapshotPlan(len(got), *depth, tuple(one.key for one in shallow[depth])) for depth, got in chosen.items()]
+    return tuple(plans), budget.limit, snapshot_seconds, clock.seconds - snapshot_seconds

@@ -55,6 +55,8 @@ class Answers(Generic[T]):
     def _fits(self, fetch: Fetch, answer: Answered) -> bool:
         if answer.url:
             return fits(fetch, answer.url)
+        if fetch.patient:
+            return False
         return fetch.key.partition("@")[2] == self._symbol(answer)
 
     def _symbol(self, answer: Answered) -> str:
@@ -68,8 +70,17 @@ def same_endpoint(fetch: Fetch, url: str) -> bool:
 
 
 def fits(fetch: Fetch, url: str) -> bool:
-    """True if a URL is of the same endpoint and says the same of what the request says; the depth does not matter."""
+    """True if a URL is of the same endpoint and says the same of what the request says. The depth matters only to a request that is
+    made for its sake."""
     if not same_endpoint(fetch, url):
         return False
     query = parse_qs(urlsplit(url).query)
+    if fetch.patient and depth_of(fetch, url) != fetch.depths[0][0]:
+        return False
     return all(query.get(name) == [value] for name, value in fetch.params)
+
+
+def depth_of(fetch: Fetch, url: str) -> int | None:
+    """The depth that a URL asks for, None if it does not say."""
+    text = parse_qs(urlsplit(url).query).get(fetch.depth_param, [""])[0]
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

@@ -51,7 +51,7 @@ class Redundant:
             if subscription.stream != "L2":
                 self._trades[subscription.key].begin(number, trades.get(subscription.key), seen.ts_last)
             elif book is not None:
-                self._books[subscription.key].own(number, book.sequence, seen.ts_last)
+                self._books[subscription.key].own(number, book.sequence, seen.ts_last, seen.depth)
 
     def seen(self) -> dict[str, SeenTrades]:
         """Instrument key -> the trades that are stored, to hand to the next session."""

@@ -17,7 +17,7 @@ from xtrader.clock import SECOND
 from xtrader.errors import VenueError
 from xtrader.feed.coverage import CoverageTracker
 from xtrader.feed.merge_trades import MergedTrades
-from xtrader.feed.recorded_answers import Answers
+from xtrader.feed.recorded_answers import Answers, depth_of
 from xtrader.feed.recorded_part import Lost, Part, follows
 from xtrader.feed.survey import DAY, Survey
 from xtrader.feed.torn import concerned, since, unproved
@@ -232,7 +232,8 @@ class Replay:
             self._answer(part, fetch, event)
 
     def _answer(self, part: Part, fetch: Fetch, answer: Answered) -> None:
-        self._run(part, lambda ts: part.session.answer(fetch, answer.status, answer.body, ts), answer.ts)
+        asked = msgspec.structs.replace(fetch, depth=depth_of(fetch, answer.url))
+        self._run(part, lambda ts: part.session.answer(asked, answer.status, answer.body, ts), answer.ts)
 
     def _closed(self, connection: str, detail: str) -> None:
         """A connection is gone: what it carried goes over to another one that carries the same, or is lost until the next."""

@@ -26,6 +26,8 @@ log = structlog.get_logger("xtrader.rest")
 
 TIMEOUT = 10.0
 """Seconds for one request."""
+PATIENCE = 0.25
+"""Seconds between two looks of a request that waits for all others."""
 AT_ONCE = 8
 """Requests under way per address."""
 REDIRECTS = 3
@@ -41,12 +43,13 @@ class RestFailed(VenueError):
 
 
 class Answer(NamedTuple):
-    """What a venue answered. `url` has the chosen depth in it."""
+    """What a venue answered. `url` has the chosen depth in it; `depth` is that, None for a request without one."""
 
     status: int
     body: bytes
     url: str
     headers: Mapping[str, str]
+    depth: int | None = None
 
 
 class Rest:
@@ -58,6 +61,8 @@ class Rest:
         self._http: aiohttp.ClientSession | None = None
         self._budgets: dict[str, Budget] = {}
         self._gates: dict[str, asyncio.Semaphore] = {}
+        self._queues: dict[str, asyncio.Lock] = {}
+        """Where patient requests wait, one behind the other."""
         self.calls = 0
 
     async def __aenter__(self) -> Rest:
@@ -77,6 +82,7 @@ class Rest:
             limits = market.limits
             self._budgets[address] = Budget(limits.rest_weight, limits.rest_seconds, self._clock, self._share)
             self._gates[address] = asyncio.Semaphore(AT_ONCE)
+            self._queues[address] = asyncio.Lock()
         self._budgets[address].narrow(market.limits.rest_weight, market.limits.rest_seconds)
         return self._budgets[address]
 
@@ -91,17 +97,30 @@ class Rest:
         Raises RestFailed for what may pass: no connection, a time-out, 429, 418, 5xx, a redirect elsewhere.
         """
         budget = self.budget(market)
+        gate = self._gates[urlsplit(market.rest_url).netloc]
+        if fetch.patient:
+            return await self._ask_patiently(market, fetch, budget, gate)
         budget.waiting += 1
         try:
-            async with self._gates[urlsplit(market.rest_url).netloc]:
-                params, weight = self._weigh(budget, fetch)
+            async with gate:
+                depth, weight = _weigh(budget, fetch)
                 while (delay := budget.delay(weight)) > 0:
                     await asyncio.sleep(delay)
-                    params, weight = self._weigh(budget, fetch)
+                    depth, weight = _weigh(budget, fetch)
                 budget.spend(weight)
-                return await self._request(market, fetch.path, params, budget)
+                return await self._request(market, fetch, depth, budget)
         finally:
             budget.waiting -= 1
+
+    async def _ask_patiently(self, market: Market, fetch: Fetch, budget: Budget, gate: asyncio.Semaphore) -> Answer:
+        """One request, when no other waits and the budget has enough left for those that may come."""
+        depth, weight = fetch.depths[0] if fetch.depths else (None, fetch.weight)
+        async with self._queues[urlsplit(market.rest_url).netloc]:
+            while (delay := budget.delay(weight + budget.reserve)) > 0 or budget.waiting:
+                await asyncio.sleep(max(delay, PATIENCE))
+            budget.spend(weight)
+        async with gate:
+            return await self._request(market, fetch, depth, budget)
 
     async def get_until_answered(
         self, market: Market, fetch: Fetch, take: Callable[[Answer], None] = lambda answer: None
@@ -122,14 +141,10 @@ class Rest:
                 log.warning("rest_failed", exchange=market.exchange, about=fetch.key, attempt=attempt, error=str(error))
             await asyncio.sleep(seconds)
 
-    def _weigh(self, budget: Budget, fetch: Fetch) -> tuple[list[tuple[str, str]], int]:
-        if not fetch.depths:
-            return list(fetch.params), fetch.weight
-        limit, weight = budget.choose(fetch.depths)
-        return [*fetch.params, (fetch.depth_param, str(limit))], weight
-
-    async def _request(self, market: Market, path: str, params: list[tuple[str, str]], budget: Budget) -> Answer:
+    async def _request(self, market: Market, fetch: Fetch, depth: int | None, budget: Budget) -> Answer:
         assert self._http is not None
+        path = fetch.path
+        params = [*fetch.params, *([] if depth is None else [(fetch.depth_param, str(depth))])]
         self.calls += 1
         try:
             url = market.rest_url + path
@@ -156,7 +171,12 @@ class Rest:
             raise RestFailed(market.exchange, f"GET {path}: HTTP {status}, told to stay away for {seconds:.0f} s")
         if status >= 500:
             raise RestFailed(market.exchange, f"GET {path}: HTTP {status}")
-        return Answer(status, bytes(body), str(response.url), dict(headers))
+        return Answer(status, bytes(body), str(response.url), dict(headers), depth)
+
+
+def _weigh(budget: Budget, fetch: Fetch) -> tuple[int | None, int]:
+    """(depth, weight) that the budget gives a request now."""
+    return budget.choose(fetch.depths) if fetch.depths else (None, fetch.weight)
 
 
 def _within(market: Market, path: str, url: str, location: str) -> str:

@@ -21,12 +21,14 @@ DEPTH_BPS = 10.0
 class Standing(msgspec.Struct, frozen=True):
     """What is known of a stream now: `state` is live, syncing or gap (see Coverage), "stalled" if the recorder has not written
     for a while, "stopped" if it is not running, "recorded" for a book out of a recording, "absent" if it is not subscribed.
-    `since` is int nanoseconds UTC, 0 if not known."""
+    `since` is int nanoseconds UTC, 0 if not known. `depth` is how many levels a side the snapshot behind the book was asked for,
+    None where the venue gives all."""
 
     state: str
     cause: str = ""
     since: int = 0
     detail: str = ""
+    depth: int | None = None
 
     @property
     def live(self) -> bool:

@@ -38,6 +38,7 @@ def book_json(picture: Picture, levels: int) -> str:
         "ts_event": picture.ts_event,
         "ts_recv": picture.ts_recv,
         "sequence": picture.sequence,
+        "depth": picture.standing.depth,
         "bids": None if book is None else list(book.bids[:levels]),
         "asks": None if book is None else list(book.asks[:levels]),
     }
@@ -74,6 +75,7 @@ def book_table(picture: Picture, levels: int) -> Iterable[Text | Table]:
         (standing_words(picture.standing), colour(picture.standing)),
         f"  {stamp(picture.ts, 3)}",
         "" if picture.sequence is None else f"  sequence {picture.sequence}",
+        "" if picture.standing.depth is None else f"  snapshot of {picture.standing.depth:,} levels a side",
     )
     book = picture.book
     if book is None:

@@ -137,7 +137,7 @@ class Watch:
                 return Standing("gap", "storage", self._broken, "the journal is damaged; waiting for the next snapshot")
             if self._book is None:
                 return Standing("syncing", row.cause, row.ts_from, "no snapshot yet")
-        return Standing(row.state, row.cause, row.ts_from, row.detail)
+        return Standing(row.state, row.cause, row.ts_from, row.detail, row.depth)
 
     def subscribed(self, stream: str = "L2") -> list[str]:
         """The keys of the instruments of which the recorder has the stream now, sorted."""

@@ -133,14 +133,19 @@ class Asks(Side):
 
 
 class Book:
-    """Bids and asks of one instrument as the venue's messages left them."""
+    """Bids and asks of one instrument as the venue's messages left them.
 
-    __slots__ = ("asks", "bids", "sequence")
+    `depth` is how many levels a side the snapshot that it began with was asked for: what lies beyond them is there only as far as
+    it has changed since. None where the venue gives all levels, or if it is not known.
+    """
+
+    __slots__ = ("asks", "bids", "depth", "sequence")
 
     def __init__(self) -> None:
         self.bids = Bids()
         self.asks = Asks()
         self.sequence: int | None = None
+        self.depth: int | None = None
 
     def apply(self, update: BookUpdate) -> None:
         """Apply one message in order; a snapshot replaces the book."""

@@ -46,6 +46,17 @@ def live_stretches(view: View, key: str) -> list[Stretch]:
     return stretches([(source, covers.get((id(source.place), source.collector), [])) for source in view.sources("L2", key)])
 
 
+def depth_at(view: View, key: str, stretch: Stretch, ts: int) -> int | None:
+    """How many levels a side the snapshot was asked for that the book of a stretch had begun with at a time; None if it had all, or
+    that is not known."""
+    place = (id(stretch.source.place), stretch.source.collector)
+    for source in view.sources("COVERAGE", key):
+        if (id(source.place), source.collector) == place:
+            live = [one for one in intervals(source) if (one.covers, one.state) == ("L2", "live") and one.start <= ts]
+            return max(live, key=attrgetter("start")).depth if live else None
+    return None
+
+
 def chain(stretch: Stretch, end: int, columns: Sequence[str], batch_rows: int = BATCH_ROWS) -> Iterator[tuple[Any, Ints]]:
     """The book rows of a stretch from its snapshot on, and when each was known; those known by `end`."""
     latest = stretch.chain

@@ -71,7 +71,7 @@ class Dataset:
         end: Time | None = None,
     ) -> Rows:
         """What was and what was not recorded: a row per interval of a subscription that overlaps the range. Columns: `exchange,
-        instrument, collector, covers, state, cause, ts_from, ts_to` (null while it is open)`, detail`."""
+        instrument, collector, covers, state, cause, ts_from, ts_to` (null while it is open)`, detail, ids_from, ids_to, depth`."""
         view = self._view((), instrument, exchange)
         return told.coverage(view, window(start, end))
 
@@ -82,14 +82,18 @@ class Dataset:
         return told.instruments(view, None if at is None else nanoseconds(at))
 
     def book_at(self, instrument: str, time: Time) -> Book:
-        """The whole book as it was known at a time. Raises NotCovered, which says why, where it was not."""
+        """The whole book as it was known at a time; its `depth` says how many levels a side its snapshot was asked for. Raises
+        NotCovered, which says why, where it was not."""
         ts = nanoseconds(time)
         view = self._view(("L2",), instrument)
         key = names.only(view, instrument)
-        ((_, ladder),) = books.sampled(books.live_stretches(view, key), [ts])
+        stretches = books.live_stretches(view, key)
+        ((_, ladder),) = books.sampled(stretches, [ts])
         if ladder is None:
             raise books.why_not(view, key, ts)
-        return ladder.book()
+        book = ladder.book()
+        book.depth = books.depth_at(view, key, next(one for one in stretches if one.start <= ts < one.end), ts)
+        return book
 
     def books(
         self, instrument: str, *, every: Period = "1s", depth: int = 10, start: Time | None = None, end: Time | None = None

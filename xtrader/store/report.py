@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -160,7 +161,9 @@ def _subscription(strip: Strip, start: int, parts: int, counted: _Counted) -> Su
     known = share(strip.intervals, start, min(stop, max(strip.end, start)))
     gaps = [_gap(one) for one in strip.shown(start, stop) if one.state == "gap"]
     begun = [one for one in strip.intervals if one.state == "live" and start <= one.ts_from < stop]
-    first = next((one for one in strip.intervals if one.state == "live"), None)
+    lives = [one for one in strip.intervals if one.state == "live"]
+    first = lives[0] if lives else None
+    deepened = [after for before, after in pairwise(lives) if before.ts_to == after.ts_from and before.depth != after.depth]
     return Subscription(
         collector=strip.collector,
         subscription=strip.subscription,
@@ -170,7 +173,7 @@ def _subscription(strip: Strip, start: int, parts: int, counted: _Counted) -> Su
         live_seconds=known.live / 1e9,
         gaps=gaps,
         gap_seconds=sum(gap.seconds for gap in gaps),
-        resyncs=sum(one is not first for one in begun),
+        resyncs=sum(one is not first and one not in deepened for one in begun),
         lag_ms=counted.lag,
         messages=counted.messages,
         rows=counted.rows,

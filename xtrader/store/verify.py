@@ -182,8 +182,10 @@ class _Check:
         coverage = CoverageMap(()) if maps is None else maps.get(unit.stream, CoverageMap(()))
         chain = self._chain(coverage if maps is not None else ALL_LIVE)
         self._read_parts(chain)
-        if maps is not None and isinstance(chain, BookChain) and self._whole:
-            self._check_syncs(chain, coverage)
+        if maps is not None and isinstance(chain, BookChain):
+            self._tell_shallow(coverage)
+            if self._whole:
+                self._check_syncs(chain, coverage)
         if chain is None:
             return Verified([], self._findings)
         for date, day in self._days.items():
@@ -260,6 +262,15 @@ class _Check:
                 end = "the end" if gap.ts_to is None else stamp(gap.ts_to)
                 why = f"{gap.cause}, {gap.detail}" if gap.detail else gap.cause
                 self._findings.append(Finding("hole", gap.file, f"{name} from {stamp(gap.ts_from)} to {end}: {why}"))
+
+    def _tell_shallow(self, coverage: CoverageMap) -> None:
+        """Books that were live without all the levels that their venue would have given."""
+        deepest = self._unit.rules.depth
+        for one in coverage.intervals:
+            if one.state == "live" and one.depth is not None and deepest is not None and one.depth < deepest:
+                end = "the end" if one.ts_to is None else stamp(one.ts_to)
+                what = f"L2:{self._unit.key} from {stamp(one.ts_from)} to {end}: {one.depth} levels a side of {deepest}"
+                self._findings.append(Finding("note", one.file, what))
 
     def _check_syncs(self, chain: BookChain, coverage: CoverageMap) -> None:
         """Whatever is said to be live began with a snapshot."""

@@ -12,7 +12,8 @@ The machine, in the order in which things happen:
 
 Coverage as sessions tell it (the shell closes what is open when the next row of that subscription comes):
     start           `syncing` with the session's cause, open, for every subscription
-    in sync         `live` with the cause of the sync, from the `ts_recv` of what completed it, open; and Ready
+    in sync         `live` with the cause of the sync, from the `ts_recv` of what completed it, open; and Ready. Again, with another
+                    depth, for a book that is live already, when a deeper snapshot of it came
     chain broken    `gap` closed: from the last good message's `ts_recv` to that of the message that showed it, then open `syncing`,
                     both with cause venue_gap (or silent), and what resyncs that one instrument
     book crossed    `gap` open with cause crossed, from the message that crosses it; nothing is recorded until `live`: with the
@@ -59,7 +60,9 @@ class Fetch(msgspec.Struct, frozen=True):
 
     `depths` are the (limit, weight) pairs that the shell may choose from, deepest first, by the weight that is left; the
     chosen limit is added as parameter `depth_param`. Without depths the request weighs `weight`. `key` says what it is about
-    (an instrument key, or "catalogue"), `purpose` is one of "snapshot", "probe", "catalogue".
+    (an instrument key, or "catalogue"), `purpose` is one of "snapshot", "probe", "catalogue". One that is `patient` waits until
+    nobody else needs the weight. `depth` is set by the shell when it hands over the answer: the limit that was chosen, None if
+    that is not known.
     """
 
     key: str
@@ -69,6 +72,8 @@ class Fetch(msgspec.Struct, frozen=True):
     weight: int = 1
     depths: tuple[tuple[int, int], ...] = ()
     depth_param: str = "limit"
+    patient: bool = False
+    depth: int | None = None
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -127,11 +132,13 @@ class Rules(msgspec.Struct, frozen=True):
     """What a venue's numbers prove about what was recorded of it, long after.
 
     `bridges`: the first change after a snapshot may begin before it and end with it, not only follow it. `trade_ids`:
-    "contiguous" (each is the one before + 1), "increasing", or "unique" (nothing but that).
+    "contiguous" (each is the one before + 1), "increasing", or "unique" (nothing but that). `depth`: levels a side of the deepest
+    snapshot, None where a snapshot has all.
     """
 
     bridges: bool
     trade_ids: str
+    depth: int | None = None
 
 
 class Activity(msgspec.Struct):
@@ -146,6 +153,8 @@ class Activity(msgspec.Struct):
     """`ts_recv` of the last message of this subscription on this connection, whatever became of it; 0 before the first."""
     ts_acked: int = 0
     """When the venue acknowledged it; 0 before."""
+    depth: int | None = None
+    """Levels a side that the snapshot of its book was asked for; None where the venue gives all, or if it is not known."""
 
 
 def counted(rare: Counter[str], messages: int, activity: Mapping[Subscription, Activity]) -> Counter[str]:

@@ -181,4 +181,5 @@ class Channel:
         return 0 if over <= 0 else min(5 << min(over - 1, 6), 300) * SECOND
 
     def _row(self, state: str, ts_from: int, ts_to: int | None, detail: str = "") -> Coverage:
-        return Coverage(self.key, self.subscription.stream, state, self.cause, ts_from, ts_to, detail)
+        depth = self.activity.depth if state == "live" else None
+        return Coverage(self.key, self.subscription.stream, state, self.cause, ts_from, ts_to, detail, depth=depth)

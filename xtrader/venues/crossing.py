@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from xtrader.model.book import Book
 
-EXCHANGES: tuple[str, ...] = ()
-"""This module speaks no venue's protocol."""
-
 SECOND = 1_000_000_000
 STEADY = 60 * SECOND
 """A book that was not asked for because of a crossing for so long, and the last wait, is asked for at once again."""

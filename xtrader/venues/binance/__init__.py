@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from xtrader.venues.base import Rules
-from xtrader.venues.binance.market import BinanceMarket
+from xtrader.venues.binance.market import FUTURES_DEPTHS, SPOT_DEPTHS, BinanceMarket
 from xtrader.venues.binance.recorded import recognise
 
 __all__ = ["EXCHANGES", "BinanceMarket", "market", "recognise", "rules"]
@@ -47,4 +47,5 @@ def market(exchange: str, options: Mapping[str, str]) -> BinanceMarket:
 
 def rules(exchange: str) -> Rules:
     """A futures' stream of single matches has numbers without a print of the market (insurance fund), which are not stored."""
-    return Rules(bridges=True, trade_ids="contiguous" if exchange == "BINANCE_SPOT" else "increasing")
+    depths = SPOT_DEPTHS if exchange == "BINANCE_SPOT" else FUTURES_DEPTHS
+    return Rules(bridges=True, trade_ids="contiguous" if exchange == "BINANCE_SPOT" else "increasing", depth=depths[0][0])

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+
+import msgspec
 
 from xtrader.errors import Malformed
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage
 from xtrader.venues.base import Activity, Fetch, Output, Ready
+from xtrader.venues.binance.joining import ids, join_futures, join_spot
+from xtrader.venues.binance.renewal import Renewal
 from xtrader.venues.binance.wire import Depth, Event, Snapshot
 from xtrader.venues.crossing import Ration, told
 
@@ -35,38 +38,6 @@ FREE_SNAPSHOTS = 2
 """So many snapshots in a row that were too old are asked for again at once; further ones after 1, 2, 4 … 32 s."""
 LONGEST_RATION = 32
 """Seconds between two requests for a book that stays crossed."""
-
-Join: TypeAlias = Literal["old", "joins", "late"]
-
-
-def join_spot(snapshot: int, previous: int, last: int) -> Join:
-    """How a spot delta (`previous` = U - 1, `last` = u) meets a snapshot with that lastUpdateId.
-
-    Vendor's steps: buffer the stream; get the snapshot; if its lastUpdateId is below the first buffered U, get another; drop
-    events with `u <= lastUpdateId`; the first one applied has `U <= lastUpdateId + 1`; from then on `U == previous u + 1`.
-    """
-    if last <= snapshot:
-        return "old"
-    return "joins" if previous <= snapshot else "late"
-
-
-def join_futures(snapshot: int, previous: int, last: int) -> Join:
-    """How a futures delta (`previous` = pu, `last` = u) meets a snapshot with that lastUpdateId.
-
-    Vendor's steps: buffer the stream; get the snapshot; drop events with `u < lastUpdateId`; the first one applied has
-    `U <= lastUpdateId <= u`; from then on `pu == previous u`. As ids run over all instruments, an event with
-    `pu <= lastUpdateId < U` leaves nothing out either. `pu < U`, so both together are `pu <= lastUpdateId <= u`.
-    """
-    if last < snapshot:
-        return "old"
-    return "joins" if previous <= snapshot else "late"
-
-
-def ids(delta: BookUpdate) -> tuple[int, int]:
-    """(number of the state it follows, number of the state after it) of a delta; Binance's deltas always have both."""
-    assert delta.prev_sequence is not None
-    assert delta.sequence is not None
-    return delta.prev_sequence, delta.sequence
 
 
 class DepthSync:
@@ -115,6 +86,7 @@ class DepthSync:
         self._stale = 0
         self._ask_at = 0
         self._ration = Ration(LONGEST_RATION)
+        self._renewal = Renewal()
 
     def receive(self, event: Event, ts_recv: int) -> Sequence[Output]:
         """Take one event of the diff stream. Raises Malformed if it is none."""
@@ -167,11 +139,17 @@ class DepthSync:
         if self.is_crossed or book.crossed():
             return self._apply_crossed(book, delta)
         self._activity.messages += 1
-        return (delta,)
+        if not self._renewal.is_open or (ahead := self._renewal.keep(delta)) is None:
+            return (delta,)
+        return [delta, *self._renew(*ahead, self._ts_good)]
 
     def _apply_crossed(self, book: Book, delta: BookUpdate) -> Sequence[Output]:
         """The book was crossed before this delta, or is after it."""
         if not book.crossed():
+            # What is crossed may have been wrong before, and may be still: the snapshot that is due is taken all the same.
+            self._renewal.open([*self._buffer, delta])
+            if not self._fetching:
+                self._renewal.plan(max(self._ask_at, self._ts_good))
             self._buffer.clear()
             return self._begin(
                 BookUpdate(self._key, True, book.bids.levels(), book.asks.levels(), self.last, None, delta.ts_event, self._ts_good)
@@ -183,6 +161,7 @@ class DepthSync:
     def _cross(self, book: Book, ts: int) -> Sequence[Output]:
         """From here on it is a gap; the snapshot is asked for as soon as its ration allows."""
         self.is_crossed = True
+        self._renewal.stop()
         self._cause = "crossed"
         self._activity.state = "syncing"
         self._counts["resyncs"] += 1
@@ -195,8 +174,21 @@ class DepthSync:
         self._activity.state = "live"
         self._activity.messages += 1
         self._counts["snapshots"] += 1
-        live = Coverage(self._key, "L2", "live", self._cause, snapshot.ts_recv, None)
+        depth = self._activity.depth
+        if depth is not None and depth < self._depths[0][0]:
+            self._renewal.plan(snapshot.ts_recv)
+        live = Coverage(self._key, "L2", "live", self._cause, snapshot.ts_recv, None, depth=depth)
         return [snapshot, live, Ready(self._activity.subscription)]
+
+    def _renew(self, snapshot: BookUpdate, depth: int | None, ts: int) -> Sequence[Output]:
+        """A snapshot for a book that is live: brought up to where that is, it takes the book's place."""
+        book = None if self.last is None else self._renewal.take(snapshot, depth, self.last, ts)
+        if book is None:
+            return ()
+        self.book = book
+        self._activity.depth = depth
+        sides = (book.bids.levels(), book.asks.levels())
+        return self._begin(BookUpdate(self._key, True, *sides, self.last, None, self._ts_event, max(ts, self._ts_good)))
 
     def _keep(self, delta: BookUpdate) -> Sequence[Output]:
         """Buffer a delta. What is buffered is always one unbroken chain, so a snapshot that meets it meets all of it."""
@@ -233,6 +225,9 @@ class DepthSync:
         self._fetching = True
         if self.is_crossed:
             self._ration.asked(ts)
+        return self._request()
+
+    def _request(self) -> Fetch:
         return Fetch(self._key, "snapshot", self._path, (("symbol", self._symbol),), depths=self._depths)
 
     def _gap(self, cause: str, ts_from: int, ts_to: int, detail: str) -> list[Output]:
@@ -248,6 +243,7 @@ class DepthSync:
         self.book = None
         self.last = None
         self.is_crossed = False
+        self._renewal.stop()
         self._bridging = False
         self._buffer.clear()
         self._activity.state = "syncing"
@@ -265,12 +261,16 @@ class DepthSync:
         self._ration.asked(self._ask_at)
         return out
 
-    def snapshot(self, answer: Snapshot, ts_recv: int) -> Sequence[Output]:
-        """Take the snapshot that was asked for: emit it, then the buffered deltas that follow it; or ask again if it is too old."""
-        self._fetching = False
-        if (self.book is not None and not self.is_crossed) or self._is_stream_refused():
+    def snapshot(self, answer: Snapshot, ts_recv: int, fetch: Fetch) -> Sequence[Output]:
+        """Take the snapshot that `fetch` asked for: emit it, then the buffered deltas that follow, or renew a live book by it."""
+        self._answered(fetch)
+        if self._is_stream_refused():
             return ()
         number = answer.lastUpdateId
+        ts_event = None if answer.T is None else answer.T * 1_000_000
+        update = BookUpdate(self._key, True, answer.bids, answer.asks, number, None, ts_event, ts_recv)
+        if self.book is not None and not self.is_crossed:
+            return self._renew(update, fetch.depth, ts_recv)
         while self._buffer:
             previous, last = ids(self._buffer[0])
             join = self._join(number, previous, last)
@@ -282,9 +282,8 @@ class DepthSync:
                 return self._ask_after_stale(ts_recv)
             self._counts["skipped"] += 1
             self._buffer.popleft()
-        ts_event = None if answer.T is None else answer.T * 1_000_000
-        update = BookUpdate(self._key, True, answer.bids, answer.asks, number, None, ts_event, ts_recv)
         book = self.book = Book()
+        self._activity.depth = fetch.depth
         book.apply(update)
         self.last = number
         self._ts_event = ts_event
@@ -322,11 +321,21 @@ class DepthSync:
         self._ts_syncing = ts
         return (Coverage(self._key, "L2", "syncing", self._cause, ts, None),)
 
-    def snapshot_refused(self, words: str, ts: int) -> Sequence[Output]:
+    def _answered(self, fetch: Fetch) -> None:
+        if fetch.patient:
+            self._renewal.is_asked = False
+        else:
+            self._fetching = False
+
+    def snapshot_refused(self, words: str, ts: int, fetch: Fetch) -> Sequence[Output]:
         """The venue answered the snapshot request with an error: say so once. The next delta is the reason to ask again at once,
         after further refusals in 1, 2, 4 … s; without one it is asked again in a minute."""
-        self._fetching = False
-        if (self.book is not None and not self.is_crossed) or self._is_stream_refused():
+        self._answered(fetch)
+        if self.book is not None and not self.is_crossed:
+            self._renewal.stop()
+            self._renewal.plan(ts + ASK_AGAIN)
+            return ()
+        if self._is_stream_refused():
             return ()
         self._ts_refused = ts
         self._refusals += 1
@@ -361,8 +370,12 @@ class DepthSync:
         return self._activity.state == "rejected" and self._ts_refused is None
 
     def idle(self, now: int) -> Sequence[Output]:
-        """Ask for the snapshot of a quiet instrument, or again for one that was refused."""
-        if (self.book is not None and not self.is_crossed) or self._fetching or now < self._ask_at:
+        """Ask for the snapshot of a quiet instrument, or again for one that was refused, or for a deeper one."""
+        if self.book is not None and not self.is_crossed:
+            if not self._renewal.ask(now):
+                return ()
+            return (msgspec.structs.replace(self._request(), depths=self._depths[:1], patient=True),)
+        if self._fetching or now < self._ask_at:
             return ()
         if self._activity.state == "rejected":
             return (self._fetch(now),) if self._is_refusal_over(now) else ()

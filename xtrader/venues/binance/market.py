@@ -92,7 +92,10 @@ class BinanceMarket:
         self.ws_url = ws_url or self._place.ws_url
         self.rest_url = rest_url or self._place.rest_url
         self.limits = self._place.limits
-        self.depth_window = f"snapshot of up to {self._place.dialect.depths[0][0]} levels a side, then every change"
+        depths = [depth for depth, _ in self._place.dialect.depths]
+        self.depth_window = (
+            f"snapshot of {depths[-1]} to {depths[0]} levels a side (`depth` of COVERAGE says which), then every change"
+        )
 
     def catalogue(self, wanted: Sequence[str]) -> Sequence[Fetch]:
         """One request, whatever is wanted: the whole list costs no more than a part of it."""

@@ -269,8 +269,8 @@ class BinanceSession:
         sync = self._books[subscription]
         if status != 200:
             self._counts["refused"] += 1
-            return sync.snapshot_refused(refusal(status, body), ts_recv)
-        return sync.snapshot(decode_snapshot(self._venue, subscription.instrument, body), ts_recv)
+            return sync.snapshot_refused(refusal(status, body), ts_recv, fetch)
+        return sync.snapshot(decode_snapshot(self._venue, subscription.instrument, body), ts_recv, fetch)
 
     def _probed(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> Sequence[Output]:
         """The answer to a probe: the instrument is known or not, its numbers went on or did not; what is neither proves nothing."""

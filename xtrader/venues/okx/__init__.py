@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from xtrader.venues.base import Rules
 from xtrader.venues.okx.market import OkxMarket, exchange_of
 from xtrader.venues.okx.recorded import recognise
+from xtrader.venues.okx.session import BOOK_DEPTH
 
 __all__ = ["EXCHANGES", "OkxMarket", "exchange_of", "market", "recognise", "rules"]
 
@@ -35,4 +36,4 @@ def market(exchange: str, options: Mapping[str, str]) -> OkxMarket:
 
 def rules(exchange: str) -> Rules:
     """A trade message stands for `count` numbers and only the last is stored, so numbers grow by more than one."""
-    return Rules(bridges=False, trade_ids="increasing")
+    return Rules(bridges=False, trade_ids="increasing", depth=BOOK_DEPTH)

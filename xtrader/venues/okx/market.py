@@ -14,7 +14,7 @@ from xtrader.errors import ProtocolError
 from xtrader.model.instrument import Instrument
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Fetch, Limits, Link, Listed
-from xtrader.venues.okx.session import OkxSession
+from xtrader.venues.okx.session import BOOK_DEPTH, OkxSession
 from xtrader.venues.options import url_option
 from xtrader.venues.trades import SeenTrades
 from xtrader.venues.wire import BAD, listed, ns, number
@@ -89,7 +89,9 @@ class OkxMarket:
     """One OKX exchange token. See venues/base.py (Market) for what the methods return."""
 
     limits = Limits(rest_weight=20, rest_seconds=2.0, connects=3, connect_seconds=1.0)
-    depth_window = "snapshot of up to 400 levels a side, then every change; levels that leave the best 400 are removed by the venue"
+    depth_window = (
+        f"snapshot of up to {BOOK_DEPTH} levels a side, then every change; levels that leave the best 400 are removed by the venue"
+    )
 
     def __init__(self, exchange: str, options: Mapping[str, str]) -> None:
         ws = url_option(options, f"XTRADER_{exchange}_WS_URL", ("ws", "wss"))

@@ -28,8 +28,10 @@ PING_AFTER = 20 * SECOND
 PONG_WITHIN = 10 * SECOND
 PENDING_MAX = 256
 """Requests that are remembered for the sake of error replies; older ones are forgotten."""
-BOOK_CHANNELS = frozenset({"books", "books-l2-tbt", "books50-l2-tbt"})
-"""What speaks the books protocol; the venue lets only one of them be subscribed for an instrument. Only `books` is asked for."""
+BOOK_DEPTH = 400
+BOOK_CHANNELS = {"books": BOOK_DEPTH, "books-l2-tbt": BOOK_DEPTH, "books50-l2-tbt": 50}
+"""What speaks the books protocol, and how many levels a side it has; the venue lets only one of them be subscribed for an
+instrument. Only `books` is asked for."""
 SIDES = frozenset({"buy", "sell"})
 SOURCES = frozenset({"", "0", "1"})
 EVENTS = frozenset({"subscribe", "error", "notice", "channel-conn-count-error"})
@@ -178,6 +180,7 @@ class OkxSession:
         is_snapshot = frame.action == "snapshot"
         if is_snapshot:
             previous = None
+            channel.activity.depth = BOOK_CHANNELS[frame.arg.channel] if frame.arg is not None else None
         elif frame.action != "update":
             raise Malformed(self._exchange, "a books message with another action", repr(frame.action[:40]))
         elif (sequence is None) != (previous is None):
