@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import re
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -564,3 +566,81 @@ def test_a_shallow_snapshot_says_so_and_a_recorded_deeper_one_takes_its_place(tm
     assert lives == [(100, START + 300 * MS + 3), (5000, START + 4000 * MS + 3)]
     assert rows(records, "gap") == []
     assert [record.sequence for record in records if isinstance(record, BookUpdate) and record.is_snapshot] == [3, 40]
+
+
+def rewritten(directory: Path, name: str, rewrite: Callable[[str], str]) -> Path:
+    """A copy of a recording of which every line is rewritten."""
+    directory.mkdir()
+    for path in recorded_1(name):
+        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+        (directory / path.name.removesuffix(".gz")).write_text("".join(rewrite(line) + "\n" for line in lines))
+    return directory
+
+
+def facts(records: list[Record]) -> list[Record]:
+    return [record for record in records if not isinstance(record, Instrument)]
+
+
+def test_times_in_microseconds_give_the_same_records(tmp_path: Path) -> None:
+    expected, _, _ = run(*recorded_1("BINANCE_FUTURES"))
+    longer = re.compile(r'("[ET]":\d{13})\b')
+
+    def rewrite(line: str) -> str:
+        return longer.sub(r"\g<1>000", line).replace("/stream?", "/stream?timeUnit=MICROSECOND&")
+
+    source = rewritten(tmp_path / "in", "BINANCE_FUTURES", rewrite)
+    records, lines, renormaliser = run(source)
+    assert facts(records) == facts(expected)
+    assert total(lines, "TRADES", "trades") == 91
+    assert (renormaliser.remarks, renormaliser.is_all_kept) == ([], True)
+    source = rewritten(tmp_path / "finer", "BINANCE_FUTURES", lambda line: longer.sub(r"\g<1>789", line))
+    finer = [record.ts_event for record in run(source)[0] if isinstance(record, Trade)]
+    assert finer == [record.ts_event + 789_000 for record in expected if isinstance(record, Trade) and record.ts_event]
+
+
+@pytest.mark.parametrize("digits", ["12", "1", "0123"])
+def test_a_time_of_no_known_unit_is_no_row_and_no_success(tmp_path: Path, digits: str) -> None:
+    long = re.compile(r'("[ET]":\d{13})\b')
+    source = rewritten(tmp_path / "in", "BINANCE_FUTURES", lambda line: long.sub(r"\g<1>" + digits, line))
+    records, lines, renormaliser = run(source)
+    assert [record for record in records if isinstance(record, Trade)] == []
+    assert not renormaliser.is_all_kept
+    for line in lines.values():
+        if line.subscription.stream == "TRADES":
+            what = f"{line.subscription}: {line.messages} messages of {line.channel}, of which neither a row nor a gap came"
+            assert (what in renormaliser.remarks) is (line.gaps == 0)
+
+
+CHINESE = "币安人生"
+
+
+@pytest.mark.parametrize("is_slash", [False, True])
+def test_a_symbol_that_was_encoded_anew_with_escapes_is_the_same_symbol(tmp_path: Path, is_slash: bool) -> None:
+    def renamed(line: str) -> str:
+        return line.replace("SUSHI", CHINESE).replace("sushi", CHINESE)
+
+    def escaped(line: str) -> str:
+        if line.startswith(("wss", "http")) or ": {" not in line:
+            return renamed(line)
+        time, _, payload = renamed(line).partition(": ")
+        text = json.dumps(json.loads(payload))
+        return f"{time}: " + (text.replace("/", "\\/") if is_slash else text)
+
+    plain, lines, _ = run(rewritten(tmp_path / "plain", "BINANCE_FUTURES", renamed))
+    records, again, renormaliser = run(rewritten(tmp_path / "escaped", "BINANCE_FUTURES", escaped))
+    assert total(lines, "L2", "applied") == total(again, "L2", "applied") == 752
+    assert facts(records) == facts(plain)
+    assert (renormaliser.remarks, renormaliser.is_all_kept) == ([], True)
+    assert f"L2:BINANCE_FUTURES@{CHINESE}USDT" in again
+
+
+@pytest.mark.parametrize("name", ["OKX", "DERIBIT"])
+def test_names_with_escapes_are_read_on_every_venue(tmp_path: Path, name: str) -> None:
+    def escaped(line: str) -> str:
+        return line if line.startswith(("wss", "http")) else re.sub(r"(?<=[A-Z])-(?=[0-9A-Z])", r"\\u002d", line)
+
+    expected, lines, _ = run(*recorded_1(name))
+    records, again, renormaliser = run(rewritten(tmp_path / "in", name, escaped))
+    assert again.keys() == lines.keys()
+    assert facts(records) == facts(expected)
+    assert renormaliser.is_all_kept

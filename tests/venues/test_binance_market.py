@@ -75,7 +75,10 @@ def test_own_urls_replace_scheme_and_host_and_keep_the_routes() -> None:
     [
         ("XTRADER_BINANCE_FUTURES_TRADES", "trades"),
         ("XTRADER_BINANCE_FUTURES_WS_URL", "http://127.0.0.1"),
+        ("XTRADER_BINANCE_FUTURES_WS_URL", "wss://fstream.binance.com?timeUnit=MICROSECOND"),
+        ("XTRADER_BINANCE_FUTURES_WS_URL", "wss://fstream.binance.com/stream?timeUnit=MICROSECOND"),
         ("XTRADER_BINANCE_FUTURES_REST_URL", "127.0.0.1:80"),
+        ("XTRADER_BINANCE_FUTURES_REST_URL", "https://fapi.binance.com#a"),
     ],
 )
 def test_unusable_option_is_refused_in_one_sentence_that_names_it(name: str, value: str) -> None:

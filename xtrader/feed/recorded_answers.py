@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from xtrader.recordings.events import Answered
 from xtrader.venues.base import Fetch
+from xtrader.venues.recorded import name_of
 
 _VERSION = re.compile(r"/v\d+/")
 _SYMBOL = re.compile(rb'"symbol"\s*:\s*"([^"]+)"')
@@ -61,7 +62,7 @@ class Answers(Generic[T]):
 
     def _symbol(self, answer: Answered) -> str:
         named = _SYMBOL.search(answer.body, 0, _HEAD)
-        return self._only_symbol if named is None else named[1].decode(errors="replace")
+        return self._only_symbol if named is None else name_of(named[1])
 
 
 def same_endpoint(fetch: Fetch, url: str) -> bool:

@@ -13,8 +13,9 @@ def url_option(options: Mapping[str, str], name: str, schemes: tuple[str, str]) 
     if not text:
         return None
     scheme, separator, host = text.partition("://")
-    if not separator or scheme not in schemes or not host:
-        raise ConfigError(f"{name} must be a base URL like {schemes[0]}://127.0.0.1:9001 or {schemes[1]}://example.com")
+    if not separator or scheme not in schemes or not host or "?" in host or "#" in host:
+        example = f"{schemes[0]}://127.0.0.1:9001 or {schemes[1]}://example.com"
+        raise ConfigError(f"{name} must be a base URL like {example}, without a query: paths are added to it")
     return text
 
 

@@ -7,6 +7,7 @@ from where a recording was made. One rule: the venue answers; nothing outside it
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -28,6 +29,14 @@ class Origin(NamedTuple):
     rank: int
     is_data: bool = True
     """False for what only confirms the subscription."""
+
+
+def name_of(written: bytes) -> str:
+    """A name as it is written inside a JSON string, escapes and all: recorders that decode and encode again write `\\u5e01`."""
+    if b"\\" in written:
+        with contextlib.suppress(ValueError):
+            return str(json.loads(b'"' + written + b'"'))
+    return written.decode(errors="replace")
 
 
 Recognise: TypeAlias = Callable[[str, bytes, str], Sequence[Origin]]

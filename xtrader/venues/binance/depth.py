@@ -16,7 +16,7 @@ from xtrader.model.market import BookUpdate, Coverage
 from xtrader.venues.base import Activity, Fetch, Output, Ready
 from xtrader.venues.binance.joining import ids, join_futures, join_spot
 from xtrader.venues.binance.renewal import Renewal
-from xtrader.venues.binance.wire import Depth, Event, Snapshot
+from xtrader.venues.binance.wire import MILLIS, Depth, Event, Snapshot, ns
 from xtrader.venues.crossing import Ration, told
 
 SECOND = 1_000_000_000
@@ -95,9 +95,10 @@ class DepthSync:
         previous = event.pu if self._is_futures else event.U - 1
         if previous is None or event.u < event.U or previous >= event.u:
             raise Malformed(self._venue, "impossible update ids", f"{self._symbol} U {event.U}, u {event.u}, pu {event.pu}")
-        ms = event.E if event.T is None else event.T
+        time = event.E if event.T is None else event.T
+        ts_event = time * 1_000_000 if time <= MILLIS else ns(self._venue, time)
         self._activity.ts_last = ts_recv
-        return self._take(BookUpdate(self._key, False, event.b, event.a, event.u, previous, ms * 1_000_000, ts_recv))
+        return self._take(BookUpdate(self._key, False, event.b, event.a, event.u, previous, ts_event, ts_recv))
 
     def _take(self, delta: BookUpdate) -> Sequence[Output]:
         book, last = self.book, self.last
@@ -267,7 +268,7 @@ class DepthSync:
         if self._is_stream_refused():
             return ()
         number = answer.lastUpdateId
-        ts_event = None if answer.T is None else answer.T * 1_000_000
+        ts_event = None if answer.T is None else ns(self._venue, answer.T)
         update = BookUpdate(self._key, True, answer.bids, answer.asks, number, None, ts_event, ts_recv)
         if self.book is not None and not self.is_crossed:
             return self._renew(update, fetch.depth, ts_recv)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from urllib.parse import urlsplit
 
-from xtrader.venues.recorded import Origin
+from xtrader.venues.recorded import Origin, name_of
 
 _COMBINED = re.compile(rb'\s*\{\s*"stream"\s*:\s*"([^"@]+)@([^"]+)"')
 _EVENT = re.compile(rb'"e"\s*:\s*"(depthUpdate|trade|aggTrade)"')
@@ -36,14 +36,14 @@ def recognise(url: str, payload: bytes, exchange: str) -> Sequence[Origin]:
     head = payload[:_HEAD]
     combined = _COMBINED.match(head)
     if combined is not None:
-        name, kind = combined.groups()
+        written, kind = combined.groups()
     else:
         event, symbol = _EVENT.search(head), _SYMBOL.search(head)
         if event is None or symbol is None:
             return ()
-        name, kind = symbol[1], _RAW[event[1]]
+        written, kind = symbol[1], _RAW[event[1]]
     stream, rank = _stream(kind)
-    text = name.decode(errors="replace")
+    text = name_of(written)
     exchange = place or _exchange_of(text.upper(), stream, head)
     if stream == "TRADES" and exchange == "BINANCE_SPOT":
         rank = 1 - rank

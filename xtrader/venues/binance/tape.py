@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from xtrader.errors import Malformed
 from xtrader.model.market import Coverage, Trade
 from xtrader.venues.base import Activity, Output, Ready
-from xtrader.venues.binance.wire import AggTrade, Event, TradePrint
+from xtrader.venues.binance.wire import MILLIS, AggTrade, Event, TradePrint, ns
 from xtrader.venues.trades import SeenTrades, TradeChain
 
 
@@ -61,10 +61,10 @@ class Tape:
             raise Malformed(self._venue, "no trade on a stream of trades", self._symbol)
         if event.s != self._symbol:
             raise Malformed(self._venue, "no trade of its own symbol on a stream", self._symbol)
+        ts_event = event.T * 1_000_000 if event.T <= MILLIS else ns(self._venue, event.T)
         activity = self._activity
         live = self.acked(ts_recv) if activity.state != "live" else ()
         activity.ts_last = ts_recv
-        ts_event = event.T * 1_000_000
         rows = self._chain.check(number, number, ts_event, ts_recv)
         if rows is None:
             return live

@@ -15,8 +15,12 @@ from xtrader.errors import Malformed, ProtocolError
 from xtrader.venues.wire import BAD
 
 Number: TypeAlias = Annotated[int, Meta(ge=-1, le=2**63 - 2)]
-Millis: TypeAlias = Annotated[int, Meta(ge=0, le=9_000_000_000_000)]
-"""Milliseconds since the epoch that still fit 64 bits as nanoseconds."""
+MILLIS = 9_000_000_000_000
+"""The last time in milliseconds since the epoch that is taken; it fits 64 bits as nanoseconds."""
+MICROS = 1_000_000_000_000_000
+"""The first time in microseconds that is taken: of 16 digits."""
+Time: TypeAlias = Annotated[int, Meta(ge=0, le=MILLIS * 1_000)]
+"""Milliseconds since the epoch up to MILLIS, microseconds from MICROS on (`timeUnit=MICROSECOND`); see `ns`."""
 Amount: TypeAlias = Annotated[float, Meta(ge=0, le=1e30)]
 """A price or a size."""
 Levels: TypeAlias = Annotated[list[tuple[Amount, Amount]], Meta(max_length=50_000)]
@@ -27,12 +31,12 @@ class Depth(Struct, tag_field="e", tag="depthUpdate", gc=False):
     """`@depth`: `U` to `u` are the update ids it holds, `pu` (futures) the `u` of the event before it."""
 
     s: str
-    E: Millis
+    E: Time
     U: Number
     u: Number
     b: Levels
     a: Levels
-    T: Millis | None = None
+    T: Time | None = None
     pu: Number | None = None
 
 
@@ -43,7 +47,7 @@ class TradePrint(Struct, tag_field="e", tag="trade", gc=False):
     t: Number
     p: Amount
     q: Amount
-    T: Millis
+    T: Time
     m: Any = None
     X: str = "MARKET"
 
@@ -57,7 +61,7 @@ class AggTrade(Struct, tag_field="e", tag="aggTrade", gc=False):
     q: Amount
     f: Number
     l: Number  # noqa: E741 (the venue's name)
-    T: Millis
+    T: Time
     m: Any = None
 
 
@@ -138,7 +142,7 @@ class Snapshot(Struct):
     lastUpdateId: Number
     bids: Levels
     asks: Levels
-    T: Millis | None = None
+    T: Time | None = None
     symbol: str = ""
     """COIN-M only."""
 
@@ -147,9 +151,9 @@ class LastTrade(Struct):
     """A row of REST `/trades` (`id`, `time`) or `/aggTrades` (`a`, `T`)."""
 
     id: Number | None = None
-    time: Millis | None = None
+    time: Time | None = None
     a: Number | None = None
-    T: Millis | None = None
+    T: Time | None = None
 
     @property
     def number(self) -> int:
@@ -159,7 +163,8 @@ class LastTrade(Struct):
     @property
     def ts(self) -> int:
         """When it was made, int ns; 0 if the row does not say."""
-        return (self.T or self.time or 0) * 1_000_000
+        time = self.T or self.time or 0
+        return 0 if MILLIS < time < MICROS else time * (1_000_000 if time <= MILLIS else 1_000)
 
 
 decode_envelope = msgspec.json.Decoder(Envelope, strict=False).decode
@@ -169,6 +174,13 @@ _kind = msgspec.json.Decoder(Kind)
 _snapshot = msgspec.json.Decoder(Snapshot, strict=False)
 _last_trades = msgspec.json.Decoder(list[LastTrade], strict=False)
 _problem = msgspec.json.Decoder(Problem)
+
+
+def ns(venue: str, time: int) -> int:
+    """A Time -> int nanoseconds. Raises Malformed if it is neither milliseconds nor microseconds."""
+    if MILLIS < time < MICROS:
+        raise Malformed(venue, "a time in no known unit", str(time))
+    return time * (1_000_000 if time <= MILLIS else 1_000)
 
 
 def kind_of(stream: str) -> str:

@@ -8,7 +8,7 @@ from functools import cache
 from urllib.parse import urlsplit
 
 from xtrader.venues.deribit.login import VENUE
-from xtrader.venues.recorded import Origin
+from xtrader.venues.recorded import Origin, name_of
 
 _PUSH = re.compile(rb'"method"\s*:\s*"subscription"')
 _CHANNEL = re.compile(rb'"channel"\s*:\s*"([^"]+)"')
@@ -30,7 +30,7 @@ def recognise(url: str, payload: bytes, exchange: str) -> Sequence[Origin]:
     if not payload.startswith(b'{"jsonrpc"'):
         return ()
     reply = _REPLY.search(payload)
-    return () if reply is None else [_origin(name, False) for name in _NAME.findall(reply[1])]
+    return () if reply is None else [_origin(found, False) for found in _NAME.findall(reply[1])]
 
 
 def recorded_options(url: str) -> Mapping[str, str]:
@@ -40,8 +40,8 @@ def recorded_options(url: str) -> Mapping[str, str]:
 
 
 @cache
-def _origin(name: bytes, is_data: bool) -> Origin:
-    channel = name.decode(errors="replace")
+def _origin(written: bytes, is_data: bool) -> Origin:
+    channel = name_of(written)
     kind, _, rest = channel.partition(".")
     instrument, _, interval = rest.rpartition(".")
     if interval not in _RANKS or "." in instrument:

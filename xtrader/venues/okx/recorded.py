@@ -8,7 +8,7 @@ from functools import cache
 from urllib.parse import urlsplit
 
 from xtrader.venues.okx.market import exchange_of
-from xtrader.venues.recorded import Origin
+from xtrader.venues.recorded import Origin, name_of
 
 _ARG = re.compile(rb'"arg"\s*:\s*\{([^}]*)\}')
 _CHANNEL = re.compile(rb'"channel"\s*:\s*"([^"]+)"')
@@ -29,14 +29,14 @@ def recognise(url: str, payload: bytes, exchange: str) -> Sequence[Origin]:
     channel, symbol = _CHANNEL.search(arg[1]), _SYMBOL.search(arg[1])
     if channel is None:
         return ()
-    name = channel[1].decode(errors="replace")
-    instrument = "" if symbol is None else symbol[1].decode(errors="replace")
+    kind = name_of(channel[1])
+    instrument = "" if symbol is None else name_of(symbol[1])
     place = exchange_of(instrument)
-    stream, rank = _STREAMS.get(name, ("", 0))
+    stream, rank = _STREAMS.get(kind, ("", 0))
     if not place or (exchange and place != exchange):
         stream = ""
     is_data = _EVENT.search(payload, 0, arg.start()) is None
-    return (Origin(stream, place, instrument, f"{name} {instrument}", rank, is_data),)
+    return (Origin(stream, place, instrument, f"{kind} {instrument}", rank, is_data),)
 
 
 @cache
