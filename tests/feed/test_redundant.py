@@ -402,9 +402,9 @@ def test_what_a_silent_connection_lacks_begins_where_another_one_last_recorded()
 
 
 class Pair:
-    """The sessions of two connections to a venue, recorded as one."""
+    """The sessions of two connections to a venue, recorded as one. `depths` are those of their snapshots."""
 
-    def __init__(self, exchange: str) -> None:
+    def __init__(self, exchange: str, depths: tuple[int | None, int | None] = (None, None)) -> None:
         self.speaker = SPEAKERS[exchange]
         self.subscription = Subscription("L2", exchange, self.speaker.symbol)
         link = Link(exchange, "test", "", (self.subscription,))
@@ -422,8 +422,11 @@ class Pair:
         for which in range(2):
             text = self.speaker.snapshot(self.number, [(10, 1)], [(11, 1)], self.now // MS)
             session = self.sessions[which]
-            answer = session.answer(self.fetches[which], 200, text, self.now) if self.fetches else session.receive(text, self.now)
-            self.carry_out(which, answer)
+            if self.fetches:
+                fetch = msgspec.structs.replace(self.fetches[which], depth=depths[which])
+                self.carry_out(which, session.answer(fetch, 200, text, self.now))
+            else:
+                self.carry_out(which, session.receive(text, self.now))
         self.rows.clear()
 
     def put(self, record: Trade | BookUpdate | Coverage) -> None:
@@ -499,3 +502,24 @@ def test_a_connection_that_never_was_live_proves_nothing_when_it_stops() -> None
     merged.take(0, Coverage(TAPE.key, "TRADES", "gap", "shutdown", 50 * MS, None))
     gaps = [row for row in stored if isinstance(row, Coverage) and row.state == "gap"]
     assert [(row.cause, row.ts_from) for row in gaps] == [("shutdown", 50 * MS)]
+
+
+def test_a_deeper_book_that_takes_over_from_a_shallow_one_takes_its_place() -> None:
+    pair = Pair("BINANCE_SPOT", (100, 5000))
+    pair.say((9, 1))
+    key = pair.subscription.key
+    pair.merged.take(0, Coverage(key, "L2", "gap", "disconnect", pair.now, None))
+    assert [(row.state, row.ts_from, row.depth) for row in pair.rows] == [("live", pair.now, 5000)]
+    assert pair.book.bids.sizes == {10.0: 1.0, 9.0: 1.0}
+
+
+def test_a_snapshot_of_the_owner_that_is_deeper_is_told_and_one_of_the_other_connection_is_not() -> None:
+    pair = Pair("BINANCE_SPOT", (100, 100))
+    for which in (1, 0):
+        (fetch,) = (output for output in pair.sessions[which].idle(pair.now + 10**9) if isinstance(output, Fetch))
+        text = pair.speaker.snapshot(pair.number, [(10, 1), (8, 1)], [(11, 1)], pair.now // MS)
+        answer = pair.sessions[which].answer(msgspec.structs.replace(fetch, depth=5000), 200, text, pair.now)
+        pair.carry_out(which, answer)
+        assert len(pair.rows) == 1 - which
+    assert [(row.state, row.depth) for row in pair.rows] == [("live", 5000)]
+    assert pair.book.bids.sizes == {10.0: 1.0, 8.0: 1.0}

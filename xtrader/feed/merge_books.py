@@ -62,6 +62,8 @@ class MergedBook(Merged[BookMember]):
         """How often the numbers of what is stored began anew."""
         self._follows = True
         """False while a new owner has yet to reach the last stored state."""
+        self._is_deepening = False
+        """The owner has a deeper book than what is stored, and it is to be stored as soon as both are of the same state."""
 
     def cover(self, number: int, row: Coverage) -> None:
         """Take a Coverage row of the connection `number`; one that only says that the owner's snapshot is a deeper one, too."""
@@ -125,6 +127,21 @@ class MergedBook(Merged[BookMember]):
             for member in self.members:
                 if member.held:
                     member.passed(last)
+        if self._is_deepening:
+            self._deepen()
+
+    def _deepen(self) -> None:
+        owner = self.owner
+        book = None if owner is None else owner.book()
+        depth = None if owner is None else owner.depth
+        self._is_deepening = depth is not None and self._depth is not None and depth > self._depth
+        if owner is None or book is None or not self._is_deepening or book.sequence != self.last:
+            return
+        self._is_deepening = False
+        ts = max(owner.ts_last, self.ts_last)
+        self._store(_snapshot(self._key, book, ts))
+        self._state = ""
+        self._tell(Coverage(self._key, "L2", "live", "disconnect", ts, None, depth=owner.depth))
 
     def _stand_by(self, member: BookMember, update: BookUpdate) -> None:
         sequence, previous = update.sequence, update.prev_sequence
@@ -189,6 +206,7 @@ class MergedBook(Merged[BookMember]):
         held, member.held = member.held, deque()
         for update in held:
             self._own(member, update)
+        self._deepen()
 
     def _start_over(self, member: BookMember, cause: str, detail: str) -> None:
         """Nothing links: a gap row, and the member's book as a snapshot."""
@@ -203,4 +221,8 @@ class MergedBook(Merged[BookMember]):
             return
         ts = max(member.ts_last, self.ts_last)
         self._hole(cause, ts, detail, depth=member.depth)
-        self._store(BookUpdate(self._key, True, book.bids.levels(), book.asks.levels(), book.sequence, None, None, ts))
+        self._store(_snapshot(self._key, book, ts))
+
+
+def _snapshot(key: str, book: Book, ts: int) -> BookUpdate:
+    return BookUpdate(key, True, book.bids.levels(), book.asks.levels(), book.sequence, None, None, ts)
