@@ -175,6 +175,7 @@ def test_an_instrument_whose_row_cannot_be_read_is_not_taken_for_unlisted(cache:
     run(one.go((100, one.becomes(({"instId": "BTC-USDT-SWAP", "state": 7}, ETH))), (3 * HOUR, nothing)))
     assert one.told == []
     assert one.instruments[KEY].status == "live"
+    assert one.asked == pytest.approx([0, HOUR, 2 * HOUR], abs=1)
 
 
 @pytest.mark.parametrize("source", ["rule", "cache"])

@@ -14,7 +14,7 @@ import structlog
 
 from xtrader.clock import SECOND, Clock
 from xtrader.errors import XTraderError
-from xtrader.feed.catalogue import TRADING, Catalogue, Listing, is_unread
+from xtrader.feed.catalogue import TRADING, Catalogue, is_unread
 from xtrader.model.instrument import Instrument
 from xtrader.venues.base import Market
 
@@ -89,7 +89,7 @@ class Refresh:
         noticed.clear()
 
     async def _read(self, market: Market) -> bool:
-        """True if all of the venue's recorded instruments could be looked up."""
+        """False if the venue should be asked again soon: it gave nothing, or did not list an instrument for the first time."""
         before = self._of(market)
         try:
             async with self._reading:
@@ -98,22 +98,15 @@ class Refresh:
             log.warning("catalogue_not_read_again", exchange=market.exchange, reason=str(error))
             return False
         listed = {row.key: row for row in listing.instruments}
-        self._missed &= {key for key in self._missed if key not in listed}
-        found = {key: row for key, old in before.items() if (row := self._now(old, listed.get(key), listing)) is not None}
-        for key, new in found.items():
-            self._take(before[key], new)
-        return len(found) == len(before)
-
-    def _now(self, old: Instrument, row: Instrument | None, listing: Listing) -> Instrument | None:
-        """What is true of an instrument by a new reading; None if that is not known."""
-        if row is not None:
-            return row
-        if is_unread(listing, old.symbol):
-            return None
-        if old.status != UNLISTED and old.key not in self._missed:
-            self._missed.add(old.key)
-            return None
-        return msgspec.structs.replace(old, status=UNLISTED, source="venue", ts=listing.ts)
+        gone = {key for key, old in before.items() if key not in listed and not is_unread(listing, old.symbol)}
+        for key, old in before.items():
+            if key in listed:
+                self._take(old, listed[key])
+            elif key in gone & self._missed:
+                self._take(old, msgspec.structs.replace(old, status=UNLISTED, source="venue", ts=listing.ts))
+        is_first = not gone <= self._missed
+        self._missed = {key for key in self._missed if key not in before} | gone
+        return not is_first
 
     def _take(self, old: Instrument, new: Instrument) -> None:
         changed = {name: (was, now) for name in new.__struct_fields__ if (was := getattr(old, name)) != (now := getattr(new, name))}
