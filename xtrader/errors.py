@@ -135,11 +135,26 @@ class StorageError(XTraderError):
         return f"storage failed at {self.path}: {self.what}"
 
 
+class DamagedFile(XTraderError, OSError):
+    """A file that cannot be read, or is not what a recording has in its place. `what` goes on from its path."""
+
+    exit_code = 2
+
+    def __init__(self, path: object, what: str) -> None:
+        super().__init__()
+        self.args = (path, what)
+        self.path = path
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"'{self.path}' {self.what}"
+
+
 def retryable(error: BaseException) -> bool:
     """True if trying again can help: the network, a venue that misbehaves, a sink that is down.
 
     False for what only a person can change (configuration, credentials, rejected rows) and for storage.
     """
-    if isinstance(error, (ConfigError, CredentialsRejected, SinkReject, StorageError)):
+    if isinstance(error, (ConfigError, CredentialsRejected, SinkReject, StorageError, DamagedFile)):
         return False
     return isinstance(error, (VenueError, SinkError, OSError, TimeoutError, EOFError))

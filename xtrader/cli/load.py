@@ -78,8 +78,11 @@ def parts_in_force(directory: Path) -> list[tuple[str, Part]]:
     """The parts of a recording, each with its collector, all of a stream and instrument together, in the order of their writing."""
     from xtrader.store.place import Place
 
-    listed = Place(directory).listed()
+    place = Place(directory)
+    listed = place.listed()
     found = [(collector, part) for collector, own in listed.items() for parts in own.parts.values() for part in parts]
+    for _, part in found:
+        place.check(part.path)
     return sorted(found, key=lambda one: (one[1].stream, one[1].key, one[0], one[1].first_offset))
 
 

@@ -5,6 +5,7 @@ Rule: what the user did wrong is one sentence on standard error and exit code 2,
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 from collections.abc import Sequence
@@ -31,13 +32,14 @@ from xtrader.cli.trades import trades
 from xtrader.cli.verify import verify
 from xtrader.cli.worker import worker
 from xtrader.config import check_directories, load_process
-from xtrader.errors import XTraderError
+from xtrader.errors import ConfigError, StorageError, XTraderError
 from xtrader.model.subscription import parse_subscriptions
 from xtrader.venues import exchanges
 
 UNEXPECTED = 70
 """Exit code of a fault of ours (EX_SOFTWARE)."""
 INTERRUPTED = 130
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 EPILOG = "Settings come from flags, else from the environment, else from .env in the working directory; see .env.example."
 
@@ -109,7 +111,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            kind = StorageError if error.errno in _DISK else ConfigError
+            return _refuse(f"'{error.filename}': {error.strerror}", kind.exit_code)
         if not structlog.is_configured():
             logs.set_up("info")
         structlog.get_logger("xtrader").exception("unexpected")

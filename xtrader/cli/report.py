@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 @click.option("--json", "json", type=click.Path(path_type=Path), metavar="FILE", help="Write the same figures as JSON.")
 @click.option("--workers", type=click.IntRange(1, 512), default=None, help="Processes (default: one for each core).")
 def report(directory: Path, date: datetime, html: Path | None, json: Path | None, workers: int | None) -> None:
-    """Say of a day what was covered, what is missing and why, how late messages came, and how much there is."""
+    """Say of a day what was covered, what is missing and why, how late messages came, and how much there is. Exit code 2: files
+    of the day are damaged."""
     import msgspec
     from rich.console import Console
     from rich.progress import Progress
@@ -49,6 +50,9 @@ def report(directory: Path, date: datetime, html: Path | None, json: Path | None
     if json is not None:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
     (Console() if sys.stdout.isatty() else Console(width=WIDTH)).print(_draw(found))
+    if damaged := sum(one.damaged for one in found.subscriptions):
+        click.echo(f"xtrader: {damaged:,} damaged files are in no figure: see `xtrader verify {directory}`", err=True)
+        sys.exit(2)
 
 
 def _draw(found: DayReport) -> Table:

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from xtrader.sinks.manifest import Line, Told
+from xtrader.sinks.manifest import Line, Told, is_path
 from xtrader.sinks.parts import settings_of
-from xtrader.sinks.schemas import SCHEMAS, is_known, widened
+from xtrader.sinks.schemas import SCHEMAS, is_known, lacking, widened
 
 NAME: Final = re.compile(r"part-(?P<collector>[a-z0-9-]+?)-(?P<first>\d{20})-(?P<last>\d{20})(?P<salvaged>-salvaged\d*)?\.parquet")
 SALVAGED: Final = "-salvaged"
@@ -42,9 +42,9 @@ class Place(NamedTuple):
 
 def place_of(path: str) -> Place | None:
     """What a path relative to the data directory says; None if it is not the path of a part."""
-    parts = PurePosixPath(path).parts
-    if len(parts) != 5:
+    if not is_path(path):
         return None
+    parts = PurePosixPath(path).parts
     pairs = [part.partition("=") for part in parts[:4]]
     name = NAME.fullmatch(parts[4])
     if name is None or [pair[0] for pair in pairs] != ["stream", "exchange", "instrument", "date"]:
@@ -86,12 +86,15 @@ class Ranges:
 
 def read_groups(path: Path, stream: str) -> Iterator[Any]:
     """The row groups of a part of a stream as tables, in order. Raises one of UNREADABLE where a page does not match its
-    checksum, or the columns are not those of the stream."""
+    checksum, the columns are not those of the stream, or one that has a value in each row has not."""
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         if not is_known(file.schema_arrow, stream):
             raise ValueError(f"does not have the columns of {stream}")
         for group in range(file.num_row_groups):
-            yield widened(file.read_row_group(group), stream, SCHEMAS[stream].names)
+            table = widened(file.read_row_group(group), stream, SCHEMAS[stream].names)
+            if (name := lacking(table, stream)) is not None:
+                raise ValueError(f"it has rows without {name}")
+            yield table
 
 
 def metadata_of(path: Path) -> dict[str, str]:

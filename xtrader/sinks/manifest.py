@@ -28,6 +28,7 @@ from xtrader.durable import sync_directory
 DIRECTORY: Final = "_manifest"
 COMPACTED: Final = ".compacted.jsonl"
 _BLOCK: Final = 1 << 20
+_PATH: Final = re.compile(r"stream=[^/\0]+/exchange=[^/\0]+/instrument=[^/\0]*/date=[^/\0]+/part-[^/\0]+\.parquet")
 _SEAL: Final = re.compile(rb',"crc32":"([0-9a-f]{8})"\}\Z')
 SEAL_BYTES: Final = len(b',"crc32":"00000000"}')
 
@@ -72,6 +73,11 @@ def unseal(text: bytes) -> tuple[bytes, int | None]:
     """A line without its seal, and the seal; None for a line that was written before there were any."""
     found = _SEAL.search(text)
     return (text, None) if found is None else (text[: found.start()] + b"}", int(found[1], 16))
+
+
+def is_path(path: str) -> bool:
+    """Whether a path that a line states can be that of a part: within the data directory, in the directories of its stream."""
+    return _PATH.fullmatch(path) is not None
 
 
 def lines_in_force(directory: Path) -> list[Line]:

@@ -86,6 +86,14 @@ SCHEMAS: Final = {"L2": L2, "TRADES": TRADES, "COVERAGE": COVERAGE, "INSTRUMENTS
 _ADDED: Final = {"COVERAGE": 3}
 """How many of a stream's last columns older versions lack."""
 
+_FILLED: Final = {
+    "L2": ("ts_recv", "is_snapshot", "is_last"),
+    "TRADES": ("ts_recv", "trade_id", "side", "price", "size"),
+    "COVERAGE": ("ts_recv", "covers", "state", "cause", "ts_from", "detail"),
+    "INSTRUMENTS": ("ts_recv", "alias", "kind", "ts"),
+}
+"""The columns that have a value in each row."""
+
 _BOOK_SIDES = pa.array(["bid", "ask"])
 _TRADE_SIDES = pa.array(TRADE_SIDES)
 
@@ -97,6 +105,12 @@ def is_known(schema: Any, stream: str) -> bool:
     known = SCHEMAS[stream]
     older = pa.schema(list(known)[: len(known) - _ADDED.get(stream, 0)])
     return bool(schema.equals(known, check_metadata=False) or schema.equals(older, check_metadata=False))
+
+
+def lacking(table: Any, stream: str) -> str | None:
+    """The first column of a table read from a file of `stream` that has nulls and must not; None if there is none."""
+    must = (name for name in table.column_names if name in _FILLED[stream])
+    return next((name for name in must if table[name].null_count), None)
 
 
 def widened(table: Any, stream: str, columns: Sequence[str]) -> Any:

@@ -14,19 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from xtrader.errors import UnknownKind
+from xtrader.errors import DamagedFile, UnknownKind
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage
 from xtrader.sinks.base import NULL, TRADE_SIDES, Batch, Coverages, Floats, Instruments, Ints, Trades, Updates
-from xtrader.sinks.schemas import COVERAGE, widened
+from xtrader.sinks.schemas import COVERAGE, is_known, lacking, widened
 
 
 def batches(path: str, stream: str, key: str) -> Iterator[Batch]:
-    """The batches of a part of one stream and instrument, a row group at a time; page checksums are checked. Raises OSError."""
-    parquet = pq.ParquetFile(path, page_checksum_verification=True)
+    """The batches of a part of one stream and instrument, a row group at a time; page checksums are checked. Raises
+    DamagedFile."""
     rest: Any = None
-    for number in range(parquet.num_row_groups):
-        table = parquet.read_row_group(number)
+    for table in _tables(path, stream):
         if stream == "L2":
             table = table if rest is None else pa.concat_tables([rest, table])
             last = np.flatnonzero(table["is_last"].to_numpy())
@@ -42,6 +41,22 @@ def batches(path: str, stream: str, key: str) -> Iterator[Batch]:
             yield from _instruments(table, key)
         else:
             raise UnknownKind(stream)
+
+
+def _tables(path: str, stream: str) -> Iterator[Any]:
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
+            if not is_known(parquet.schema_arrow, stream):
+                raise DamagedFile(path, f"does not have the columns of {stream}")
+            for number in range(parquet.num_row_groups):
+                table = parquet.read_row_group(number)
+                if (name := lacking(table, stream)) is not None:
+                    raise DamagedFile(path, f"is damaged: it has rows without {name}")
+                yield table
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, DamagedFile):
+            raise
+        raise DamagedFile(path, f"cannot be read: {(str(error).splitlines() or [''])[0]}") from error
 
 
 def _updates(table: Any, key: str) -> Updates:

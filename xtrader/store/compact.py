@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from xtrader.clock import SECOND
 from xtrader.durable import sync_directory, sync_file
-from xtrader.errors import ConfigError
 from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Line, Manifest
 from xtrader.sinks.parts import Part
 from xtrader.sinks.schemas import SCHEMAS
@@ -25,7 +24,7 @@ from xtrader.sinks.uploaded import progress_of
 from xtrader.store.digest import RowDigest
 from xtrader.store.lock import alone
 from xtrader.store.remains import WRITER, remove_unfinished
-from xtrader.store.verify_lists import Lists, collector_of, files_below, is_running, read_lists
+from xtrader.store.verify_lists import Lists, collector_of, files_below, is_running, read_lists, require_whole
 from xtrader.store.verify_parts import FOREVER, UNREADABLE, changed, first_line, metadata_of, place_of, read_groups
 
 HOUR: Final = 3_600 * SECOND
@@ -64,9 +63,7 @@ def compact(root: Path, every: int = HOUR, progress: Callable[[int, int], None] 
     """
     with alone(root):
         lists = read_lists(root)
-        damaged = sorted({finding.file for finding in lists.findings})
-        if damaged:
-            raise ConfigError(f"{', '.join(damaged)} is damaged: see `xtrader verify`, then `xtrader repair`")
+        require_whole(lists)
         removed = _remove_leftovers(root, lists)
         groups = plan(root, lists, every)
         total = sum(line.bytes for group in groups for line in group.lines)

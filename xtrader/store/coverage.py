@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from xtrader.errors import ConfigError
 from xtrader.store.coverage_map import FOREVER, Interval, share
 from xtrader.store.verify import cut, read_coverage
-from xtrader.store.verify_lists import collector_of, read_lists
+from xtrader.store.verify_lists import collector_of, read_lists, require_whole
 
 NOTHING: Final = ""
 _WORST: Final = ("gap", "syncing", "live")
@@ -55,6 +55,7 @@ def read_timeline(root: Path, ts_from: int | None = None, ts_to: int | None = No
     """The coverage of a recording, all of it or within [ts_from, ts_to). Raises OSError, and ConfigError where it cannot be read
     or there is none."""
     lists = read_lists(root)
+    require_whole(lists)
     ends: dict[str, int] = {}
     for one in lists.parts:
         collector = collector_of(one.list)

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from xtrader.errors import DamagedFile
 from xtrader.sinks.manifest import DIRECTORY
 
 NAME = ".store.lock"
@@ -19,7 +20,12 @@ NAME = ".store.lock"
 @contextlib.contextmanager
 def alone(root: Path) -> Iterator[None]:
     """Hold the directory alone; waits for others. Raises OSError."""
-    (root / DIRECTORY).mkdir(exist_ok=True)
+    try:
+        (root / DIRECTORY).mkdir(exist_ok=True)
+    except FileExistsError:
+        raise DamagedFile(
+            root / DIRECTORY, "is not a directory: move it away, and `xtrader repair` makes the lists again"
+        ) from None
     descriptor = os.open(root / DIRECTORY / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

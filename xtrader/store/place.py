@@ -10,11 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import pyarrow as pa
 from pyarrow import fs as arrow_fs
 
-from xtrader.errors import ConfigError
-from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Line, readable
+from xtrader.errors import ConfigError, DamagedFile
+from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Line, is_path
+from xtrader.store.verify_parts import first_line, misled
 
 JOURNAL = ".journal"
 WORKERS = "worker-*"
@@ -58,6 +60,7 @@ class Place:
 
     def __init__(self, where: str | Path, filesystem: Any = None, journal: Path | None = None) -> None:
         self.filesystem, self.root, local = _located(where, filesystem)
+        self.is_local = isinstance(self.filesystem, arrow_fs.LocalFileSystem)
         self.name = str(where)
         self.journal = journal if journal is not None or local is None else local / JOURNAL
         self.kept: dict[str, Any] = {}
@@ -68,8 +71,14 @@ class Place:
 
     def listed(self) -> dict[str, Listed]:
         """Collector -> its parts, as the lists have them now. Raises OSError."""
-        selector = arrow_fs.FileSelector(f"{self.root}/{DIRECTORY}", allow_not_found=True, recursive=True)
-        infos = [info for info in self.filesystem.get_file_info(selector) if info.base_name.endswith(".jsonl")]
+        where = f"{self.root}/{DIRECTORY}"
+        try:
+            found = self.filesystem.get_file_info(arrow_fs.FileSelector(where, allow_not_found=True, recursive=True))
+        except OSError as error:
+            raise DamagedFile(where, f"cannot be read: {first_line(error)}") from error
+        infos = [info for info in found if info.base_name.endswith(".jsonl")]
+        if not infos and self.is_local and any(Path(self.root).glob("stream=*/*/*/*/part-*.parquet")):
+            raise DamagedFile(where, "holds no list of the parts that are there: `xtrader repair` makes it again")
         # Lists of merged parts first: whatever they have merged, the other lists, read later, have had before.
         infos.sort(key=lambda info: (not self._list(info).endswith(COMPACTED), info.path))
         state = [(info.path, info.size, info.mtime_ns) for info in infos]
@@ -111,11 +120,24 @@ class Place:
         state = (info.size, info.mtime_ns)
         known = self._read.get(info.path)
         if known is None or known[0] != state:
-            with self.filesystem.open_input_stream(info.path) as file:
-                text = file.read()
-            # What cannot be read is for `verify` to tell.
-            known = self._read[info.path] = state, list(readable(text))
+            if info.type != arrow_fs.FileType.File:
+                raise DamagedFile(info.path, "is not a file")
+            try:
+                with self.filesystem.open_input_stream(info.path) as file:
+                    text = file.read()
+            except OSError as error:
+                raise DamagedFile(info.path, f"cannot be read: {first_line(error)}") from error
+            # What comes after the last line's end is a line in the making.
+            lines = [_line(info.path, number, one) for number, one in enumerate(text.split(b"\n")[:-1], 1)]
+            known = self._read[info.path] = state, lines
         return known[1]
+
+    def check(self, path: str) -> None:
+        """Raises DamagedFile for a path of a part that leads out of a local recording."""
+        if self.is_local:
+            wrong = misled(Path(self.root), path.removeprefix(f"{self.root}/"))
+            if wrong is not None:
+                raise DamagedFile(path, wrong)
 
     def _collected(self, lists: dict[str, list[Line]]) -> dict[str, Listed]:
         replaced = {path for lines in lists.values() for line in lines for path in line.replaces}
@@ -148,6 +170,19 @@ class Place:
         """True if something was recorded here."""
         found = self.filesystem.get_file_info(f"{self.root}/{DIRECTORY}").type != arrow_fs.FileType.NotFound
         return bool(found or (self.journal is not None and self.journal.is_dir()))
+
+
+def _line(path: str, number: int, text: bytes) -> Line:
+    """Raises DamagedFile for what is no line of a list: its part would be left out of every answer in silence."""
+    try:
+        line = msgspec.json.decode(text, type=Line)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise DamagedFile(path, f"is damaged in line {number}: see `xtrader verify`, then `xtrader repair`") from None
+    if not all(map(is_path, (line.path, *line.replaces))):
+        raise DamagedFile(path, f"lists '{line.path}' in line {number}, which is not the path of a part")
+    if line.first_offset > line.last_offset or (line.first_ts_recv or 0) > (line.last_ts_recv or 0):
+        raise DamagedFile(path, f"says of '{line.path}' in line {number} that it ends before it begins")
+    return line
 
 
 def _located(where: str | Path, filesystem: Any) -> tuple[Any, str, Path | None]:

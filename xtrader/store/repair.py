@@ -24,7 +24,7 @@ from xtrader.store.lock import alone
 from xtrader.store.remains import WRITER, remove_unfinished
 from xtrader.store.salvage import gap_table, rescue, rewritten
 from xtrader.store.verify_lists import Listed, collector_of, files_below, is_running, read_list, read_lists
-from xtrader.store.verify_parts import FOREVER, UNREADABLE, changed, describe, first_line, place_of, read_groups
+from xtrader.store.verify_parts import FOREVER, UNREADABLE, changed, describe, first_line, misled, place_of, read_groups
 
 PATIENCE: Final = 3.0
 """Seconds that the processes of a killed recorder may take to end."""
@@ -78,7 +78,8 @@ def _stopped(root: Path, collector: str) -> bool:
 
 def _set_foreign_aside(root: Path, done: list[str]) -> None:
     for path in files_below(root):
-        if place_of(path) is None and not path.rpartition("/")[2].startswith("."):
+        is_foreign = place_of(path) is None and not path.rpartition("/")[2].startswith(".")
+        if is_foreign or misled(root, path) is not None:
             _set_aside(root, path)
             done.append(f"{path} is no part of the recording: it is in {ASIDE} now")
 
@@ -132,8 +133,10 @@ def _believed(root: Path, one: Listed, replaced: set[str], lost: list[str]) -> L
 
 def _write_list(root: Path, name: str, lines: Iterable[Line]) -> None:
     path = root / name
-    if path.exists():
+    if path.is_file() and not path.is_symlink():
         _keep_copy(root, path)
+    elif os.path.lexists(path):
+        _set_aside(root, name)
     unique = {line.path: line for line in lines}
     texts, before = [], 0
     for line in sorted(unique.values(), key=lambda line: (line.last_offset, line.path)):

@@ -17,7 +17,7 @@ from xtrader.durable import sync_directory, sync_file
 from xtrader.model.market import Coverage
 from xtrader.sinks.manifest import Line, Told
 from xtrader.sinks.parts import Part
-from xtrader.sinks.schemas import SCHEMAS, coverage_table, is_known, widened
+from xtrader.sinks.schemas import SCHEMAS, coverage_table, is_known, lacking, widened
 from xtrader.sinks.unfinished import Unfinished
 from xtrader.store.chain import BookChain
 from xtrader.store.coverage_map import rows_of
@@ -102,7 +102,7 @@ def _groups(path: Path, stream: str) -> Iterator[Any]:
 def _is_sound(table: Any, line: Line, date: str) -> bool:
     """Whether the rows are whole messages of that day."""
     wrong: list[str] = []
-    if not table.num_rows:
+    if not table.num_rows or lacking(table, line.stream) is not None:
         return False
     if line.stream == "L2":
         BookChain(line.instrument, UNKNOWN, ALL_LIVE, wrong.append).check(table)

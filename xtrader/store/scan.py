@@ -14,9 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from xtrader.errors import DamagedFile
 from xtrader.sinks.base import TRADE_SIDES, Ints
-from xtrader.sinks.schemas import SCHEMAS, widened
-from xtrader.store.place import FOREVER, Part, Piece
+from xtrader.sinks.schemas import SCHEMAS, is_known, lacking, widened
+from xtrader.store.place import FOREVER, Part, Piece, Place
+from xtrader.store.verify_parts import first_line
 from xtrader.store.view import RARE, Source
 
 BATCH_ROWS: Final = 262_144
@@ -82,7 +84,7 @@ def _followed(source: Source, part: Part, columns: Sequence[str], window: Window
     done = 0
     while True:
         try:
-            for read, table in _blocks(source.place.filesystem, piece, done, part.stream, columns, window, batch_rows):
+            for read, table in _blocks(source.place, piece, done, part.stream, columns, window, batch_rows):
                 done = read
                 yield table
             return
@@ -94,14 +96,17 @@ def _followed(source: Source, part: Part, columns: Sequence[str], window: Window
 
 
 def _blocks(
-    filesystem: Any, piece: Piece, done: int, stream: str, columns: Sequence[str], window: Window, batch_rows: int
+    place: Place, piece: Piece, done: int, stream: str, columns: Sequence[str], window: Window, batch_rows: int
 ) -> Iterator[tuple[int, Any]]:
-    """The rows of a piece after its first `done`, in tables, each with how many are done then."""
+    """The rows of a piece after its first `done`, in tables, each with how many are done then. Raises DamagedFile."""
+    place.check(piece.path)
     try:
         with (
-            filesystem.open_input_file(piece.path) as file,
+            place.filesystem.open_input_file(piece.path) as file,
             pq.ParquetFile(file, pre_buffer=True, page_checksum_verification=True) as parquet,
         ):
+            if not is_known(parquet.schema_arrow, stream):
+                raise DamagedFile(piece.path, f"does not have the columns of {stream}")
             start = -piece.first
             # One group at a time: what is fetched ahead is then a group, not the file.
             for group in range(parquet.num_row_groups):
@@ -113,15 +118,17 @@ def _blocks(
                         if low < high:
                             # The columns come in the file's order, whatever the order in which they were asked for.
                             table = widened(pa.Table.from_batches([batch.slice(low, high - low)]), stream, columns)
+                            if (name := lacking(table, stream)) is not None:
+                                raise DamagedFile(piece.path, f"is damaged: it has rows without {name}")
                             table = _same_words(table, SIDES[stream]) if "side" in columns else table
                             yield min(start, piece.rows), table
                 start = stop
     except pa.ArrowException as error:
-        raise OSError(f"{piece.path} is damaged: {error}") from error
-    except OSError as error:
-        if error.errno is None:
-            raise OSError(f"{piece.path} cannot be read: {error}") from error
+        raise DamagedFile(piece.path, f"is damaged: {first_line(error)}") from error
+    except DamagedFile:
         raise
+    except OSError as error:
+        raise DamagedFile(piece.path, f"cannot be read: {first_line(error)}") from error
 
 
 def _same_words(table: Any, words: Any) -> Any:

@@ -28,6 +28,7 @@ from xtrader.store.verify_parts import (
     date_differs,
     describe,
     first_line,
+    misled,
     place_of,
     read_groups,
 )
@@ -224,7 +225,7 @@ class _Check:
         """False if the part cannot be taken as it is."""
         line = one.line
         what = changed(self._root, line)
-        is_there = (self._root / line.path).exists()
+        is_there = (self._root / line.path).exists() and misled(self._root, line.path) is None
         if what is not None and one.is_proven is False and not is_there:
             self._findings.append(Finding("damage", one.list, f"lists '{line.path}', which is not there"))
             return False

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from xtrader.errors import ConfigError
 from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Line, unseal
 from xtrader.store.verify_parts import misplaced, place_of
 
@@ -62,11 +63,17 @@ def collector_of(path: str) -> str:
 
 
 def read_list(root: Path, path: Path) -> tuple[list[Listed], list[Finding]]:
-    """The lines of one list and what is wrong with them. Raises OSError."""
+    """The lines of one list and what is wrong with them."""
     name = path.relative_to(root).as_posix()
     listed: list[Listed] = []
     findings = []
-    *texts, rest = path.read_bytes().split(b"\n")
+    if path.is_symlink() or not path.is_file():
+        what = "is a symbolic link, which a recording has none of" if path.is_symlink() else "is not a file"
+        return [], [Finding("damage", name, what)]
+    try:
+        *texts, rest = path.read_bytes().split(b"\n")
+    except OSError as error:
+        return [], [Finding("damage", name, f"cannot be read: {error.strerror}")]
     if rest:
         findings.append(Finding("damage", name, f"line {len(texts) + 1} is cut off"))
     before: int | None = 0
@@ -110,6 +117,13 @@ def read_lists(root: Path) -> Lists:
     return Lists(parts, [*findings, *_overlaps(parts)], replaced)
 
 
+def require_whole(lists: Lists) -> None:
+    """Raises ConfigError where a list is damaged: what it does not tell of would be left out in silence."""
+    damaged = sorted({finding.file for finding in lists.findings})
+    if damaged:
+        raise ConfigError(f"{', '.join(damaged)} is damaged: see `xtrader verify`, then `xtrader repair`")
+
+
 def _overlaps(parts: Sequence[Listed]) -> Iterator[Finding]:
     """Parts of one subscription, collector and day that are made of the same stretch of the journal."""
     groups: dict[tuple[str, str], list[Listed]] = defaultdict(list)
@@ -124,11 +138,16 @@ def _overlaps(parts: Sequence[Listed]) -> Iterator[Finding]:
 
 
 def files_below(root: Path) -> Iterator[str]:
-    """Every file in the directories of the streams, hidden ones too, relative to the data directory."""
+    """Every file in the directories of the streams, hidden ones too, relative to the data directory. A symbolic link is one,
+    wherever it leads."""
     for stream in sorted(root.glob("stream=*")):
+        if stream.is_symlink() or not stream.is_dir():
+            yield stream.name
+            continue
         for directory, names, files in os.walk(stream):
             names.sort()
-            for name in sorted(files):
+            links = [name for name in names if (Path(directory) / name).is_symlink()]
+            for name in sorted([*files, *links]):
                 yield (Path(directory) / name).relative_to(root).as_posix()
 
 

@@ -5,7 +5,7 @@ The rule: a file is read group by group with its page checksums verified; no fil
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import pyarrow as pa
@@ -33,9 +33,23 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
+def misled(root: Path, path: str) -> str | None:
+    """What keeps a path below `root` from being that of a file of the recording, whatever the file holds; None if nothing does.
+    The recorder makes no symbolic links: behind one lies what is somebody else's."""
+    here = root
+    for name in PurePosixPath(path).parts:
+        here /= name
+        if here.is_symlink():
+            return f"is behind a symbolic link, '{here.relative_to(root)}', which a recording has none of"
+    return "is not a file" if here.exists() and not here.is_file() else None
+
+
 def changed(root: Path, line: Line) -> str | None:
     """What shows that the file is not the one that was listed; None if it is, byte for byte."""
     path = root / line.path
+    wrong = misled(root, line.path)
+    if wrong is not None:
+        return wrong
     try:
         size = path.stat().st_size
         if size != line.bytes:
