@@ -92,6 +92,26 @@ def test_a_message_with_odd_data_or_a_field_of_another_type_costs_its_own_subscr
     assert any(isinstance(one, Trade) for one in talk.trade(2, is_other=True))
 
 
+NAMES = {"BINANCE": "s", "OKX": "instId", "DERIBIT": "instrument_name"}
+
+
+@pytest.mark.parametrize("exchange", ALL)
+@pytest.mark.parametrize("stream", ["L2", "TRADES"])
+def test_what_says_that_it_is_of_another_instrument_is_not_stored(exchange: str, stream: str) -> None:
+    if stream == "L2" and exchange.startswith("OKX"):
+        pytest.skip("its book messages name their instrument once")
+    talk = Talk(exchange)
+    message = json.loads(talk.next_change() if stream == "L2" else talk.speaker.trade(2, 2, MS))
+    data = message.get("params", message)["data"]
+    (data[0] if isinstance(data, list) else data)[NAMES[exchange.partition("_")[0]]] = talk.symbols[1]
+    out = talk.hear(json.dumps(message).encode())
+    assert not any(isinstance(one, BookUpdate | Trade) for one in out)
+    assert [(row.state, row.cause) for row in out if isinstance(row, Coverage)] == [("gap", "malformed"), ("syncing", "malformed")]
+    assert [s for s, seen in talk.session.activity.items() if seen.state != "live"] == [
+        Subscription(stream, exchange, talk.symbols[0])
+    ]
+
+
 @pytest.mark.parametrize("exchange", ALL)
 def test_a_trade_that_could_not_be_read_is_named_by_the_next_number(exchange: str) -> None:
     talk = Talk(exchange)

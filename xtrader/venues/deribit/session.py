@@ -175,6 +175,8 @@ class DeribitSession:
         is_snapshot = data.type == "snapshot"
         if not is_snapshot and data.type != "change":
             raise Malformed(VENUE, "a book message of another type", repr(data.type[:40]))
+        if data.instrument_name and data.instrument_name != channel.symbol:
+            raise Malformed(VENUE, "a book message of another instrument", data.instrument_name)
         previous = None if is_snapshot else data.prev_change_id
         if data.change_id < 0 or (previous is not None and previous >= data.change_id):
             raise Malformed(VENUE, "a book message with impossible ids", f"change_id {data.change_id} after {previous}")
@@ -200,6 +202,9 @@ class DeribitSession:
         out: list[Output] = []
         # By their numbers, so that none is missing that comes further on in the same message.
         for row in sorted(rows, key=attrgetter("trade_seq")):
+            if row.instrument_name and row.instrument_name != channel.symbol:
+                out += self._malformed(channel, Malformed(VENUE, "a trade of another instrument", row.instrument_name), ts_recv)
+                continue
             side = row.direction
             if side not in SIDES:
                 side = "unknown"

@@ -33,6 +33,7 @@ class BookData(msgspec.Struct, gc=False):
     bids: Steps
     asks: Steps
     prev_change_id: Int64 | None = None
+    instrument_name: str = ""
 
 
 class TradeData(msgspec.Struct, gc=False):
@@ -42,6 +43,7 @@ class TradeData(msgspec.Struct, gc=False):
     price: Price
     amount: Amount
     direction: str = ""
+    instrument_name: str = ""
 
 
 class Params(msgspec.Struct, gc=False):

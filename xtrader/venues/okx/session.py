@@ -17,7 +17,7 @@ from xtrader.venues.channel import SECOND, Channel
 from xtrader.venues.channels import BookChannel, Channels, TradesChannel
 from xtrader.venues.odd import Oddities
 from xtrader.venues.okx.listing import LISTING, listing_request, relisted
-from xtrader.venues.okx.wire import Arg, Envelope, Frame, NamedFrame, Row, TextBook, TextFrame
+from xtrader.venues.okx.wire import Arg, Envelope, Frame, Row, TextBook, TextFrame
 from xtrader.venues.questions import Questions
 from xtrader.venues.trades import SeenTrades
 from xtrader.venues.wire import BAD
@@ -43,7 +43,6 @@ TRADES_PATH = "/api/v5/market/trades"
 
 _decode = msgspec.json.Decoder(Frame, strict=False).decode
 _decode_envelope = msgspec.json.Decoder(Envelope, strict=False).decode
-_decode_named = msgspec.json.Decoder(NamedFrame).decode
 _decode_text = msgspec.json.Decoder(TextFrame).decode
 _CONCERNS = re.compile(r"channel:\s*([\w-]+),\s*instId:\s*([\w-]+)")
 
@@ -116,9 +115,10 @@ class OkxSession:
             return []
         subscription, asked = question
         try:
-            frame, named = _decode(body), {row.instId for row in _decode_named(body).data}
+            frame = _decode(body)
         except BAD:
-            frame, named = Frame(), set()
+            frame = Frame()
+        named = {row.instId for row in frame.data or ()}
         if frame.code in NO_SUCH:
             self._counts["probe_errors"] += 1
             is_news = self._questions.no(subscription, asked, ts_recv)
@@ -241,6 +241,8 @@ class OkxSession:
         price, size, ts, text = row.px, row.sz, row.ts, row.tradeId
         if price is None or size is None or ts is None or not text:
             return self._malformed(channel, Malformed(self._exchange, "a trade without px, sz, ts or tradeId"), ts_recv)
+        if row.instId and row.instId != channel.symbol:
+            return self._malformed(channel, Malformed(self._exchange, "a trade of another instrument", row.instId), ts_recv)
         side = row.side
         if side not in SIDES:
             side = "unknown"

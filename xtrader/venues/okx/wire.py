@@ -41,6 +41,8 @@ class Row(msgspec.Struct, gc=False):
     seqId: Int64 | None = None
     prevSeqId: Int64 | None = None
     checksum: Int64 | None = None
+    instId: str = ""
+    """Trades only."""
     tradeId: str = ""
     px: Number | None = None
     sz: Number | None = None
@@ -66,16 +68,6 @@ class Envelope(msgspec.Struct, gc=False):
 
     arg: Arg | None = None
     event: str = ""
-
-
-class NamedRow(msgspec.Struct, gc=False):
-    """What says which instrument an answer's row is about, if it does; pushes say it in `arg`."""
-
-    instId: str = ""
-
-
-class NamedFrame(msgspec.Struct, gc=False):
-    data: list[NamedRow] = []
 
 
 class TextLevel(msgspec.Struct, array_like=True, gc=False):
