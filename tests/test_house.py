@@ -33,11 +33,14 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "feed.link": ((*BASE, "clock", "venues.base"), ("structlog", "websockets")),
     "feed.rest": ((*BASE, "clock", "feed.budget", "pauses", "venues.base"), ("structlog", "aiohttp")),
     "pipeline": (
-        (*BASE, "clock", "durable", "pauses", "sinks.base"),
+        (*BASE, "clock", "durable", "pauses", "sinks.base", "sinks.refused", "sinks.unpacked"),
         ("google_crc32c", "msgspec", "numpy", "pyarrow", "structlog"),
     ),
     "sinks": ((*BASE, "clock", "declared", "durable"), ("msgspec", "numpy", "pyarrow", "structlog")),
-    "sinks.questdb": ((*BASE, "durable", "quantities", "sinks.base"), ("msgspec", "numpy", "pandas", "pyarrow", "questdb")),
+    "sinks.questdb": (
+        (*BASE, "durable", "quantities", "sinks.base", "sinks.refused"),
+        ("msgspec", "numpy", "pandas", "pyarrow", "questdb"),
+    ),
     "store": (
         (
             *(*BASE, "clock", "durable", "pipeline", "quantities", "venues"),

@@ -75,7 +75,7 @@ def read_trades(directory: Path) -> list[Trade]:
 
 def read_coverages(directory: Path) -> list[Coverage]:
     return [
-        Coverage(key_of(path), row["covers"], row["state"], row["cause"], row["ts_from"], row["ts_to"], row["detail"])
+        Coverage(key_of(path), *(row[name] for name in ("covers", *Coverage.__struct_fields__[2:])))
         for path in part_paths(directory, "COVERAGE")
         for row in rows_of(path)
     ]

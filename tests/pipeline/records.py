@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hypothesis import strategies as st
+from msgspec import structs
 
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import CAUSES, SIDES, STATES, BookUpdate, Coverage, Record, Trade
@@ -93,3 +94,38 @@ def load(count: int, instruments: int = 1) -> Iterator[Record]:
     for number in range(count):
         key = f"OKX_SWAP@SYM{number % instruments}-USDT-SWAP"
         yield update(number, key) if number % 2 else trade(number, key)
+
+
+INTEGERS = (-(2**63) - 1, -(2**63) + 1, -1, 0, 2**63 - 1, 2**63, 9_999_999_999_999_000_000, 2**64, 10**30)
+FLOATS = (float("nan"), float("inf"), float("-inf"), -0.0, 5e-324, 1.7976931348623157e308)
+TEXTS = ("", "\0", "a\0b", "\ud800", "币", "\n", " ", '"', ",=\\", "x" * 900, "x" * 100_000)
+NAMES = ("", "\0", "\ud800", "..", "/", "币" * 20, "币" * 40, "S" * 100, "S" * 300)
+
+
+def extremes() -> dict[str, list[Record]]:
+    """Kind and column -> records that are plain but for that column, which is at its ends and beyond."""
+    exchange, _, symbol = KEYS[0].partition("@")
+    plain: list[Record] = [
+        Instrument(exchange=exchange, symbol=symbol, alias="BTCUSDT", kind="perpetual", ts=DAY_START),
+        Coverage(KEYS[0], "L2", "live", "start", DAY_START, DAY_START),
+        trade(1),
+        update(7),
+    ]
+    floats_of = ("tick_size", "lot_size", "min_size", "contract_size", "strike", "price", "size")
+    integers = ("expiry", "ts", "ts_from", "ts_to", "ids_from", "ids_to", "depth", "ts_event", "ts_recv", "prev_sequence")
+    texts_of = ("alias", "base", "quote", "settle", "contract_unit", "option_type", "status", "source", "detail", "trade_id")
+    values: dict[str, tuple[object, ...]] = {
+        **dict.fromkeys(floats_of, (*FLOATS, 10**400)),
+        **dict.fromkeys(integers, INTEGERS),
+        **dict.fromkeys(texts_of, TEXTS),
+        **dict.fromkeys(("exchange", "symbol"), NAMES),
+        **dict.fromkeys(("bids", "asks"), tuple([(number, 1.0), (2.0, number)] for number in (*FLOATS, 10**400))),
+        "instrument": ("no exchange", "", "@", *(f"OKX_SWAP@{one}" for one in NAMES)),
+        "sequence": INTEGERS,
+    }
+    return {
+        f"{type(record).__name__}.{name}": [structs.replace(record, **{name: value}) for value in values[name]]
+        for record in plain
+        for name in record.__struct_fields__
+        if name in values and (type(record), name) != (Trade, "sequence")
+    }

@@ -31,16 +31,21 @@ def repair(directory: Path) -> None:
     repaired = mend(directory)
     for sentence in repaired.done:
         click.echo(sentence)
+    refused = 0
     for journal in journals:
         collector = collector_id(replace(settings, journal_directory=journal, collector=None))
         rotation = Rotation(settings.rotate_seconds, settings.rotate_bytes)
         end = finish_journal(journal, collector, ParquetSink(directory, collector), rotation, SystemClock())
         click.echo(f"{journal} was finished: {end.rows:,} rows in {end.parts:,} parts, {end.damaged:,} bytes of it damaged.")
+        refused += end.refused
+        if end.refused:
+            where = journal / f"{ParquetSink.name}-refused.jsonl"
+            click.echo(f"lost: {end.refused:,} records that no file can hold; they are in {where}", err=True)
     for sentence in repaired.lost:
         click.echo(f"lost: {sentence}", err=True)
     if not repaired.done and not journals:
         click.echo("Nothing to repair.")
-    if repaired.lost:
+    if repaired.lost or refused:
         raise SystemExit(1)
 
 

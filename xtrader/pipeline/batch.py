@@ -14,11 +14,12 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from xtrader.errors import ProtocolError, UnknownKind
+from xtrader.errors import UnknownKind
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.pipeline import codec
 from xtrader.pipeline.codec import Entry
+from xtrader.pipeline.fitting import MAX_ID, fitted, misfit, require_coverage, require_id, require_key
 from xtrader.sinks.base import NULL, TRADE_SIDES
 
 MAX_ROWS = 4096
@@ -77,8 +78,8 @@ class Batcher:
         return self._flushed + self._held()
 
     def add(self, record: Record) -> None:
-        """Take one record; all of it or, if a number does not fit its column, nothing: then raises ProtocolError. Raises what
-        `on_full` raises.
+        """Take one record; all of it or, if a number or a name does not fit its column, nothing: then raises ProtocolError. Of an
+        instrument what does not fit is unknown. Raises what `on_full` raises.
 
         One function, not one per kind: with calls between them it costs a tenth more, and most when messages come one by one.
         """
@@ -86,7 +87,7 @@ class Batcher:
             keys = self._l2_keys
             index = keys.get(record.instrument)
             if index is None:
-                index = keys[record.instrument] = len(keys)
+                index = keys[record.instrument] = require_key(record.instrument, len(keys))
             bids, asks = record.bids, record.asks
             ts_event, sequence, prev_sequence = record.ts_event, record.sequence, record.prev_sequence
             try:
@@ -101,20 +102,27 @@ class Batcher:
                     record.is_snapshot,
                 )
             except struct.error as error:
-                raise _misfit(record, error) from error
+                raise misfit(record.instrument, error) from error
             rows, levels = self._l2_rows, self._levels
+            before = len(levels)
+            try:
+                # Straight from the lists into bytes, in C: a third of what it costs to hand each number to struct or array.
+                _encode_into(bids, levels, -1)
+                _encode_into(asks, levels, -1)
+            except (OverflowError, TypeError) as error:
+                del levels[before:]
+                raise misfit(record.instrument, error) from error
             rows += row
-            # Straight from the lists into bytes, in C: a third of what it costs to hand each number to struct or array.
-            _encode_into(bids, levels, -1)
-            _encode_into(asks, levels, -1)
             if len(rows) >= _FULL_ROWS or len(levels) >= _FULL_LEVELS:
                 self._on_full()
         elif type(record) is Trade:
             keys = self._trade_keys
             index = keys.get(record.instrument)
             if index is None:
-                index = keys[record.instrument] = len(keys)
-            ts_event = record.ts_event
+                index = keys[record.instrument] = require_key(record.instrument, len(keys))
+            ts_event, trade_id = record.ts_event, record.trade_id
+            if len(trade_id) > MAX_ID or not trade_id.isascii():
+                require_id(record.instrument, trade_id)
             try:
                 self._trade_rows += _TRADE_ROW.pack(
                     NULL if ts_event is None else ts_event,
@@ -124,16 +132,16 @@ class Batcher:
                     index,
                     _SIDES.get(record.side, _UNKNOWN),
                 )
-            except struct.error as error:
-                raise _misfit(record, error) from error
+            except (struct.error, OverflowError) as error:
+                raise misfit(record.instrument, error) from error
             ids = self._trade_ids
-            ids.append(record.trade_id)
+            ids.append(trade_id)
             if len(ids) >= MAX_ROWS:
                 self._on_full()
         elif type(record) is Coverage:
-            self._coverages.append(record)
+            self._coverages.append(require_coverage(record))
         elif type(record) is Instrument:
-            self._instruments.append(record)
+            self._instruments.append(fitted(record))
         else:
             raise UnknownKind(record)
 
@@ -174,11 +182,6 @@ class Batcher:
         columns += [rows["side"].astype(np.uint8), np.ascontiguousarray(rows["price"]), np.ascontiguousarray(rows["size"])]
         trade_ids = pa.array(self._trade_ids, pa.string())
         return codec.rows_entry(codec.TRADES, list(self._trade_keys), codec.TRADES_SCHEMA, [*columns, trade_ids])
-
-
-def _misfit(record: BookUpdate | Trade, error: struct.error) -> ProtocolError:
-    exchange, _, symbol = record.instrument.partition("@")
-    return ProtocolError(exchange, f"a number of {symbol} does not fit: {error}")
 
 
 def _unpacked(packed: bytearray, counts: Any) -> Any:

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,12 +21,15 @@ import structlog
 
 from xtrader.errors import SinkRetry, XTraderError
 from xtrader.pauses import FIRST, Pauses
-from xtrader.pipeline import codec
+from xtrader.pipeline import codec, poison
+from xtrader.pipeline.codec import Payload
 from xtrader.pipeline.cursors import read_cursor, write_cursor
-from xtrader.pipeline.frames import Damaged, read_frames, segments
+from xtrader.pipeline.frames import Damaged, Found, read_frames, segments
 from xtrader.pipeline.rotation import Rotation
 from xtrader.pipeline.state import State
-from xtrader.sinks.base import Session, Sink, SinkSpec
+from xtrader.sinks.base import Batch, Session, Sink, SinkSpec
+from xtrader.sinks.refused import RefusedFile
+from xtrader.sinks.unpacked import records
 
 REPORT_SECONDS: Final = 0.25
 FIRST_PAUSE: Final = FIRST
@@ -77,6 +80,10 @@ class Lane:
         self._position = 0
         self._parts = 0
         self._damaged = 0
+        self._reached = 0
+        self._refused: dict[int, Mapping[int, str]] = {}
+        """By the offset of their frame: the places of the records that the sink refuses."""
+        self._set_aside = RefusedFile(journal / f"{sink.name}-refused.jsonl", ("offset", "place"))
 
     def open(self) -> None:
         """Begin, or begin again, at the sink's cursor. Raises OSError, SinkRetry, ConfigError."""
@@ -96,7 +103,57 @@ class Lane:
         self._tell()
 
     def advance(self, limit: int) -> None:
-        """Carry everything below `limit`, a durable offset. Raises OSError, SinkRetry, SinkReject."""
+        """Carry everything below `limit`, a durable offset; records that the sink can never take are set aside in
+        `<sink>-refused.jsonl` beside the journal. Raises OSError, SinkRetry, and what the sink fails by through no record."""
+        while True:
+            try:
+                self._advance(limit)
+                return
+            except Exception as error:
+                if not poison.is_poison(error) or not self._find_refused():
+                    raise
+            self.open()
+
+    def _find_refused(self) -> bool:
+        """Look at what was read since the last commit, frame by frame, for records that the sink refuses; whether there are new
+        ones."""
+        self._set_aside.load()
+        self.open()
+        found = False
+        for item in read_frames(self._journal, self._position, self._reached):
+            if isinstance(item, Damaged) or item.offset in self._refused:
+                continue
+            payload = codec.read_payload(item.payload)
+            try:
+                batch = codec.read_batch(payload)
+            except (msgspec.MsgspecError, ValueError) as error:
+                about = {"type": "frame", "reason": f"{type(error).__name__}: {error}", "frame": bytes(item.payload)}
+                self._set_aside.add({"sink": self._sink.name, "offset": item.offset, "place": 0, **about})
+                self._refused[item.offset] = {}
+                found = True
+                continue
+            refused = {} if batch is None else poison.refused(self._sink, batch)
+            if batch is None or not refused:
+                continue
+            rows = list(records(batch))
+            for place, reason in refused.items():
+                row = rows[place]
+                about = {"type": type(row).__name__, "reason": reason}
+                self._set_aside.add({"sink": self._sink.name, "offset": item.offset, "place": place, **about, "record": row})
+            self._refused[item.offset] = refused
+            found = True
+        return found
+
+    def _batch(self, item: Found, payload: Payload) -> Batch | None:
+        """What of a frame the sink is to take."""
+        refused = self._refused.get(item.offset)
+        if refused is None:
+            return codec.read_batch(payload)
+        batch = codec.read_batch(payload) if refused else None
+        kept = [] if batch is None else [place for place in range(poison.count(batch)) if place not in refused]
+        return poison.pick(batch, kept) if batch is not None and kept else None
+
+    def _advance(self, limit: int) -> None:
         for item in read_frames(self._journal, self._position, limit):
             if isinstance(item, Damaged):
                 self._damaged += item.end - item.offset
@@ -106,7 +163,8 @@ class Lane:
             due = self._rotation.before(payload, item.end - item.offset, limit - item.end)
             if due or self._committed < self._cursor == item.offset:
                 self._commit(item.offset)
-            batch = codec.read_batch(payload)
+            self._reached = item.end
+            batch = self._batch(item, payload)
             if batch is not None:
                 self._sink.write(batch)
             self._position = item.end
@@ -143,11 +201,13 @@ class Lane:
         if settled > self._cursor:
             write_cursor(self._journal, self._sink.name, settled)
             self._cursor = settled
+            self._refused = {offset: places for offset, places in self._refused.items() if offset >= settled}
 
     def _tell(self, error: str = "") -> None:
         self._reported = time.monotonic()
         error = error or self._sink.trouble
-        self._report(Status(self._cursor, self._position, self._sink.rows, self._parts, self._damaged, error, self._sink.refused))
+        refused = self._sink.refused + self._set_aside.count
+        self._report(Status(self._cursor, self._position, self._sink.rows, self._parts, self._damaged, error, refused))
 
 
 class Orders:

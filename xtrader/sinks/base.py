@@ -119,7 +119,7 @@ class SinkSpec(msgspec.Struct, frozen=True):
 
 class Sink(Protocol):
     """Where rows go. All methods block; SinkRetry and OSError mean "not now": the lane calls `abandon` and begins again at the
-    last commit. Any other error ends the lane."""
+    last commit. After any other error it looks for the records that are to blame, and sets them aside; without any, it ends."""
 
     name: str
     """Names the sink's cursor in the journal's directory: letters, digits, dashes."""
@@ -134,6 +134,11 @@ class Sink(Protocol):
         """Get ready to be fed; everything below journal offset `first` was settled. Returns the offset to begin at: `first`, a
         larger one up to which all is committed though not settled, or a smaller one to have older rows again (a commit falls on
         `first` then). Raises ConfigError."""
+        ...
+
+    def check(self, batch: Batch) -> None:
+        """Do with a batch, by itself, all that could fail because of what is in it, and keep nothing of it. Called only to find
+        what a `write` or `commit` failed by."""
         ...
 
     def write(self, batch: Batch) -> None:

@@ -20,11 +20,13 @@ from xtrader.sinks.base import Sink
 
 
 class Finished(NamedTuple):
-    """What the journal gave: rows and parts, and bytes of it that were damaged (a gap row tells what they cost)."""
+    """What the journal gave: rows and parts, bytes of it that were damaged (a gap row tells what they cost), and records that no
+    file can hold, which were set aside beside it."""
 
     rows: int
     parts: int
     damaged: int
+    refused: int
 
 
 def is_left(directory: Path, sink: str) -> bool:
@@ -51,6 +53,6 @@ def finish_journal(directory: Path, collector: str, sink: Sink, rotation: Rotati
             lane.close()
         last = told[-1]
         journal.release(last.cursor)
-        return Finished(last.rows, last.parts, last.damaged)
+        return Finished(last.rows, last.parts, last.damaged, last.refused)
     finally:
         journal.close()

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from xtrader.errors import StorageError, UnknownKind
 from xtrader.model.instrument import Instrument
@@ -28,6 +28,9 @@ SINK: Final = "parquet"
 ATTEMPTS: Final = 20
 BUFFER_BYTES: Final = 32 << 20
 _STREAMS: Final = {codec.L2: "L2", codec.TRADES: "TRADES", codec.COVERAGE: "COVERAGE", codec.INSTRUMENTS: "INSTRUMENTS"}
+
+
+Row = TypeVar("Row")
 
 
 class Rest(NamedTuple):
@@ -138,9 +141,9 @@ class _Buffers:
             case Trades() as batch:
                 self._trades.add(batch)
             case Coverages() as batch:
-                self._coverages.add(batch.ts, batch.rows)
+                self._coverages.add(batch.ts, _storable(batch.rows, schemas.coverage_table))
             case Instruments() as batch:
-                self._instruments.add(batch.ts, batch.rows)
+                self._instruments.add(batch.ts, _storable(batch.rows, schemas.instruments_table))
             case Session() | None:
                 return
             case batch:
@@ -151,3 +154,12 @@ class _Buffers:
         yield from (("TRADES", piece) for piece in self._trades.drain())
         yield from (("COVERAGE", piece) for piece in self._coverages.drain())
         yield from (("INSTRUMENTS", piece) for piece in self._instruments.drain())
+
+
+def _storable(rows: Sequence[Row], table: Callable[[Sequence[int], Sequence[Row]], Any]) -> Sequence[Row]:
+    """The rows that files can hold: a sink sets the others aside."""
+    try:
+        table([0] * len(rows), rows)
+    except (ValueError, OverflowError, TypeError):
+        return rows[:0] if len(rows) == 1 else [one for row in rows for one in _storable([row], table)]
+    return rows

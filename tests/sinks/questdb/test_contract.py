@@ -10,12 +10,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.pipeline.records import records
+from tests.pipeline.records import KEYS, extremes, records, trade
 from tests.sinks.questdb import reading
 from tests.sinks.questdb.server import Server
 from tests.sinks.test_contract import (  # noqa: F401
     SESSION,
     Kept,
+    batches,
     by_kind,
     feed,
     test_a_commit_without_rows_makes_no_part,
@@ -25,7 +26,9 @@ from tests.sinks.test_contract import (  # noqa: F401
     test_rows_are_found_only_after_the_commit,
     test_stretches_follow_each_other,
 )
-from xtrader.model.market import Record
+from tests.sinks.test_extremes import accepted
+from xtrader.model.market import Record, Trade
+from xtrader.pipeline.poison import refused
 from xtrader.sinks.questdb.conf import target
 from xtrader.sinks.questdb.sink import QuestdbSink
 
@@ -64,3 +67,20 @@ def test_what_comes_out_is_what_went_in(server: Server, flushes: list[list[Recor
     kept.sink.close()
     assert kept.sink.refused == 0
     assert distinct(kept.read()) == distinct(by_kind(row for flush in flushes for row in flush))
+
+
+@pytest.mark.parametrize("column", extremes())
+def test_what_the_packer_takes_is_in_the_tables_or_set_aside_and_costs_no_other(
+    server: Server, prefix: str, tmp_path: Path, column: str
+) -> None:
+    rows = [trade(9, KEYS[2]), *accepted(extremes()[column])]
+    made = questdb(server, tmp_path, prefix)
+    made.sink.open(8)
+    assert [refused(made.sink, batch) for batch in batches(rows)] == [{}] * len(batches(rows))
+    made.sink.write(SESSION)
+    feed(made.sink, rows)
+    made.sink.commit(8, 16)
+    assert made.sink.settle(16, final=True) == 16
+    made.sink.close()
+    assert made.sink.rows == len(rows)
+    assert trade(9, KEYS[2]) in made.read()[Trade]

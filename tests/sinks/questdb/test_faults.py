@@ -16,9 +16,11 @@ import pytest
 
 from tests.needs import small_file_system
 from tests.pipeline.records import DAY_START, KEYS, trade
+from tests.pipeline.test_lane import BEYOND
 from tests.sinks.questdb.rig import Rig
 from tests.sinks.questdb.server import Server
 from xtrader.model.market import Trade
+from xtrader.pipeline import codec
 
 KILLS = int(os.environ.get("XTRADER_QUESTDB_KILLS", "2"))
 OUTAGE = float(os.environ.get("XTRADER_QUESTDB_OUTAGE", "3"))
@@ -177,6 +179,16 @@ def test_a_row_that_the_server_refuses_is_set_aside_and_the_others_are_there(rig
     (line,) = [json.loads(line) for line in rig.refused.read_text().splitlines()]
     assert (line["table"], line["trade_id"], rig.status.refused) == (f"{prefix}trades", "impossible", 1)
     assert line["reason"]
+
+
+def test_a_record_that_is_no_row_is_set_aside_and_the_others_are_there(rig: Rig) -> None:
+    rig.load(0.3)
+    rig.journal.append([codec.text_entry(codec.INSTRUMENTS, [BEYOND])])
+    rig.load(0.3)
+    rig.finish()
+    rig.check()
+    (line,) = [json.loads(line) for line in (rig.journal.directory / "questdb-refused.jsonl").read_text().splitlines()]
+    assert (line["record"]["symbol"], rig.status.refused) == (BEYOND.symbol, 1)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from xtrader.durable import make_directory, sync_directory, sync_file
 from xtrader.errors import ConfigError, UnknownKind
@@ -26,10 +28,12 @@ from xtrader.sinks.base import Batch, Coverages, Instruments, Session, Trades, U
 from xtrader.sinks.buffers import Piece, RowBuffer, TradeBuffer, UpdateBuffer
 from xtrader.sinks.manifest import DIRECTORY, Manifest, Told, replaced_paths
 from xtrader.sinks.mending import mend_list
-from xtrader.sinks.parts import Part
+from xtrader.sinks.parts import Part, partition
 from xtrader.sinks.unfinished import HIDDEN, Unfinished
 
 BUFFER_BYTES: Final = 32 << 20
+NAME_BYTES: Final = 255
+"""What Linux file systems allow for a name."""
 LOCK_SECONDS: Final = 10.0
 SYNCS_AT_ONCE: Final = 16
 """File systems write many fsyncs that come together about as fast as one."""
@@ -75,6 +79,17 @@ class ParquetSink:
             self._lock = _locked(self._lists / f".{self._collector}.lock")
         mend_list(self._directory, self._collector, first)
 
+    def check(self, batch: Batch) -> None:
+        """See Sink: makes the parts of the batch in memory."""
+        buffers = _Buffers()
+        buffers.add(batch)
+        for stream, piece in buffers.drain():
+            for name in partition(stream, piece.key, piece.date).parts:
+                if len(name) > NAME_BYTES:
+                    raise ValueError(f"the name of a directory would have {len(name)} characters: {name[:NAME_BYTES]}…")
+            facts = {f"xtrader.{name}": value for name, value in self._facts(piece.key).items()}
+            pq.write_table(piece.table.replace_schema_metadata(facts), pa.BufferOutputStream())
+
     def write(self, batch: Batch) -> None:
         """See Sink. Holds up to `buffer_bytes` of batches, then writes a row group per instrument."""
         match batch:
@@ -82,24 +97,13 @@ class ParquetSink:
                 self._venues = batch.venues
                 self._instruments = {instrument.key: instrument for instrument in batch.instruments}
                 return
-            case Updates():
-                self._buffers.updates.add(batch)
-                self.rows += len(batch.ts_recv)
-            case Trades():
-                self._buffers.trades.add(batch)
-                self.rows += len(batch.ts_recv)
             case Coverages():
-                self._buffers.coverages.add(batch.ts, batch.rows)
-                self.rows += len(batch.rows)
                 for row in batch.rows:
                     place = (row.stream, row.instrument)
                     self._told.setdefault(place, []).append((row.state, row.cause, row.ts_from, row.ts_to))
             case Instruments():
                 self._instruments.update((instrument.key, instrument) for instrument in batch.rows)
-                self._buffers.instruments.add(batch.ts, batch.rows)
-                self.rows += len(batch.rows)
-            case _:
-                raise UnknownKind(batch)
+        self.rows += self._buffers.add(batch)
         for stream, piece in self._buffers.overflow(self._buffer_bytes):
             self._part(stream, piece).write(piece.table)
 
@@ -199,6 +203,26 @@ class _Buffers:
             ("COVERAGE", self.coverages),
             ("TRADES", self.trades),
         )
+
+    def add(self, batch: Batch) -> int:
+        """Take a batch; returns how many rows it has."""
+        match batch:
+            case Updates():
+                self.updates.add(batch)
+                return len(batch.ts_recv)
+            case Trades():
+                self.trades.add(batch)
+                return len(batch.ts_recv)
+            case Coverages():
+                self.coverages.add(batch.ts, batch.rows)
+                return len(batch.rows)
+            case Instruments():
+                self.instruments.add(batch.ts, batch.rows)
+                return len(batch.rows)
+            case Session():
+                return 0
+            case _:
+                raise UnknownKind(batch)
 
     def overflow(self, limit: int) -> Iterator[tuple[str, Piece]]:
         """What must be written for memory to stay within about twice `limit`: the most of the book messages when they alone

@@ -7,19 +7,17 @@ the server's bad time, and is waited out by sending the same bytes again.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from questdb import QuestDBError, QuestDBErrorCode, Sender
 
-from xtrader.durable import make_directory, sync_directory
 from xtrader.errors import SinkRetry
 from xtrader.sinks.questdb.conf import Target
 from xtrader.sinks.questdb.rows import Block
 from xtrader.sinks.questdb.server import LoginRefused
+from xtrader.sinks.refused import RefusedFile
 
 REQUEST_ROWS: Final = 20_000
 _TOO_LARGE: Final = ("413", "too large", "Too Large")
@@ -40,19 +38,20 @@ class Delivery:
 
     def __init__(self, target: Target, set_aside: Path, check: Callable[[], None]) -> None:
         self.transport = ""
-        self.refused = 0
-        """Rows set aside."""
         self._target = target
-        self._set_aside = set_aside
+        self._set_aside = RefusedFile(set_aside, ("digest",))
         self._check = check
         self._sender: Sender | None = None
-        self._given_up: set[int] = set()
 
     def open(self, transport: str) -> None:
         """Speak `http` or `tcp` from now on. Raises OSError."""
         self.transport = transport
-        with contextlib.suppress(FileNotFoundError):
-            self._given_up = {msgspec.json.decode(line, type=_Line).digest for line in self._set_aside.read_bytes().splitlines()}
+        self._set_aside.load()
+
+    @property
+    def refused(self) -> int:
+        """Rows set aside."""
+        return self._set_aside.count
 
     def send(self, table: str, block: Block) -> tuple[int, set[int]]:
         """Deliver rows into a table; returns how many requests that took and the digests of rows that were set aside. Raises
@@ -77,8 +76,9 @@ class Delivery:
         try:
             buffer.dataframe(block.frame.iloc[first:last], table_name=table, symbols=block.symbols, at="ts")
         except (QuestDBError, ValueError, OverflowError) as error:
-            if isinstance(error, QuestDBError) and error.code == QuestDBErrorCode.BadDataFrame:
-                # No row's fault, but that of the client's or of pandas' version.
+            is_early = bool((block.ts[first:last] < 0).any())
+            if isinstance(error, QuestDBError) and error.code == QuestDBErrorCode.BadDataFrame and not is_early:
+                # No row's fault, but that of the client's or of pandas' version. Only of times before 1970 it says the same.
                 raise SinkRetry(f"{table}: the client: {error}") from None
             if several:
                 return self._halves(table, block, first, last, refused)
@@ -124,22 +124,5 @@ class Delivery:
         return text
 
     def _give_up(self, table: str, block: Block, index: int, reason: str, refused: set[int]) -> None:
-        number = int(block.digest[index])
-        refused.add(number)
-        if number in self._given_up:
-            return
-        line = {"table": table, "reason": reason, **block.row(index)}
-        make_directory(self._set_aside.parent)
-        new = not self._set_aside.exists()
-        with self._set_aside.open("ab") as file:
-            file.write(msgspec.json.encode(line) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        if new:
-            sync_directory(self._set_aside.parent)
-        self._given_up.add(number)
-        self.refused += 1
-
-
-class _Line(msgspec.Struct):
-    digest: int
+        refused.add(int(block.digest[index]))
+        self._set_aside.add({"table": table, "reason": reason, **block.row(index)})

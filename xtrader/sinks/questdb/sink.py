@@ -94,6 +94,11 @@ class QuestdbSink:
         self._watched = self._proven = time.monotonic()
         return found.again_from if self._filled else found.offset
 
+    def check(self, batch: Batch) -> None:
+        """See Sink: makes the rows of the batch; what the server refuses of them is found when they are sent."""
+        if not isinstance(batch, Session):
+            self._blocks([batch], self._collector, Depth({}))
+
     def write(self, batch: Batch) -> None:
         """See Sink. Holds the rows until the commit."""
         match batch:
@@ -111,7 +116,7 @@ class QuestdbSink:
         filling = bool(self._filled) and last <= self._state.offset
         requests = 0
         for (table, collector), batches in self._pending.items():
-            blocks = self._blocks(batches, collector)
+            blocks = self._blocks(batches, collector, self._depth)
             if table in self._held or (filling and table not in self._filled):
                 continue
             for block in blocks:
@@ -165,13 +170,13 @@ class QuestdbSink:
         self._pending.setdefault((rows.table(batch), self._collector), []).append(batch)
         self.rows += count
 
-    def _blocks(self, batches: Sequence[Any], collector: str) -> list[Block]:
+    def _blocks(self, batches: Sequence[Any], collector: str, depth: Depth) -> list[Block]:
         """Rows of batches of one table. All book messages come by here, also those that are not to be sent."""
         match batches[0]:
             case Trades():
                 return [rows.trade_block(rows.joined(batches), collector)]
             case Updates():
-                return [rows.update_block(rows.joined(batches), collector, self._depth)]
+                return [rows.update_block(rows.joined(batches), collector, depth)]
             case Coverages():
                 return [rows.coverage_block(batch, collector) for batch in batches]
             case Instruments():

@@ -1,0 +1,98 @@
+"""What fits into the journal: nothing is written that a sink or a reader of its files cannot take.
+
+The rule: a message that does not fit is refused whole; of an instrument, what does not fit is unknown.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+import structlog
+
+from xtrader.errors import ProtocolError
+from xtrader.model.instrument import Instrument
+from xtrader.model.market import Coverage
+
+MAX_ID: Final = 1_000
+"""Characters of a trade's id."""
+_MAX_NAME: Final = 240
+"""Characters of an exchange or a symbol as the name of a directory, percent-encoded: a file system takes 255 in all."""
+_ALWAYS_FITS: Final = _MAX_NAME // 3
+_LEAST: Final = -(2**63)
+
+log = structlog.get_logger()
+
+
+def misfit(key: str, what: object) -> ProtocolError:
+    """The error of a record of that instrument."""
+    exchange, _, symbol = key.partition("@")
+    return ProtocolError(exchange, f"a number of {symbol} does not fit: {what}")
+
+
+def require_key(key: str, index: int) -> int:
+    """`index`. Raises ProtocolError if no directory can have the names in the key of an instrument."""
+    exchange, _, symbol = key.partition("@")
+    if exchange and symbol and key.isascii() and len(key) <= _ALWAYS_FITS:
+        return index
+    if not exchange or not symbol or not _is_text(key) or max(len(quote(name, safe="")) for name in (exchange, symbol)) > _MAX_NAME:
+        raise ProtocolError(exchange[:_MAX_NAME], f"no file can be named after the instrument {key[:_MAX_NAME]!r}")
+    return index
+
+
+def require_id(key: str, trade_id: str) -> None:
+    """Raises ProtocolError if it is not the id of a trade."""
+    if len(trade_id) > MAX_ID or not _is_text(trade_id):
+        exchange, _, symbol = key.partition("@")
+        raise ProtocolError(exchange, f"{trade_id[:40]!r}, of {len(trade_id)} characters, is not the id of a trade of {symbol}")
+
+
+def require_coverage(row: Coverage) -> Coverage:
+    """The row. Raises ProtocolError if a number does not fit; texts lose what is no text."""
+    require_key(row.instrument, 0)
+    for name in row.__struct_fields__:
+        value = getattr(row, name)
+        if isinstance(value, int) and not _is_int64(value):
+            raise misfit(row.instrument, f"{name} is {value}")
+    return row if _is_text(row.detail) else msgspec.structs.replace(row, detail=_text(row.detail))
+
+
+def fitted(instrument: Instrument) -> Instrument:
+    """What of it fits: numbers that do not are unknown, texts lose what is no text. Raises ProtocolError for its name."""
+    require_key(instrument.key, 0)
+    unlike: dict[str, Any] = {}
+    for name in instrument.__struct_fields__:
+        value = getattr(instrument, name)
+        if isinstance(value, str):
+            if not _is_text(value):
+                unlike[name] = _text(value)
+        elif isinstance(value, float):
+            if not math.isfinite(value):
+                unlike[name] = None
+        elif value is not None and not _is_int64(value):
+            unlike[name] = 0 if name == "ts" else None
+    if not unlike:
+        return instrument
+    log.warning("instrument_does_not_fit", instrument=instrument.key, unknown=sorted(unlike))
+    found: Instrument = msgspec.structs.replace(instrument, **unlike)
+    return found
+
+
+def _is_int64(value: int) -> bool:
+    # The least of all stands for None.
+    return _LEAST < value < 2**63
+
+
+def _is_text(text: str) -> bool:
+    """False for what no UTF-8 can hold: halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _text(text: str) -> str:
+    return text.encode(errors="replace").decode()
