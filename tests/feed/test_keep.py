@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from typing import Any
 
 import msgspec
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
 from xtrader.clock import SystemClock
 from xtrader.emulator.client import text_frame
@@ -169,6 +171,53 @@ def test_a_lost_connection_is_a_gap_from_its_last_frame_until_the_next_connectio
             assert sum(int(r.detail.rsplit("(", 1)[1].rstrip(")")) for r in holes) >= len(lost)
 
     asyncio.run(main())
+
+
+def test_a_replacement_that_is_behind_and_lost_before_it_caught_up_doubles_no_trade() -> None:
+    """Connections 1, 2, 3 … are 0, 150, 300 … trades behind; the second one is cut as soon as it has taken over."""
+    key = "BINANCE_SPOT@BTCUSDT"
+    newest = 1000
+    opened: list[ServerConnection] = []
+
+    async def tell(connection: ServerConnection) -> None:
+        place = len(opened)
+        opened.append(connection)
+        number = newest - 150 * place
+        with suppress(ConnectionClosed):
+            await connection.recv()
+            await connection.send('{"result":null,"id":1}')
+            while place != 1 or opened[0].state is not State.CLOSED:
+                while number < newest - 150 * place:
+                    number += 1
+                    data = f'"e":"trade","E":{10 * number},"s":"BTCUSDT","t":{number},"p":"1","q":"1","T":{10 * number},"m":true'
+                    await connection.send(f'{{"stream":"btcusdt@trade","data":{{{data}}}}}')
+                await asyncio.sleep(0.01)
+
+    async def main() -> list[Record]:
+        nonlocal newest
+        async with serve(tell, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            made = market(
+                "BINANCE_SPOT", {"XTRADER_BINANCE_SPOT_WS_URL": url, "XTRADER_BINANCE_SPOT_REST_URL": "http://127.0.0.1:1"}
+            )
+            short = ShortLived(made, 2.0)
+            async with feeding({"BINANCE_SPOT": short}, [Subscription("TRADES", *key.split("@"))]) as (_, records):
+                async with asyncio.timeout(60):
+                    while not any(isinstance(r, Coverage) and r.cause == "disconnect" and r.state == "live" for r in records):
+                        newest += 2
+                        await asyncio.sleep(0.005)
+                reached = newest
+                async with asyncio.timeout(60):
+                    while not any(isinstance(r, Trade) and r.sequence == reached for r in records):
+                        newest += 2
+                        await asyncio.sleep(0.005)
+                return list(records)
+
+    records = asyncio.run(main())
+    stored = [r.sequence for r in records if isinstance(r, Trade)]
+    assert len(stored) == len(set(stored))
+    assert stored == sorted(stored, key=int)  # type: ignore[arg-type]
+    assert "numbers restarted" not in {r.detail for r in records if isinstance(r, Coverage)}
 
 
 def test_a_venue_that_hangs_up_politely_again_and_again_is_not_called_in_a_hot_loop() -> None:

@@ -384,6 +384,101 @@ def test_a_connection_that_hangs_is_passed_after_seconds_and_holds_no_memory(sub
     assert last.sequence > 60_000
 
 
+class Two:
+    """The trades of two live connections, recorded as one."""
+
+    def __init__(self) -> None:
+        self.stored: list[Trade | BookUpdate | Coverage] = []
+        self.merged = Redundant([TAPE], [lambda key: None, lambda key: None], self.stored.append)
+        self.now = MS
+        self.chains = [TradeChain(TAPE.key, "start", Counter(), None) for _ in range(2)]
+        for number in (0, 1):
+            self.merged.take(number, Coverage(TAPE.key, "TRADES", "live", "start", self.now, None))
+
+    def take(self, number: int, *trades: int, late: int = 0) -> None:
+        """Trades with their numbers as seconds of their time, and what the connection's session says of them."""
+        for at in trades:
+            self.now += MS
+            ts = (at + late) * 1000 * MS
+            for row in self.chains[number].check(at, at, ts, self.now) or ():
+                self.merged.take(number, row)
+            self.merged.take(number, Trade(TAPE.key, str(at), "buy", 1.0, 1.0, ts, self.now, at))
+
+    def drop(self, number: int) -> None:
+        self.now += MS
+        self.merged.take(number, Coverage(TAPE.key, "TRADES", "gap", "disconnect", self.now, None))
+
+    @property
+    def numbers(self) -> list[int | None]:
+        return [record.sequence for record in self.stored if isinstance(record, Trade)]
+
+    @property
+    def told(self) -> list[tuple[str, int | None, int | None]]:
+        """What is said of missing numbers, and the gaps without any."""
+        rows = [record for record in self.stored if isinstance(record, Coverage) and record.ts_to is not None]
+        return [(row.cause, row.ids_from, row.ids_to) for row in rows]
+
+
+def test_a_late_trade_is_no_hole_while_the_other_connection_brings_it_too() -> None:
+    two = Two()
+    two.take(1, 99)
+    two.take(0, 100, 102, 101, 103)
+    two.take(1, 100, 101, 102, 103)
+    assert (two.numbers, two.told) == ([99, 100, 101, 102, 103], [])
+
+
+def test_a_late_trade_fills_the_hole_that_no_connection_covers() -> None:
+    two = Two()
+    two.drop(1)
+    two.take(0, 100, 103, 102)
+    assert (two.numbers, two.told) == ([100, 103, 102], [("venue_gap", 101, 102), ("filled", 102, 102)])
+
+
+def test_what_one_connection_missed_is_filled_by_the_other_one_long_after() -> None:
+    two = Two()
+    two.take(0, 100, 105)
+    two.take(1, 98, 99, 100, 101, 102, 103, 104, 105, 106)
+    assert sorted(two.numbers, key=str) == sorted(range(98, 107), key=str)
+    assert two.told == [("venue_gap", 101, 104), *(("filled", n, n) for n in (98, 99, 101, 102, 103, 104))]
+
+
+def test_the_connection_that_is_first_does_not_decide_what_was_before_it() -> None:
+    two = Two()
+    two.take(0, 105)
+    two.take(1, 103, 104, 105, 106)
+    assert (two.numbers, two.told) == ([105, 103, 104, 106], [("filled", 103, 103), ("filled", 104, 104)])
+
+
+def test_a_hole_ends_where_the_first_trade_is_that_any_connection_holds() -> None:
+    two = Two()
+    two.take(0, 100)
+    two.take(1, 100)
+    two.take(1, 104, 105)
+    two.take(0, 108)
+    assert (two.numbers, two.told) == ([100, 104, 105], [("disconnect", 101, 103)]), "the other one may still bring 106"
+    two.drop(1)
+    assert (two.numbers[3:], two.told[1:]) == ([108], [("disconnect", 106, 107)])
+
+
+def test_a_connection_that_is_seconds_behind_after_a_reconnect_doubles_nothing() -> None:
+    two = Two()
+    two.take(0, *range(900, 1001))
+    two.drop(1)
+    two.chains[1] = TradeChain(TAPE.key, "disconnect", Counter(), None)
+    two.merged.take(1, Coverage(TAPE.key, "TRADES", "live", "disconnect", two.now, None))
+    two.take(1, *range(976, 1011))
+    assert (two.numbers, two.told) == (list(range(900, 1011)), [])
+
+
+def test_a_connection_without_a_trade_yet_does_not_count_the_old_way_after_the_other_one_began_anew() -> None:
+    two = Two()
+    two.take(0, 500)
+    two.take(0, 1, late=600)
+    two.drop(0)
+    two.take(1, 2, 3, late=600)
+    assert two.numbers == [500, 1, 2, 3]
+
+
 def test_what_a_silent_connection_lacks_begins_where_another_one_last_recorded() -> None:
     stored: list[Trade | BookUpdate | Coverage] = []
     merged = Redundant([TAPE], [lambda key: None, lambda key: None], stored.append)

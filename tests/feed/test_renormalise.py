@@ -4,7 +4,7 @@ import gzip
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 
@@ -250,6 +250,82 @@ def test_what_was_acknowledged_and_never_delivered_is_not_live(tmp_path: Path, e
     assert found[1].ts_from == found[1].ts_to == START + MS
     assert (found[2].state, found[2].ts_from) == ("gap", START + MS)
     assert found[2].ts_to == START + (20 if end == "the connection ends" else 10) * MS
+
+
+def tape(directory: Path, ids: Iterable[int], opened: int, late: int = 0) -> None:
+    """A raw file of one connection, opened at `opened` ms, that carried these trades, each `late` ms after its own time."""
+    writer = RawWriter(directory, "BINANCE_SPOT", "BINANCE_SPOT/0", WS, START + opened * MS)
+    for n in ids:
+        writer.received(trade(n), START + (n + late) * MS)
+    writer.close()
+
+
+def trade_rows(records: list[Record]) -> list[tuple[str, str, int | None, int | None]]:
+    """The closed coverage rows of trades that are no plain live or syncing ones, as (state, cause, ids)."""
+    closed = [row for row in records if isinstance(row, Coverage) and row.stream == "TRADES" and row.ts_to is not None]
+    return [(row.state, row.cause, row.ids_from, row.ids_to) for row in closed if row.state == "gap" or row.cause == "filled"]
+
+
+def test_a_connection_made_again_to_a_gateway_that_is_behind_doubles_no_trade(tmp_path: Path) -> None:
+    tape(tmp_path, range(1, 4001), opened=0)
+    tape(tmp_path, range(1001, 6001), opened=4100, late=3200)
+    records, _, _ = run(tmp_path)
+    assert numbers(records)[0] == list(range(1, 6001))
+    assert trade_rows(records) == [("gap", "disconnect", None, None)]
+
+
+@pytest.mark.parametrize("late", [0, 15, 35])
+def test_a_second_connection_that_is_behind_takes_over_without_a_gap_and_doubles_nothing(tmp_path: Path, late: int) -> None:
+    tape(tmp_path, range(1, 61), opened=0)
+    tape(tmp_path, range(20, 101), opened=18, late=late)
+    records, _, _ = run(tmp_path)
+    assert numbers(records)[0] == list(range(1, 101))
+    assert trade_rows(records) == []
+
+
+def test_what_the_first_of_two_connections_missed_is_filled_by_the_second_one(tmp_path: Path) -> None:
+    tape(tmp_path, [n for n in range(1, 61) if n not in (30, 50)], opened=0)
+    tape(tmp_path, [n for n in range(40, 101) if n not in (45, 70)], opened=35)
+    records, lines, _ = run(tmp_path)
+    stored = [n for n in numbers(records)[0] if n is not None]
+    assert len(stored) == len(set(stored))
+    assert sorted(stored) == [n for n in range(1, 101) if n not in (30, 70)]
+    assert trade_rows(records) == [
+        ("gap", "venue_gap", 30, 30),
+        ("gap", "venue_gap", 50, 50),
+        ("live", "filled", 50, 50),
+        ("gap", "venue_gap", 70, 70),
+    ]
+    assert lines["TRADES:BINANCE_SPOT@BTCUSDT"].trades == len(stored)
+
+
+def test_what_neither_of_two_connections_has_is_a_gap_where_one_takes_over_from_the_other(tmp_path: Path) -> None:
+    tape(tmp_path, range(1, 51), opened=0)
+    writer = RawWriter(tmp_path, "BINANCE_SPOT", "BINANCE_SPOT/0", WS, START + 45 * MS)
+    for n in range(55, 101):
+        writer.received(trade(n), START + (n - 8) * MS)
+    writer.close()
+    records, _, _ = run(tmp_path)
+    assert numbers(records)[0] == [*range(1, 51), *range(55, 101)]
+    assert [row[2:] for row in trade_rows(records)] == [(51, 54)]
+
+
+def test_a_list_of_trades_that_reaches_over_the_end_of_another_connection_is_stored_once(tmp_path: Path) -> None:
+    def push(*ids: int) -> bytes:
+        row = {"price": 1.5, "direction": "buy", "amount": 20, "instrument_name": "BTC-PERPETUAL"}
+        data = [row | {"timestamp": n, "trade_id": str(9000 + n), "trade_seq": n} for n in ids]
+        params = {"channel": "trades.BTC-PERPETUAL.100ms", "data": data}
+        return json.dumps({"jsonrpc": "2.0", "method": "subscription", "params": params}).encode()
+
+    url = "wss://www.deribit.com/ws/api/v2"
+    for opened, ids in ((0, range(1, 59, 3)), (28, range(30, 99, 3))):
+        writer = RawWriter(tmp_path, "DERIBIT", f"DERIBIT/{opened}", url, START + opened * MS)
+        for n in ids:
+            writer.received(push(n + 1, n, n + 2) if opened == 0 else push(n - 1, n, n + 1), START + n * MS)
+        writer.close()
+    records, _, _ = run(tmp_path)
+    assert numbers(records)[0] == list(range(1, 98))
+    assert trade_rows(records) == []
 
 
 def test_the_same_connection_opened_again_is_a_gap(tmp_path: Path) -> None:

@@ -323,6 +323,30 @@ def test_snapshots_that_stay_too_old_are_asked_for_less_and_less_often() -> None
     assert updates(session.answer(waiting[0], 200, book(1102), now))[0] == (True, None, 1102, now)
 
 
+@pytest.mark.parametrize("lag", [3, 20])
+def test_a_stream_that_is_behind_a_snapshot_without_a_time_is_waited_for(lag: int) -> None:
+    session = session_of("BINANCE_SPOT", "L2 BTCUSDT")
+    session.start(0)
+
+    def at(number: int) -> bytes:
+        return depth("BTCUSDT", number, number).replace(b'"E":1000', b'"E":%d' % (1000 * number))
+
+    (ask,) = fetches(session.receive(at(100), S))
+    session.answer(ask, 200, book(100 + lag), 2 * S)
+    out = [item for n in range(1, lag + 4) for item in session.receive(at(100 + n), (2 + n) * S)]
+    assert updates(out) == [(False, 99 + n, 100 + n, (2 + n) * S) for n in range(lag + 1, lag + 4)]
+    assert covers(out) == []
+
+
+def test_update_ids_that_begin_anew_after_a_snapshot_without_a_time_are_found_by_our_own_clock() -> None:
+    session = session_of("BINANCE_SPOT", "L2 BTCUSDT")
+    session.start(0)
+    (ask,) = fetches(session.receive(depth("BTCUSDT", 501, 502), S))
+    session.answer(ask, 200, book(502), 2 * S)
+    out = [item for n in range(1, 33) for item in session.receive(depth("BTCUSDT", 6 + n, 6 + n), (2 + n) * S)]
+    assert [row[:4] for row in covers(out)] == [("gap", "venue_gap", 2 * S, 33 * S), ("syncing", "venue_gap", 33 * S, None)]
+
+
 def test_update_ids_that_begin_anew_are_found_by_their_time_and_the_gap_begins_with_the_last_good_update() -> None:
     session = session_of("BINANCE_SPOT", "L2 BTCUSDT")
     session.start(0)
