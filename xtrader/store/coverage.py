@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+
 from xtrader.errors import ConfigError
-from xtrader.store.coverage_map import FOREVER, Interval, share
-from xtrader.store.verify import cut, read_coverage
+from xtrader.store.coverage_map import FOREVER, Interval, holes_of, is_counted, share
+from xtrader.store.verify import SUBSCRIBED, cut, read_coverage
 from xtrader.store.verify_lists import collector_of, read_lists, require_whole
 
 NOTHING: Final = ""
@@ -35,12 +37,16 @@ class Strip(NamedTuple):
         """The intervals that touch [ts_from, ts_to), clipped to it; without the gap after the last stop."""
         found = []
         for one in self.intervals:
-            if one.state == "gap" and one.cause == "shutdown" and one.ts_to is None:
+            if not is_counted(one):
                 continue
             start, stop = max(one.ts_from, ts_from), min(one.end(self.end), ts_to)
             if start < stop or (start == stop and ts_from <= start < ts_to and one.state == "gap"):
-                found.append(Interval(one.state, one.cause, start, stop, one.detail, one.file))
+                found.append(msgspec.structs.replace(one, state=one.counts, ts_from=start, ts_to=stop))
         return found
+
+    def holes(self, ts_from: int, ts_to: int) -> list[Interval]:
+        """What of [ts_from, ts_to) was not recorded, as `verify` has it, clipped to it."""
+        return self._replace(intervals=holes_of(self.intervals, self.end)).shown(ts_from, ts_to)
 
 
 class Timeline(NamedTuple):
@@ -61,7 +67,8 @@ def read_timeline(root: Path, ts_from: int | None = None, ts_to: int | None = No
         collector = collector_of(one.list)
         ends[collector] = max(ends.get(collector, 0), one.line.last_ts_recv or 0)
     strips = []
-    for unit in cut(lists.parts, lambda exchange: None):
+    units = cut(lists.parts, lambda exchange: None)
+    for unit in units:
         if unit.stream == "COVERAGE":
             maps = read_coverage(root, unit.parts)
             if maps is None:
@@ -71,7 +78,10 @@ def read_timeline(root: Path, ts_from: int | None = None, ts_to: int | None = No
                 Strip(unit.collector, f"{covers}:{unit.key}", found.intervals, max(end, found.last()))
                 for covers, found in maps.items()
             ]
-    if not strips:
+    told = {(strip.collector, strip.subscription) for strip in strips}
+    untold = [(unit.collector, f"{unit.stream}:{unit.key}") for unit in units if unit.stream in SUBSCRIBED]
+    strips += [Strip(*one, (), ends[one[0]]) for one in untold if one not in told]
+    if not told:
         raise ConfigError(f"'{root}' holds no coverage rows")
     strips.sort(key=lambda strip: (strip.subscription.partition(":")[2], strip.subscription, strip.collector))
     first = min(one.ts_from for strip in strips for one in strip.intervals)

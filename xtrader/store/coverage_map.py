@@ -5,7 +5,8 @@ The rule: rows are taken in the order in which they were written; nothing is gue
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -16,10 +17,13 @@ import pyarrow as pa
 
 from xtrader.clock import SECOND
 from xtrader.model.market import CAUSES, STATES
+from xtrader.store.filled import FILLED, Ids, is_filled
 
 Ints = npt.NDArray[np.int64]
 
 FOREVER: Final = 2**63 - 1
+START_UP: Final = 60 * SECOND
+"""A start that takes longer until it is live is a hole."""
 _OLDER_CROSSED: Final = "crossed book"
 """How the detail of a gap of cause venue_gap begins in recordings from before there was the cause `crossed`: it ends with the
 message that crossed the book."""
@@ -54,6 +58,13 @@ class Interval(msgspec.Struct):
     ids_from: int | None = None
     ids_to: int | None = None
     depth: int | None = None
+    is_filled: bool = False
+    """A gap in trade numbers, all of which came later: its time counts as live."""
+
+    @property
+    def counts(self) -> str:
+        """The state that its time counts as."""
+        return "live" if self.is_filled else self.state
 
     def end(self, now: int) -> int:
         """Where it ends; `now` for what is open."""
@@ -75,20 +86,22 @@ class CoverageMap:
     def __init__(self, rows: Iterable[Row]) -> None:
         self.intervals: list[Interval] = []
         self.problems: list[Problem] = []
-        self.filled: list[tuple[int, int]] = []
-        """First and last of trade numbers that were missing and came later."""
         self._open: Interval | None = None
+        self._came: dict[int, list[Ids]] = defaultdict(list)
+        """Where a gap begins -> the numbers missing in it that came later."""
         for row in rows:
             self._take(row)
+        for gap in self.gaps:
+            gap.is_filled = is_filled((gap.ids_from, gap.ids_to), self._came.get(gap.ts_from, ()))
         self._find_holes()
 
     @property
     def gaps(self) -> list[Interval]:
         return [one for one in self.intervals if one.state == "gap"]
 
-    def holes(self) -> list[Interval]:
-        """The gaps, without the one that only says that the recording was stopped and never started again."""
-        return [one for one in self.gaps if not (one.ts_to is None and one.cause == "shutdown")]
+    def holes(self, end: int) -> list[Interval]:
+        """See `holes_of`."""
+        return holes_of(self.intervals, end)
 
     def last(self) -> int:
         """The latest time that a row states, 0 without rows."""
@@ -113,8 +126,9 @@ class CoverageMap:
     def came_later(self, numbers: Ints) -> npt.NDArray[np.bool_]:
         """Which of these trade numbers were filled later."""
         found = np.zeros(len(numbers), bool)
-        for first, last in self.filled:
-            found |= (numbers >= first) & (numbers <= last)
+        for first, last in itertools.chain(*self._came.values()):
+            if first is not None and last is not None:
+                found |= (numbers >= first) & (numbers <= last)
         return found
 
     def uncovered(self, ts: Ints) -> npt.NDArray[np.bool_]:
@@ -136,9 +150,8 @@ class CoverageMap:
         if row.ts_to is not None and row.ts_to < row.ts_from:
             self._tell(row, f"a {row.state} interval ends before it begins")
             return
-        if row.cause == "filled":
-            if row.ids_from is not None and row.ids_to is not None:
-                self.filled.append((row.ids_from, row.ids_to))
+        if row.cause == FILLED:
+            self._came[row.ts_from].append((row.ids_from, row.ids_to))
             return
         before = self._open
         if row.ts_to is not None and before is not None and (before.state, before.ts_from) == (row.state, row.ts_from):
@@ -174,6 +187,31 @@ def _is_older_crossing(one: Interval) -> bool:
     return one.state == "gap" and one.cause == "venue_gap" and one.detail.startswith(_OLDER_CROSSED)
 
 
+def holes_of(intervals: Sequence[Interval], end: int) -> list[Interval]:
+    """What was not recorded until `end`, the last time that the recording is known to have gone on: every gap, without those that
+    were filled and the one that only says that the recording was stopped and never started again; and time of syncing that is
+    not the short way back from a gap (START_UP), nor the first that led to live within that time of the start."""
+    last_live = max((one.end(end) for one in intervals if one.counts == "live"), default=0)
+    ends = {one.ts_to for one in intervals if one.counts == "gap" and one.ts_to is not None}
+    found = []
+    for one in intervals:
+        is_long = one.end(end) - one.ts_from > START_UP
+        if one.state == "gap":
+            is_hole = is_counted(one) and not one.is_filled
+        elif one.state == "syncing" and one.ts_from not in ends:
+            is_hole = is_long or one.cause != "start" or last_live <= one.ts_from
+        else:
+            is_hole = one.state == "syncing" and is_long
+        if is_hole:
+            found.append(one)
+    return found
+
+
+def is_counted(one: Interval) -> bool:
+    """Whether an interval says anything of what was recorded: the gap after the last stop does not."""
+    return not (one.state == "gap" and one.ts_to is None and one.cause == "shutdown")
+
+
 class Share(msgspec.Struct, frozen=True):
     """How a stretch of time was spent, in nanoseconds: `known` of it is covered by any row, `live` by live rows and no gap."""
 
@@ -190,11 +228,11 @@ def share(intervals: Sequence[Interval], ts_from: int, ts_to: int) -> Share:
     """How [ts_from, ts_to) was spent. Intervals that are open end at `ts_to`. The gap after the last stop does not count."""
     clipped: list[tuple[int, int, str]] = []
     for one in intervals:
-        if one.state == "gap" and one.cause == "shutdown" and one.ts_to is None:
+        if not is_counted(one):
             continue
         start, end = max(one.ts_from, ts_from), min(one.end(ts_to), ts_to)
         if end > start:
-            clipped.append((start, end, one.state))
+            clipped.append((start, end, one.counts))
     edges = sorted([(start, 1, state) for start, _, state in clipped] + [(end, -1, state) for _, end, state in clipped])
     known = live = 0
     depth: Counter[str] = Counter()

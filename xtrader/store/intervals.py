@@ -5,12 +5,14 @@ The rule: only what is declared live, and is not inside any gap, counts as live.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
 from xtrader.sinks.schemas import COVERAGE
+from xtrader.store.filled import FILLED, Ids, is_filled
 from xtrader.store.scan import blocks
 from xtrader.store.view import Source
 
@@ -51,10 +53,15 @@ class Stretch(NamedTuple):
 
 
 def intervals(source: Source) -> list[Interval]:
-    """The intervals of a COVERAGE source in the order in which they began to be known."""
+    """The intervals of a COVERAGE source in the order in which they began to be known, a gap that was filled later
+    as live."""
+    came: dict[tuple[str, int], list[Ids]] = defaultdict(list)
     open_at: dict[tuple[str, str, int], int] = {}
     found: list[Interval] = []
     for row in _rows(source):
+        if row["cause"] == FILLED:
+            came[row["covers"], row["ts_from"]].append((row["ids_from"], row["ids_to"]))
+            continue
         place = (row["covers"], row["state"], row["ts_from"])
         index = open_at.pop(place, None)
         start, end = row["ts_from"], row["ts_to"]
@@ -71,6 +78,9 @@ def intervals(source: Source) -> list[Interval]:
         one = found[index]
         later = [other.start for other in found[index + 1 :] if other.covers == one.covers and other.start >= one.start]
         found[index] = one._replace(until=max(one.start, min([*later[:1], source.until])))
+    for index, one in enumerate(found):
+        if one.state == "gap" and is_filled((one.ids_from, one.ids_to), came[one.covers, one.start]):
+            found[index] = one._replace(state="live", cause=FILLED)
     return found
 
 

@@ -159,7 +159,7 @@ def _lag(lags: Sequence[Any]) -> Lag | None:
 def _subscription(strip: Strip, start: int, parts: int, counted: _Counted) -> Subscription:
     stop = start + DAY
     known = share(strip.intervals, start, min(stop, max(strip.end, start)))
-    gaps = [_gap(one) for one in strip.shown(start, stop) if one.state == "gap"]
+    gaps = [_gap(one) for one in strip.holes(start, stop)]
     begun = [one for one in strip.intervals if one.state == "live" and start <= one.ts_from < stop]
     lives = [one for one in strip.intervals if one.state == "live"]
     first = lives[0] if lives else None

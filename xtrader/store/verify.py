@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,19 @@ from typing import NamedTuple
 import msgspec
 
 from xtrader.store.chain import BookChain
-from xtrader.store.coverage_map import CoverageMap, Row, rows_of, share
+from xtrader.store.coverage_map import CoverageMap, Row, is_counted, rows_of, share
 from xtrader.store.lock import shared
 from xtrader.store.trade_chain import TradeChain
-from xtrader.store.verify_lists import Finding, Listed, collector_of, files_below, is_running, read_lists, strangers
+from xtrader.store.verify_lists import (
+    Finding,
+    Listed,
+    collector_of,
+    files_below,
+    is_running,
+    read_lists,
+    strangers,
+    without_parts,
+)
 from xtrader.store.verify_parts import (
     DAY,
     UNREADABLE,
@@ -28,6 +37,7 @@ from xtrader.store.verify_parts import (
     date_differs,
     describe,
     first_line,
+    metadata_of,
     misled,
     place_of,
     read_groups,
@@ -37,6 +47,8 @@ from xtrader.venues.base import Rules
 
 SETTLES = 3.0
 """Seconds in which a running recorder lists a part whose file is there."""
+SUBSCRIBED = ("L2", "TRADES")
+"""The streams that are recorded by subscription: each has coverage."""
 UNKNOWN = Rules(bridges=True, trade_ids="unique")
 """For an exchange that this version does not know: what holds everywhere."""
 
@@ -67,7 +79,7 @@ class Report(msgspec.Struct, frozen=True):
 
 class Unit(NamedTuple):
     """What is verified in one go: the parts of one stream of one instrument, and the coverage that goes with them. `end` is the
-    last time that the collector is known to have recorded, int ns."""
+    last time that the collector is known to have recorded, int ns. `beside` are the streams of that instrument which have parts."""
 
     collector: str
     stream: str
@@ -76,6 +88,7 @@ class Unit(NamedTuple):
     coverage: Sequence[Listed]
     rules: Rules
     end: int
+    beside: Set[str]
 
     @property
     def bytes(self) -> int:
@@ -117,6 +130,7 @@ def _verify(root: Path, rules: Callable[[str], Rules | None], workers: int, prog
             parts.append(Listed(describe(root, path), list_, None))
         except UNREADABLE as error:
             findings.append(Finding("damage", path, f"cannot be read: {first_line(error)}"))
+    findings += without_parts(root, {collector_of(one.list) for one in parts})
     units = sorted(cut(parts, rules), key=lambda unit: -unit.bytes)
     total = sum(unit.bytes for unit in units)
     days: list[Day] = []
@@ -136,8 +150,10 @@ def cut(parts: Iterable[Listed], rules: Callable[[str], Rules | None]) -> list[U
     """The parts in force as units of work, each in the order of the journal."""
     groups: dict[tuple[str, str, str], list[Listed]] = defaultdict(list)
     ends: dict[str, int] = defaultdict(int)
+    beside: dict[tuple[str, str], set[str]] = defaultdict(set)
     for one in parts:
         collector = collector_of(one.list)
+        beside[collector, one.line.instrument].add(one.line.stream)
         groups[collector, one.line.stream, one.line.instrument].append(one)
         ends[collector] = max(ends[collector], one.line.last_ts_recv or 0)
     for group in groups.values():
@@ -151,6 +167,7 @@ def cut(parts: Iterable[Listed], rules: Callable[[str], Rules | None]) -> list[U
             groups.get((collector, "COVERAGE", key), ()),
             rules(key.partition("@")[0]) or UNKNOWN,
             ends[collector],
+            beside[collector, key],
         )
         for (collector, stream, key), group in groups.items()
     ]
@@ -178,24 +195,55 @@ class _Check:
         if unit.stream == "COVERAGE":
             self._read_parts(None)
             self._tell_coverage(maps)
-            return Verified([], self._findings)
-        subscription = f"{unit.stream}:{unit.key}"
+            without = {covers: found for covers, found in (maps or {}).items() if covers not in unit.beside}
+            return Verified([day for one in without.items() for day in self._without(*one)], self._findings)
         coverage = CoverageMap(()) if maps is None else maps.get(unit.stream, CoverageMap(()))
         chain = self._chain(coverage if maps is not None else ALL_LIVE)
         self._read_parts(chain)
         if maps is not None and isinstance(chain, BookChain):
             self._tell_shallow(coverage)
             if self._whole:
-                self._check_syncs(chain, coverage)
+                self._check_syncs(chain.synced, coverage)
         if chain is None:
             return Verified([], self._findings)
-        for date, day in self._days.items():
+        if "INSTRUMENTS" not in unit.beside:
+            self._check_described()
+        return Verified(self._told(unit.stream, coverage, self._days), self._findings)
+
+    def _without(self, covers: str, coverage: CoverageMap) -> list[Day]:
+        """A subscription of which there are no parts."""
+        if covers == "L2":
+            self._check_syncs(set(), coverage)
+        return self._told(covers, coverage, {})
+
+    def _told(self, covers: str, coverage: CoverageMap, found: dict[str, Day]) -> list[Day]:
+        """The days of a subscription, each from the first to the last of which anything is known, with parts or without."""
+        unit = self._unit
+        known = [one for one in coverage.intervals if is_counted(one)]
+        ends = [ts // DAY for one in known for ts in (one.ts_from, max(one.ts_from, one.end(unit.end) - 1))]
+        dates = {date_of(number) for number in range(min(ends), max(ends) + 1)} if ends else set()
+        for date in sorted(dates - set(found)):
+            if share(coverage.intervals, day_start(date), min(day_start(date) + DAY, unit.end)).known:
+                found[date] = Day(unit.collector, "", date)
+        holes = coverage.holes(unit.end)
+        for date, day in found.items():
             first = day_start(date)
             stop = min(first + DAY, max(unit.end, first))
-            day.subscription = subscription
+            day.subscription = f"{covers}:{unit.key}"
             day.live = share(coverage.intervals, first, stop).part
-            day.gaps = sum(gap.ts_from < stop and gap.end(stop) > first for gap in coverage.holes())
-        return Verified(list(self._days.values()), self._findings)
+            day.gaps = sum(gap.ts_from < stop and gap.end(stop) > first for gap in holes)
+        return list(found.values())
+
+    def _check_described(self) -> None:
+        """What the venue said of an instrument is in parts of its own, wherever its other parts name it."""
+        for one in self._unit.parts:
+            try:
+                if "instrument" in metadata_of(self._root / one.line.path):
+                    what = "states what the instrument is, and there is no part of INSTRUMENTS that does"
+                    self._findings.append(Finding("damage", one.line.path, what))
+                    return
+            except UNREADABLE:
+                continue
 
     def _chain(self, coverage: CoverageMap) -> BookChain | TradeChain | None:
         if self._unit.stream == "L2":
@@ -259,9 +307,10 @@ class _Check:
             for problem in coverage.problems:
                 level = "damage" if problem.is_damage else "hole"
                 self._findings.append(Finding(level, problem.file, f"{name} at {stamp(problem.ts)}: {problem.what}"))
-            for gap in coverage.holes():
+            for gap in coverage.holes(self._unit.end):
                 end = "the end" if gap.ts_to is None else stamp(gap.ts_to)
                 why = f"{gap.cause}, {gap.detail}" if gap.detail else gap.cause
+                why = why if gap.state == "gap" else f"{gap.state} ({why})"
                 self._findings.append(Finding("hole", gap.file, f"{name} from {stamp(gap.ts_from)} to {end}: {why}"))
 
     def _tell_shallow(self, coverage: CoverageMap) -> None:
@@ -273,17 +322,12 @@ class _Check:
                 what = f"L2:{self._unit.key} from {stamp(one.ts_from)} to {end}: {one.depth} levels a side of {deepest}"
                 self._findings.append(Finding("note", one.file, what))
 
-    def _check_syncs(self, chain: BookChain, coverage: CoverageMap) -> None:
+    def _check_syncs(self, synced: Set[int], coverage: CoverageMap) -> None:
         """Whatever is said to be live began with a snapshot."""
         last = max((one.line.last_ts_recv or 0 for one in self._unit.parts), default=0)
         for one in coverage.intervals:
             is_lost = coverage.explains(one.ts_from, one.ts_from, "storage")
-            if (
-                one.state == "live"
-                and one.cause != "clock_step"
-                and one.ts_from < last
-                and not (one.ts_from in chain.synced or is_lost)
-            ):
+            if one.state == "live" and one.cause != "clock_step" and one.ts_from < last and not (one.ts_from in synced or is_lost):
                 what = f"L2:{self._unit.key} is said to be live from {stamp(one.ts_from)}, and no snapshot was recorded then"
                 self._findings.append(Finding("damage", one.file, what))
 
@@ -309,6 +353,11 @@ def read_coverage(root: Path, parts: Sequence[Listed]) -> dict[str, CoverageMap]
 def day_start(date: str) -> int:
     """Where a UTC day (YYYY-MM-DD) begins, int ns."""
     return int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp()) * 10**9
+
+
+def date_of(number: int) -> str:
+    """The UTC day (YYYY-MM-DD) that begins so many days after 1970."""
+    return datetime.fromtimestamp(number * DAY // 10**9, UTC).strftime("%Y-%m-%d")
 
 
 def stamp(ts: int) -> str:

@@ -9,7 +9,7 @@ import fcntl
 import os
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -181,6 +181,17 @@ def strangers(lists: Lists, files: Sequence[str]) -> Strangers:
                 unlisted.append((path, list_))
                 findings.append(Finding("damage", list_, f"does not list '{path}'"))
     return Strangers(findings, unlisted, covered)
+
+
+def without_parts(root: Path, collectors: Set[str]) -> Iterator[Finding]:
+    """The collectors that began a list and finished nothing; `collectors` have parts."""
+    for path in sorted((root / DIRECTORY).glob("*.jsonl")):
+        collector = collector_of(path.name)
+        if collector not in collectors and not path.name.endswith(COMPACTED):
+            level = "note" if is_running(root, collector) else "hole"
+            yield Finding(
+                level, f"{DIRECTORY}/{path.name}", f"lists no part: nothing that collector '{collector}' recorded was finished"
+            )
 
 
 def is_running(root: Path, collector: str) -> bool:
