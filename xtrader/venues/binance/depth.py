@@ -241,15 +241,16 @@ class DepthSync:
 
     def _drop(self, cause: str, detail: str, ts: int) -> list[Output]:
         """The book is not to be trusted after the last good message: forget it, and say so."""
-        self.book = None
-        self.last = None
-        self.is_crossed = False
-        self._renewal.stop()
-        self._bridging = False
-        self._buffer.clear()
+        self._forget()
         self._activity.state = "syncing"
         self._counts["resyncs"] += 1
         return self._gap(cause, self._ts_good, max(ts, self._ts_good), detail)
+
+    def _forget(self) -> None:
+        self.book = self.last = None
+        self.is_crossed = self._bridging = False
+        self._renewal.stop()
+        self._buffer.clear()
 
     def malformed(self, what: str, ts: int) -> Sequence[Output]:
         """A message of the stream cannot be used: the book is not known after the last good one. What waits for a snapshot already
@@ -360,9 +361,8 @@ class DepthSync:
     def gone(self, since: int, words: str, now: int) -> Sequence[Output]:
         """The instrument is not there any more, from `since` on or from its last message: see MarketSession."""
         begin = min(max(self._activity.ts_last or self._ts_good or self._activity.ts_acked, since), now)
-        self.book = self.last = self._ts_refused = None
-        self.is_crossed = self._bridging = False
-        self._buffer.clear()
+        self._forget()
+        self._ts_refused = None
         self._cause = "delisted"
         self._activity.state = "rejected"
         return (Coverage(self._key, "L2", "gap", "delisted", begin, None, words[:300]),)
