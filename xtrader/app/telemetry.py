@@ -159,20 +159,17 @@ class Telemetry:
     def _row(self, standing: Standing) -> status.Row:
         book = standing.book
         price = standing.last_price
-        health = ""
-        if standing.subscription.stream == "L2":
-            is_crossed = (standing.state, standing.cause) == ("gap", "crossed")
-            health = "crossed" if is_crossed else "syncing" if book is None else "shallow" if standing.is_shallow else "ok"
-            bid, ask = book.best() if book is not None else (None, None)
+        if book is not None:
+            bid, ask = book.best()
             price = (bid[0] + ask[0]) / 2 if bid is not None and ask is not None else price
         return status.Row(
             subscription=str(standing.subscription),
             state=standing.state,
             rate=self._for_lines.of(standing),
             last_price=price,
-            book=health,
+            book=health(standing),
             gaps=standing.gaps,
-            detail=_detail(standing),
+            detail=trouble(standing),
         )
 
     def _lag(self, standing: Standing) -> float | None:
@@ -180,7 +177,16 @@ class Telemetry:
         return round((self._clock.now() - standing.ts_last) / SECOND, 3) if standing.ts_last else None
 
 
-def _detail(standing: Standing) -> str:
+def health(standing: Standing) -> str:
+    """A word on how a book is, empty for trades."""
+    if standing.subscription.stream != "L2":
+        return ""
+    if (standing.state, standing.cause) == ("gap", "crossed"):
+        return "crossed"
+    return "syncing" if standing.book is None else "shallow" if standing.is_shallow else "ok"
+
+
+def trouble(standing: Standing) -> str:
     """What is wrong, where something is."""
     if standing.state != "live":
         return standing.detail
