@@ -81,7 +81,7 @@ def binance(event: object) -> Iterator[Message]:
     if "@depth" in said.get("stream", ""):
         data = said["data"]
         if data.get("e") == "depthUpdate":
-            yield False, data["U"] - 1, data["u"], data["b"], data["a"]
+            yield False, data.get("pu", data["U"] - 1), data["u"], data["b"], data["a"]
 
 
 def okx(event: object) -> Iterator[Message]:
@@ -100,4 +100,4 @@ def deribit(event: object) -> Iterator[Message]:
         yield data["type"] == "snapshot", data.get("prev_change_id", 0), data["change_id"], *levels
 
 
-READ = {"BINANCE_SPOT": binance, "OKX_SWAP": okx, "DERIBIT": deribit}
+READ = {"BINANCE_SPOT": binance, "BINANCE_FUTURES": binance, "OKX_SWAP": okx, "DERIBIT": deribit}

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from ssl import SSLContext
 
 from tests.faults.time_loop import LoopClock, run
@@ -17,12 +18,15 @@ from xtrader.emulator.faults import Fault
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import BookEvent, Event, FaultEvent, TradeEvent, Truth
 from xtrader.emulator.venue import Timers
+from xtrader.feed.conversation import Raw
 from xtrader.feed.feed import Feed
 from xtrader.feed.rest import Rest
 from xtrader.feed.watch import Expiry, never
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
+from xtrader.recordings.raw import RawWriter
 from xtrader.venues import market
+from xtrader.venues.base import Link
 
 VENUES = ("BINANCE_SPOT", "BINANCE_FUTURES", "OKX_SWAP", "DERIBIT")
 LOGIN = {"DERIBIT_CLIENT_ID": CLIENT_ID, "DERIBIT_CLIENT_SECRET": CLIENT_SECRET}
@@ -111,6 +115,8 @@ class Plan:
     """All is well without this exchange."""
     tls: SSLContext | None = None
     """Of the venues' servers; none without TLS."""
+    raw: Path | None = None
+    """Where the raw traffic is kept, if it is."""
     connections: int = 1
     """Over which each subscription is recorded at once."""
     expiry: Expiry = never
@@ -160,7 +166,20 @@ async def _record(plan: Plan) -> Outcome:
             for symbol in emulator.venues[exchange].boards
             for stream in ("L2", "TRADES")
         )
-        feed = Feed(markets, subscriptions, rest=rest, clock=clock, put=put, connections=plan.connections, expiry=plan.expiry)
+
+        def raw(link: Link) -> Raw | None:
+            return None if plan.raw is None else RawWriter(plan.raw, link.exchange, link.name, link.url, clock.now())
+
+        feed = Feed(
+            markets,
+            subscriptions,
+            rest=rest,
+            clock=clock,
+            put=put,
+            raw=raw,
+            connections=plan.connections,
+            expiry=plan.expiry,
+        )
         task = asyncio.create_task(feed.run())
 
         def live() -> bool:
