@@ -24,7 +24,6 @@ from bench import task
 from bench.task import Answer, Task
 from xtrader.app.compose import record
 from xtrader.clock import SystemClock
-from xtrader.config import load_process
 from xtrader.feed.catalogue import Catalogue, body_of
 from xtrader.feed.feed import Feed
 from xtrader.feed.rest import Rest
@@ -34,6 +33,7 @@ from xtrader.model.subscription import parse_subscriptions
 from xtrader.pipeline.codec import Entry
 from xtrader.pipeline.journal import Journal, open_journal
 from xtrader.pipeline.writer import Writer
+from xtrader.settings.environment import load_process
 from xtrader.venues import exchanges, market
 
 
@@ -152,7 +152,7 @@ def latency(asked: Task) -> Answer:
                 _apart()
 
     Journal.append = timed  # type: ignore[method-assign, assignment]
-    settings = load_process({"subscriptions": asked.subscriptions, "output_directory": f"{asked.directory}/data"}, exchanges())
+    settings = load_process({"subscriptions": asked.subscriptions, "output_directory": f"{asked.directory}/data"})
     code = record(settings, [handed_on])
     assert code == 0, f"the recorder ended with {code}"
     times: dict[str, list[tuple[int, int, int]]] = {"books": [], "trades": []}

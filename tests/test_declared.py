@@ -10,9 +10,9 @@ import pytest
 
 from tests.pipeline.records import trade
 from xtrader import sinks, venues
-from xtrader.config import load
 from xtrader.errors import ConfigError
 from xtrader.pipeline.direct import write_recording
+from xtrader.settings.load import load
 
 ONE_FILE = '''
 """A line of text for each batch."""
@@ -87,12 +87,12 @@ def test_what_is_declared_is_known_without_importing_who_declares_it() -> None:
     program = """
 import sys
 from xtrader import sinks, venues
-from xtrader.config import load
+from xtrader.settings.load import load
 assert venues.exchanges()["DERIBIT"] == "xtrader.venues.deribit"
 assert "QUESTDB_TOKEN" in sinks.secrets()
 load({"subscriptions": "L2:OKX_SWAP@BTCUSDT", "sink": "questdb"}, {}, None)
-known = {name.split(".")[2] for name in sys.modules if name.startswith(("xtrader.venues.", "xtrader.sinks."))}
-print(sorted(known), "numpy" in sys.modules, "cryptography" in sys.modules)
+loaded = {name.split(".")[2] for name in sys.modules if name.startswith(("xtrader.venues.", "xtrader.sinks."))}
+print(sorted(loaded & {'binance', 'okx', 'deribit', 'parquet', 'questdb'}), "numpy" in sys.modules, "cryptography" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "['base'] False False\n"
+    assert done.stdout == "[] False False\n"

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.test_config import settings as settings_of
-from xtrader.config import collector_id
 from xtrader.durable import keep_file, kept_file
 from xtrader.pipeline.cursors import largest_cursor, read_cursor, write_cursor
+from xtrader.settings.directories import collector_id
 from xtrader.sinks.questdb import state
 from xtrader.sinks.uploaded import Progress, progress_file, progress_of
 

@@ -53,14 +53,11 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sinks.bucket": (("errors",), ("obstore",)),
     "sinks.uploads": (("errors", "durable", "pauses", "sinks"), ("msgspec", "structlog")),
     "emulator": ((*BASE, "recordings"), ("msgspec", "uvloop", "websockets")),
-    "dotenv": (("errors",), ("dotenv",)),
-    "values": (("errors", "quantities"), ()),
-    "destination": (("errors", "quantities"), ("platformdirs",)),
-    "config": ((*BASE, "destination", "dotenv", "durable", "sinks", "values", "venues"), ("platformdirs",)),
+    "settings": ((*BASE, "durable", "quantities", "sinks", "venues"), ("dotenv", "platformdirs")),
     "logs": (BASE, ("msgspec", "structlog")),
     "ops": (BASE, ()),
     "app": (
-        (*BASE, "clock", "config", "feed", "logs", "pauses", "pipeline", "recordings", "sinks", "venues"),
+        (*BASE, "clock", "feed", "logs", "pauses", "pipeline", "recordings", "settings", "sinks", "venues"),
         ("msgspec", "rich", "structlog", "uvloop"),
     ),
     "cli": (("",), ("click", "msgspec", "pyarrow", "rich", "structlog")),
@@ -163,8 +160,8 @@ def docstrings(tree: ast.AST) -> Iterator[ast.Constant]:
             yield node.value
 
 
-def test_only_the_configuration_reads_the_environment() -> None:
-    allowed = PACKAGE / "config.py"
+def test_only_one_file_reads_the_environment() -> None:
+    allowed = PACKAGE / "settings" / "environment.py"
     found = [place for path in FILES if path != allowed for name in ("environ", "getenv") for place in environment(path, name)]
     assert found == []
 

@@ -3,7 +3,7 @@ import tomllib
 from pathlib import Path
 
 from xtrader import venues
-from xtrader.config import FLAGS, VARIABLES
+from xtrader.settings.load import FLAGS, VARIABLES
 
 ROOT = Path(__file__).parents[1]
 

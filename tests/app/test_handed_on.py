@@ -17,7 +17,7 @@ from xtrader.emulator.server import Emulator
 PROGRAM = """
 import sys
 from xtrader.app.compose import record
-from xtrader.config import load_process
+from xtrader.settings.environment import load_process
 from xtrader.model.market import Trade
 from xtrader.venues import exchanges
 
@@ -34,7 +34,7 @@ def also(record):
             raise KeyError("a mistake of the program that listens")
 
 settings = {"subscriptions": "TRADES:OKX_SWAP@BTCUSDT", "output_directory": "data"}
-sys.exit(record(load_process(settings, exchanges()), [also]))
+sys.exit(record(load_process(settings), [also]))
 """
 
 

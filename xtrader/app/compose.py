@@ -17,13 +17,14 @@ import uvloop
 from xtrader import sinks
 from xtrader.app.recorder import Recorder
 from xtrader.clock import SystemClock
-from xtrader.config import Settings, collector_id
 from xtrader.errors import StorageError
 from xtrader.feed.fanout import Consumer, consumer
 from xtrader.model.subscription import Subscription, parse_subscriptions
 from xtrader.pipeline.journal import SEGMENT_BYTES, open_journal
 from xtrader.pipeline.lean import allow_many_files
 from xtrader.pipeline.writer import require_room
+from xtrader.settings.directories import collector_id
+from xtrader.settings.load import Settings
 from xtrader.sinks.base import SinkRun
 from xtrader.venues import exchanges, market
 

@@ -19,7 +19,6 @@ import structlog
 
 from xtrader.app.telemetry import Telemetry
 from xtrader.clock import Clock
-from xtrader.config import Settings, lane_environment
 from xtrader.errors import StorageError, XTraderError
 from xtrader.feed.catalogue import Catalogue, body_of
 from xtrader.feed.conversation import Raw
@@ -34,6 +33,8 @@ from xtrader.pipeline.lane import LaneSpec
 from xtrader.pipeline.lanes import Lanes
 from xtrader.pipeline.writer import Writer, free_bytes
 from xtrader.recordings.raw import RawWriter
+from xtrader.settings.environment import lane_environment
+from xtrader.settings.load import Settings
 from xtrader.sinks.base import SinkSpec
 from xtrader.venues.base import Link, Market
 

@@ -27,11 +27,12 @@ from xtrader.app.compose import record_part
 from xtrader.app.recorder import UNFINISHED, Recorder
 from xtrader.app.telemetry import Glance, Sync
 from xtrader.clock import SystemClock
-from xtrader.config import Settings, collector_id
 from xtrader.errors import ConfigError, StorageError
 from xtrader.model.subscription import Subscription, parse_subscriptions
 from xtrader.pauses import Pauses
 from xtrader.pipeline.frames import segments
+from xtrader.settings.directories import collector_id
+from xtrader.settings.load import Settings
 from xtrader.venues import exchanges, market
 from xtrader.venues.base import Link
 

@@ -41,8 +41,9 @@ def demo(seconds: float, output_directory: str | None, verbose: bool) -> None:
     """Record from emulated venues for a few seconds; needs no network."""
     from xtrader import logs
     from xtrader.app.compose import record
-    from xtrader.config import bypass_proxies, check_directories, load
-    from xtrader.venues import exchanges
+    from xtrader.settings.directories import check_directories
+    from xtrader.settings.environment import bypass_proxies
+    from xtrader.settings.load import load
 
     if not 1 <= seconds <= LONGEST:
         raise ConfigError(f"--seconds {seconds:g} is not between 1 and {LONGEST:g}")
@@ -52,7 +53,7 @@ def demo(seconds: float, output_directory: str | None, verbose: bool) -> None:
     bypass_proxies("127.0.0.1")
     with tempfile.TemporaryDirectory(prefix="xtrader-demo-cache-") as cache, emulator() as variables:
         environ = {**variables, "XTRADER_CACHE_DIRECTORY": cache, "XTRADER_LOG": "info" if verbose else "warn"}
-        settings = load(flags, environ, None, exchanges())
+        settings = load(flags, environ, None)
         logs.set_up(settings.log_level, settings.secrets, settings.warnings)
         check_directories(settings)
         click.echo(f"Recording {len(INSTRUMENTS)} instruments from emulated {', '.join(EXCHANGES)} for {seconds:g} seconds.")

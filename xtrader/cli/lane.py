@@ -34,7 +34,7 @@ def lane() -> None:
 
 def _make_sink(spec: LaneSpec) -> Sink:
     from xtrader import sinks
-    from xtrader.config import sink_options
+    from xtrader.settings.environment import sink_options
 
     made: Sink = sinks.module(spec.sink.name).make(spec.sink.arguments, spec.collector, sink_options())
     return made

@@ -26,10 +26,9 @@ ROWS = 20_000
 def load(directory: Path, sink: str) -> None:
     """Deliver a recording (Parquet files) or a journal (DIR/.journal). What is there already stays there once."""
     from xtrader import logs
-    from xtrader.config import load_process
-    from xtrader.venues import exchanges
+    from xtrader.settings.environment import load_process
 
-    settings = load_process({}, exchanges())
+    settings = load_process({})
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)
     refused = Path(f"{sink}-refused.jsonl").absolute()
     with tempfile.TemporaryDirectory() as memory:

@@ -45,12 +45,11 @@ def form(command: T) -> T:
 def place(directory: str | None, output_directory: str | None) -> Where:
     """The recording that is meant: DIR or --output-directory, else that of the settings. Raises ConfigError."""
     from xtrader import logs
-    from xtrader.config import load_process
-    from xtrader.venues import exchanges
+    from xtrader.settings.environment import load_process
 
     if directory and output_directory and directory != output_directory:
         raise ConfigError(f"'{directory}' and --output-directory '{output_directory}' contradict each other; keep one of them")
-    settings = load_process({"output_directory": directory or output_directory}, exchanges())
+    settings = load_process({"output_directory": directory or output_directory})
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)
     if not settings.output_directory.is_dir():
         raise ConfigError(f"there is no directory '{settings.output_directory}'; give the one that the recorder writes to")

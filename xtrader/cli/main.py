@@ -31,9 +31,10 @@ from xtrader.cli.report import report
 from xtrader.cli.trades import trades
 from xtrader.cli.verify import verify
 from xtrader.cli.worker import worker
-from xtrader.config import check_directories, load_process
 from xtrader.errors import ConfigError, StorageError, XTraderError
 from xtrader.model.subscription import parse_subscriptions
+from xtrader.settings.directories import check_directories
+from xtrader.settings.environment import load_process
 from xtrader.venues import exchanges
 
 UNEXPECTED = 70
@@ -123,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _record(flags: dict[str, object]) -> int:
-    settings = load_process(flags, exchanges())
+    settings = load_process(flags)
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)
     parse_subscriptions(settings.subscriptions, exchanges())
     check_directories(settings)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from xtrader.config import Settings
     from xtrader.feed.plan import ExchangePlan
+    from xtrader.settings.load import Settings
 
 SHOWN = 4
 """Subscriptions of one connection that are named; the JSON names all."""
@@ -32,10 +32,9 @@ def plan(subscriptions: str | None, as_json: bool) -> None:
     from rich.console import Console
 
     from xtrader import logs
-    from xtrader.config import load_process
-    from xtrader.venues import exchanges
+    from xtrader.settings.environment import load_process
 
-    settings = load_process({"subscriptions": subscriptions}, exchanges())
+    settings = load_process({"subscriptions": subscriptions})
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)
     plans = asyncio.run(_make(settings))
     if as_json:

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from xtrader.cli.looking import moment, need, opened, place, recording
-from xtrader.config import check_writable
 from xtrader.errors import ConfigError, StorageError
+from xtrader.settings.directories import check_writable
 
 FORMS = (".png", ".html")
 

@@ -36,14 +36,14 @@ def renormalise(files: tuple[Path, ...], exchange: str | None, output_directory:
     from rich.console import Console
 
     from xtrader import logs
-    from xtrader.config import check_writable, load_process
     from xtrader.errors import ConfigError
     from xtrader.feed.renormalise import Renormaliser
     from xtrader.pipeline.direct import write_recording
+    from xtrader.settings.directories import check_writable
+    from xtrader.settings.environment import load_process
     from xtrader.sinks.parquet.sink import ParquetSink
-    from xtrader.venues import exchanges
 
-    settings = load_process({"output_directory": output_directory}, exchanges())
+    settings = load_process({"output_directory": output_directory})
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)
     if settings.upload is not None and settings.upload.spool is not None:
         raise ConfigError(f"renormalise writes to a directory, not to {settings.upload.url}; give --output-directory")

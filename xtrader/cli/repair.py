@@ -16,14 +16,14 @@ def repair(directory: Path) -> None:
     """Make lists again, set broken files aside, finish a journal that was left. Exit code 1: something is lost for good."""
     from xtrader import logs
     from xtrader.clock import SystemClock
-    from xtrader.config import collector_id, load_process
     from xtrader.pipeline.rotation import Rotation
+    from xtrader.settings.directories import collector_id
+    from xtrader.settings.environment import load_process
     from xtrader.sinks.parquet.sink import ParquetSink
     from xtrader.store.leftover import finish_journal, is_left
     from xtrader.store.repair import repair as mend
-    from xtrader.venues import exchanges
 
-    settings = load_process({"output_directory": str(directory)}, exchanges())
+    settings = load_process({"output_directory": str(directory)})
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)
     journals = [path for path in _journals(settings.journal_directory) if is_left(path, ParquetSink.name)]
     if not journals:

@@ -15,10 +15,9 @@ def group(sink: str) -> click.Group:
 
     @tables.command(help="Print the statements that make the tables, as the settings have them.")
     def ddl() -> None:
-        from xtrader.config import load_process
-        from xtrader.venues import exchanges
+        from xtrader.settings.environment import load_process
 
-        for statement in sinks.module(sink).statements(load_process({}, exchanges()).sink_options):
+        for statement in sinks.module(sink).statements(load_process({}).sink_options):
             click.echo(statement + ";\n")
 
     return tables

@@ -64,12 +64,11 @@ def compare_tables(directory: Path, sink: str) -> int:
     """Compare a recording with a sink's tables and print where they differ; 2 if rows are missing there, else 0. Rows that
     are only in the tables may be another collector's."""
     from xtrader.cli.load import labelled, parts_in_force
-    from xtrader.config import load_process
+    from xtrader.settings.environment import load_process
     from xtrader.store.verify import stamp
-    from xtrader.venues import exchanges
 
     require_recording(directory)
-    options = load_process({}, exchanges()).sink_options
+    options = load_process({}).sink_options
     lacking = 0
     try:
         for found in sinks.module(sink).compare(labelled(parts_in_force(directory)), options):

@@ -1,28 +1,25 @@
 """Settings: what the user wants, from flags, the environment, `.env` and defaults, in that order.
 
-Rule: this is the only file that looks at the process environment; everything else is handed a Settings.
+Rule: everything that a user can set becomes one value here, checked, or one sentence that says what is wrong with it.
 """
 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 import re
-import socket
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
 
-from xtrader import sinks, values, venues
-from xtrader.destination import STORE_VARIABLE, Upload, require_usable, secrets_of, upload_of
-from xtrader.dotenv import read_dotenv
-from xtrader.durable import keep_file, kept_file, make_directory
-from xtrader.errors import ConfigError, StorageError
-from xtrader.values import Value
+from xtrader import sinks, venues
+from xtrader.errors import ConfigError
+from xtrader.settings import values
+from xtrader.settings.destination import STORE_VARIABLE, Upload, require_usable, secrets_of, upload_of
+from xtrader.settings.dotenv import read_dotenv
+from xtrader.settings.values import Value
 
 ENDPOINT = re.compile(r"XTRADER_(?P<exchange>[A-Z0-9_]+)_(?:WS|REST)_URL")
 FLAGS = {
@@ -49,7 +46,7 @@ VARIABLES = (
     "XTRADER_CONNECTIONS",
     "XTRADER_LOG",
 )
-KEPT_COLLECTOR = re.compile(r"[a-z0-9-]{1,64}")
+
 UNEXPANDED = ("${SUBSCRIPTIONS}", "$(SUBSCRIPTIONS)", "$SUBSCRIPTIONS")
 
 
@@ -144,14 +141,13 @@ def load(
     flags: Mapping[str, object],
     environ: Mapping[str, str],
     dotenv_path: Path | None,
-    exchanges: Collection[str] = (),
 ) -> Settings:
     """Settings from flags (None: not given), variables and the `.env` file at `dotenv_path` (None: do not look).
 
-    With `exchanges` the exchange tokens inside variable names are checked too. Raises ConfigError with one sentence.
+    Raises ConfigError with one sentence.
     """
     sources = Sources(flags, environ, read_dotenv(dotenv_path) if dotenv_path is not None else {})
-    warnings = _unknown_variables(sources.names(), exchanges)
+    warnings = _unknown_variables(sources.names())
     subscriptions = _subscriptions(sources, warnings)
     chosen = _sinks(sources.find("XTRADER_SINK"))
     upload = upload_of(*map(sources.find, ("XTRADER_OUTPUT_DIRECTORY", "XTRADER_UPLOAD_URL", "XTRADER_UPLOAD_KEEP_LOCAL")))
@@ -187,85 +183,6 @@ def load(
         store_variables=store_variables,
         warnings=tuple(warnings),
     )
-
-
-def load_process(flags: Mapping[str, object], exchanges: Collection[str]) -> Settings:
-    """Settings of this process: its environment, and `.env` in the working directory."""
-    return load(flags, os.environ, Path(".env"), exchanges)
-
-
-def lane_environment(settings: Settings) -> dict[str, str]:
-    """All variables of a sink's process: those of this one, and what the settings say of the sinks and of object stores,
-    wherever it came from."""
-    own = {*sinks.variables(), *(f"{name}_FILE" for name in sinks.secrets())}
-    kept = {name: value for name, value in os.environ.items() if name not in own}
-    return {**kept, **settings.sink_options, **settings.store_variables}
-
-
-def sink_options() -> dict[str, str]:
-    """What `lane_environment` gave to this process of the sinks' own variables."""
-    return {name: os.environ[name] for name in sinks.variables() if name in os.environ}
-
-
-def bypass_proxies(host: str) -> None:
-    """Let this process and its children reach `host` directly, whatever proxies the environment names."""
-    for name in ("no_proxy", "NO_PROXY"):
-        os.environ[name] = ",".join(filter(None, (os.environ.get(name), host)))
-
-
-def check_directories(settings: Settings) -> None:
-    """Make the directories that a recording writes to; raise ConfigError where that, or a first file, is impossible."""
-    wanted = {
-        "output directory": settings.output_directory if settings.writes_files else None,
-        "journal directory": settings.journal_directory,
-        "raw directory": settings.raw_directory,
-    }
-    for what, path in wanted.items():
-        if path is not None:
-            check_writable(what, path)
-
-
-def check_writable(what: str, path: Path) -> None:
-    """Make a directory and try a file in it; raises ConfigError, which calls the directory `what`."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        raise ConfigError(f"cannot write to the {what} '{path}': {error.strerror or error}") from None
-
-
-def collector_id(settings: Settings) -> str:
-    """The name under which this collector publishes files; kept beside the journal, because file names are made of both.
-
-    The first run takes the user's id, or makes one of host name and output directory (or the journal's). Later runs read it, so a
-    container that gets another host name goes on under its first name. Raises ConfigError if the user asks for another id than the
-    journal has, StorageError if it cannot be kept.
-    """
-    kept = settings.journal_directory / "collector"
-    found = kept_file(kept).decode(errors="replace").strip() if kept.exists() else ""
-    if KEPT_COLLECTOR.fullmatch(found):
-        if settings.collector is not None and settings.collector != found:
-            raise ConfigError(
-                f"the journal '{settings.journal_directory}' belongs to collector '{found}', not to '{settings.collector}'; "
-                "keep that id or use another journal directory"
-            )
-        return found
-    place = settings.output_directory if settings.writes_files else settings.journal_directory
-    chosen = settings.collector or _derived_collector(place)
-    try:
-        make_directory(kept.parent)
-        keep_file(kept, chosen.encode())
-    except OSError as error:
-        raise StorageError(kept, error) from error
-    return chosen
-
-
-def _derived_collector(directory: Path) -> str:
-    host = socket.gethostname()
-    digest = hashlib.sha256(f"{host}\n{directory.resolve()}".encode()).hexdigest()[:8]
-    slug = re.sub(r"[^a-z0-9]+", "-", host.lower()).strip("-")[:20].rstrip("-") or "host"
-    return f"{slug}-{digest}"
 
 
 def _subscriptions(sources: Sources, warnings: list[str]) -> str:
@@ -330,15 +247,15 @@ def _secret_file(path: str, origin: str) -> str:
     return value
 
 
-def _unknown_variables(names: Collection[str], exchanges: Collection[str]) -> list[str]:
-    endpoints = [f"XTRADER_{exchange}_{kind}_URL" for exchange in exchanges for kind in ("WS", "REST")]
+def _unknown_variables(names: Collection[str]) -> list[str]:
+    endpoints = [f"XTRADER_{exchange}_{kind}_URL" for exchange in venues.exchanges() for kind in ("WS", "REST")]
     files = [f"{name}_FILE" for name in (*sinks.secrets(), *venues.secrets())]
     own = (*VARIABLES, *venues.variables(), *sinks.variables())
     known: Sequence[str] = (*FLAGS.values(), *own, *files, *endpoints)
     prefixes = tuple({name.partition("_")[0] + "_" for name in own})
     warnings = []
     for name in sorted(names):
-        if not name.startswith(prefixes) or name in known or (not exchanges and ENDPOINT.fullmatch(name)):
+        if not name.startswith(prefixes) or name in known:
             continue
         near = difflib.get_close_matches(name, known, n=2, cutoff=0.8)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""

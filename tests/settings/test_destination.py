@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from xtrader.cli.main import main
-from xtrader.config import Settings, load
 from xtrader.errors import ConfigError
+from xtrader.settings.load import Settings, load
 
 
 def settings(environ: dict[str, str], flags: dict[str, object] | None = None, dotenv: Path | None = None) -> Settings:
@@ -73,7 +73,7 @@ def test_what_can_never_be_uploaded_to_is_refused(environ: dict[str, str], sente
 def test_a_profile_without_boto3_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings({"XTRADER_UPLOAD_URL": "s3://a/b", "AWS_PROFILE": "desk"}).upload is not None
     monkeypatch.setitem(sys.modules, "boto3", None)
-    monkeypatch.setattr("xtrader.destination.find_spec", lambda _: None)
+    monkeypatch.setattr("xtrader.settings.destination.find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=r"pip install 'xtrader\[aws\]'"):
         settings({"XTRADER_UPLOAD_URL": "s3://a/b", "AWS_PROFILE": "desk"})
 

@@ -1,0 +1,1 @@
+"""What the user wants: load (flags, variables, `.env`), values, destination, environment, directories."""

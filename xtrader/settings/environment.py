@@ -1,0 +1,37 @@
+"""The process environment: what is read from it, and what the processes of sinks are given.
+
+Rule: no other file looks at it; everything else is handed a Settings.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from xtrader import sinks
+from xtrader.settings.load import Settings, load
+
+
+def load_process(flags: Mapping[str, object]) -> Settings:
+    """Settings of this process: its environment, and `.env` in the working directory."""
+    return load(flags, os.environ, Path(".env"))
+
+
+def lane_environment(settings: Settings) -> dict[str, str]:
+    """All variables of a sink's process: those of this one, and what the settings say of the sinks and of object stores,
+    wherever it came from."""
+    own = {*sinks.variables(), *(f"{name}_FILE" for name in sinks.secrets())}
+    kept = {name: value for name, value in os.environ.items() if name not in own}
+    return {**kept, **settings.sink_options, **settings.store_variables}
+
+
+def sink_options() -> dict[str, str]:
+    """What `lane_environment` gave to this process of the sinks' own variables."""
+    return {name: os.environ[name] for name in sinks.variables() if name in os.environ}
+
+
+def bypass_proxies(host: str) -> None:
+    """Let this process and its children reach `host` directly, whatever proxies the environment names."""
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), host)))
