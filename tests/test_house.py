@@ -39,7 +39,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sinks": ((*BASE, "clock", "declared", "durable"), ("msgspec", "numpy", "pyarrow", "structlog")),
     "sinks.questdb": (
         (*BASE, "durable", "quantities", "sinks.base", "sinks.refused"),
-        ("msgspec", "numpy", "pandas", "pyarrow", "questdb"),
+        ("msgspec", "numpy", "pandas", "pyarrow", "questdb", "structlog"),
     ),
     "store": (
         (

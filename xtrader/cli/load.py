@@ -39,6 +39,8 @@ def load(directory: Path, sink: str) -> None:
         except SinkRetry as error:
             raise click.ClickException(f"{error}; run this again: what is there already stays there once") from None
     click.echo(f"{rows:,} rows are in the tables" + (f", {made.refused:,} were refused: see {refused}" if made.refused else ""))
+    for where, count in made.dropped.items():
+        click.echo(f"{count:,} rows are older than {where} keeps: it drops them on arrival", err=True)
 
 
 def found(directory: Path) -> Iterator[Batch]:
@@ -68,7 +70,7 @@ def deliver(batches: Iterator[Batch], sink: Sink) -> int:
     sink.commit(offset, offset + 1)
     if sink.settle(offset + 1, True) <= offset and sink.trouble:
         raise SinkRetry(sink.trouble)
-    rows = sink.rows - sink.refused
+    rows = sink.rows - sink.refused - sum(sink.dropped.values())
     sink.close()
     return rows
 

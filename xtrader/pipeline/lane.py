@@ -20,7 +20,7 @@ import msgspec
 import structlog
 
 from xtrader.errors import SinkRetry, XTraderError
-from xtrader.pauses import FIRST, Pauses
+from xtrader.pauses import FIRST, LONGEST, Pauses
 from xtrader.pipeline import codec, poison
 from xtrader.pipeline.codec import Payload
 from xtrader.pipeline.cursors import read_cursor, write_cursor
@@ -33,6 +33,7 @@ from xtrader.sinks.unpacked import records
 
 REPORT_SECONDS: Final = 0.25
 FIRST_PAUSE: Final = FIRST
+LONGEST_PAUSE: Final = LONGEST
 
 log = structlog.get_logger()
 
@@ -244,7 +245,7 @@ class Orders:
 def follow(lane: Lane, orders: Orders) -> None:
     """Carry what is ordered until a finishing order is carried out. The sink's bad times are waited out, for ever: the lane
     begins again at the cursor, after pauses that double up to half a minute."""
-    pauses = Pauses(first=FIRST_PAUSE)
+    pauses = Pauses(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
     order = Order(0)
     opened = achieved = False
     cursor = 0

@@ -130,6 +130,11 @@ class Sink(Protocol):
     refused: int
     """Rows that could not be taken and were set aside."""
 
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Rows that were taken and are not kept where they went, by its own rules: where, and by which, in words -> how many."""
+        ...
+
     def open(self, first: int) -> int:
         """Get ready to be fed; everything below journal offset `first` was settled. Returns the offset to begin at: `first`, a
         larger one up to which all is committed though not settled, or a smaller one to have older rows again (a commit falls on

@@ -18,6 +18,7 @@ class MemorySink:
         self.rows = 0
         self.trouble = ""
         self.refused = 0
+        self.dropped: dict[str, int] = {}
         self.records: list[Record] = []
         self.sessions: list[Session] = []
         self.commits: list[tuple[int, int]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 
-from tests.pipeline.records import DAY_START, KEYS, records
+from tests.pipeline.records import DAY_START, KEYS, records, trade, update
 from tests.sinks.questdb import reading
 from tests.sinks.questdb.rig import Rig
 from tests.sinks.questdb.server import Server
@@ -23,7 +24,10 @@ from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.sinks.questdb.conf import target
 from xtrader.sinks.questdb.server import Server as Questions
 from xtrader.sinks.questdb.sink import QuestdbSink
+from xtrader.sinks.questdb.tables import COLUMNS, create
 from xtrader.sinks.questdb.verify import differences
+
+DAY = 86_400 * 10**9
 
 
 def written(directory: Path, rows: list[Record]) -> Path:
@@ -118,3 +122,56 @@ def test_tables_are_compared_with_files_by_the_hour_and_row_by_row_where_they_di
     said = CliRunner().invoke(verify, [str(longer), "--sink", "questdb"], catch_exceptions=False)
     assert said.exit_code == 2
     assert f"{prefix}trades {KEYS[0]} 2026-11-21 00:00:00.000: 3 of 53 rows are missing" in said.output
+
+
+def with_ttl(server: Server, prefix: str) -> None:
+    """The tables, whose trades are kept for two days and books for 12 hours."""
+    for table in COLUMNS:
+        server.sql(create(table, prefix))
+    server.sql(f"ALTER TABLE '{prefix}trades' SET TTL 2 DAYS")
+    server.sql(f"ALTER TABLE '{prefix}book_updates' SET TTL 12 HOURS")
+
+
+def days_apart(count: int) -> list[Record]:
+    """Trades and book messages of a day a long time ago, and of now."""
+    old, new = DAY_START - 30 * DAY, time.time_ns() - 10**9
+    return [maker(number, KEYS[0], start + number) for number in range(count) for start in (old, new) for maker in (update, trade)]
+
+
+@pytest.mark.usefixtures("variables")
+def test_rows_older_than_a_table_keeps_are_told_and_all_others_are_loaded(server: Server, prefix: str, tmp_path: Path) -> None:
+    with_ttl(server, prefix)
+    directory = written(tmp_path / "data", days_apart(20))
+    for _ in range(2):
+        said = run(directory)
+        assert "40 rows are in the tables" in said
+        assert f"20 rows are older than table {prefix}trades (TTL 2 DAY) keeps" in said
+        assert f"20 rows are older than table {prefix}book_updates (TTL 12 HOUR) keeps" in said
+    assert len(reading.trades(server, prefix)) == len(reading.updates(server, prefix)) == 20
+
+
+def test_a_recorder_whose_waiting_rows_are_older_than_a_table_keeps_goes_on(server: Server, prefix: str, tmp_path: Path) -> None:
+    with_ttl(server, prefix)
+    rows = days_apart(50)
+    with Rig(tmp_path, server, prefix) as rig:
+        rig.give(rows)
+        rig.finish()
+        assert rig.errors == []
+        assert rig.status.cursor == rig.journal.end
+        assert sum(rig.sink.dropped.values()) == 100
+        assert rig.status.refused == 0
+    assert len(reading.trades(server, prefix)) == len(reading.updates(server, prefix)) == 50
+
+
+def test_a_young_row_that_a_table_with_a_ttl_lacks_is_sent_again(server: Server, prefix: str, tmp_path: Path) -> None:
+    with_ttl(server, prefix)
+    now = time.time_ns()
+    with Rig(tmp_path, server, prefix) as rig:
+        rig.give([trade(number, KEYS[0], now + number) for number in range(50)])
+        rig.until_shown()
+        server.settle()
+        server.sql(f"TRUNCATE TABLE '{prefix}trades'")
+        rig.until(lambda: any("lacks" in error for error in rig.errors))
+        rig.until(lambda: not rig.status.error)
+        rig.finish()
+    assert sum(row.ts_recv >= now for row in reading.trades(server, prefix)) == 50

@@ -48,6 +48,7 @@ class ParquetSink:
         self.rows = 0
         self.trouble = ""
         self.refused = 0
+        self.dropped: dict[str, int] = {}
         self._directory = directory
         self._collector = collector
         self._level = compression_level

@@ -8,14 +8,18 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import structlog
 
 from xtrader.errors import SinkRetry
 from xtrader.sinks.base import Ints
 from xtrader.sinks.questdb.server import Server
+from xtrader.sinks.questdb.ttl import Keep, keep_of
 
 MINUTE: Final = 60 * 10**9
 OPEN_MINUTES: Final = 2
 """The newest minutes of a table are kept after a proof: more rows may come for them."""
+
+log = structlog.get_logger()
 
 
 class Ledger:
@@ -24,6 +28,8 @@ class Ledger:
     def __init__(self) -> None:
         self.rows = 0
         """Rows held."""
+        self.dropped: dict[str, int] = {}
+        """How many rows were sent that their tables did not keep, by the table and its TTL, in words."""
         self._parts: dict[str, list[Ints]] = {}
 
     def add(self, table: str, held: Ints) -> None:
@@ -38,10 +44,21 @@ class Ledger:
         self.rows = 0
 
     def prove(self, server: Server, prefix: str) -> None:
-        """Compare; what is proven and closed is forgotten. Raises SinkRetry that names the first minute that lacks rows."""
+        """Compare; what is proven and closed is forgotten, and what was older than its table keeps is counted. Raises SinkRetry
+        that names the first minute that lacks rows."""
         for table, parts in self._parts.items():
             held = np.concatenate(parts)
-            _prove(server, prefix + table, held)
+            dropped, ttl = _prove(server, prefix + table, held)
+            if len(dropped):
+                where = f"table {prefix}{table} (TTL {ttl})"
+                self.dropped[where] = self.dropped.get(where, 0) + len(dropped)
+                log.warning(
+                    "rows_too_old", table=prefix + table, ttl=ttl, rows=len(dropped), about="the table drops them on arrival"
+                )
+                held = held[~np.isin(held[:, 1], dropped)]
+            if not len(held):
+                self._parts[table] = [held]
+                continue
             newest = int(held[:, 0].max()) // MINUTE * MINUTE - (OPEN_MINUTES - 1) * MINUTE
             self._parts[table] = [held[held[:, 0] >= newest]]
         self.rows = sum(len(part) for parts in self._parts.values() for part in parts)
@@ -54,7 +71,13 @@ def distinct(held: Ints) -> Ints:
     return found
 
 
-def _prove(server: Server, table: str, held: Ints) -> None:
+def _prove(server: Server, table: str, held: Ints) -> tuple[Ints, str]:
+    """The digests of rows that are missing because the table is not to keep any that old, and its TTL. Raises SinkRetry for all
+    others that are."""
+    if not len(held):
+        return np.zeros(0, np.int64), ""
+    keep: Keep | None = None
+    dropped = [np.zeros(0, np.int64)]
     number = held[:, 0] // MINUTE
     order = np.argsort(number, kind="stable")
     minutes, starts = np.unique(number[order], return_index=True)
@@ -65,9 +88,14 @@ def _prove(server: Server, table: str, held: Ints) -> None:
         if shown.get(minute) == (end - start, int(digests.sum())):
             continue
         # What was sent twice is there once, and others may have sent rows for this minute.
-        lacking = len(np.setdiff1d(digests, _digests(server, table, minute)))
-        if lacking:
-            raise SinkRetry(f"table {table} lacks {lacking} of the {end - start} rows sent for {_text(minute * MINUTE)}")
+        lacking = np.setdiff1d(digests, _digests(server, table, minute))
+        if not len(lacking):
+            continue
+        keep = keep or keep_of(server, table)
+        if keep is None or minute * MINUTE >= keep.since:
+            raise SinkRetry(f"table {table} lacks {len(lacking)} of the {end - start} rows sent for {_text(minute * MINUTE)}")
+        dropped.append(lacking)
+    return np.concatenate(dropped), "" if keep is None else keep.ttl
 
 
 def _shown(server: Server, table: str, first: int, last: int) -> dict[int, tuple[int, int]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,6 +73,11 @@ class QuestdbSink:
         self._proven = 0.0
         self._before: tuple[int, Packed] | None = None
         self._sent: list[tuple[float, int, Packed]] = []
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """See Sink: rows older than their table's TTL."""
+        return self._ledger.dropped
 
     def open(self, first: int) -> int:
         """See Sink. Makes and mends the tables; those that lack rows are filled again from the oldest journal there is. Those
