@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from tests.captures import captures
+from tests.recordings.raw_copy import copy_raw
 from xtrader.errors import ConfigError
 from xtrader.feed.renormalise import Line, Renormaliser
 from xtrader.model.book import Book
@@ -360,20 +361,7 @@ def test_a_message_that_cannot_be_read_is_a_gap_and_trades_go_on(tmp_path: Path)
 @pytest.mark.parametrize("name", ["BINANCE_FUTURES", "OKX", "DERIBIT"])
 def test_a_recording_turned_into_our_own_raw_format_gives_the_same_records(tmp_path: Path, name: str) -> None:
     files = recorded_1(name)
-    (recording,) = open_recordings(files)
-    writer: RawWriter | None = None
-    for event in recording.events():
-        match event:
-            case Opened():
-                writer = RawWriter(tmp_path, "", name, event.url, event.ts)
-            case Received() if writer is not None:
-                writer.received(event.payload, event.ts)
-            case Sent() if writer is not None:
-                writer.sent(event.payload.decode(), event.ts)
-            case Answered() if writer is not None:
-                writer.answered(event.url, event.status, event.body, event.headers, event.ts)
-    assert writer is not None
-    writer.close()
+    copy_raw(files, tmp_path)
     expected, lines, _ = run(*files)
     records, again, _ = run(tmp_path)
     assert [r for r in records if not isinstance(r, Instrument)] == [r for r in expected if not isinstance(r, Instrument)]
@@ -719,4 +707,32 @@ def test_names_with_escapes_are_read_on_every_venue(tmp_path: Path, name: str) -
     records, again, renormaliser = run(rewritten(tmp_path / "in", name, escaped))
     assert again.keys() == lines.keys()
     assert facts(records) == facts(expected)
+    assert renormaliser.is_all_kept
+
+
+def turned(value: object) -> object:
+    """A JSON value with the members of every object the other way round."""
+    if isinstance(value, dict):
+        return {name: turned(value[name]) for name in reversed(value)}
+    return [turned(one) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("is_sorted", [True, False])
+@pytest.mark.parametrize("has_url", [True, False])
+@pytest.mark.parametrize("name", ["BINANCE_FUTURES", "OKX", "DERIBIT"])
+def test_messages_that_were_encoded_anew_in_another_order_give_the_same_records(
+    tmp_path: Path, name: str, is_sorted: bool, has_url: bool
+) -> None:
+    def encoded(line: str) -> str:
+        if line.startswith("http") or ": {" not in line:
+            return line if has_url or not line.startswith("wss") else ""
+        place, _, payload = line.partition(": ")
+        value = json.loads(payload)
+        return f"{place}: " + json.dumps(value if is_sorted else turned(value), sort_keys=is_sorted)
+
+    expected, lines, _ = run(*recorded_1(name))
+    records, again, renormaliser = run(rewritten(tmp_path / "in", name, encoded))
+    assert {key: line.messages for key, line in again.items()} == {key: line.messages for key, line in lines.items()}
+    kept, whole = ([one for one in found if isinstance(one, Trade | BookUpdate)] for found in (records, expected))
+    assert kept == whole
     assert renormaliser.is_all_kept

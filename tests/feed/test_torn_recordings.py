@@ -5,20 +5,20 @@ from __future__ import annotations
 import gzip
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from tests.captures import captures
+from tests.recordings.raw_copy import copy_raw
 from xtrader.errors import ConfigError
 from xtrader.feed.renormalise import Renormaliser
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.pipeline.direct import write_recording
 from xtrader.recordings.detect import open_recordings
-from xtrader.recordings.events import Answered, Event, Opened, Received, Sent
-from xtrader.recordings.raw import RawWriter
+from xtrader.recordings.events import Answered, Event, Received
 from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.store.verify import verify
 from xtrader.venues import rules
@@ -40,28 +40,15 @@ def make(name: str, form: str, directory: Path) -> None:
                 data if form == "packed" else gzip.decompress(data)
             )
         return
-    (recording,) = open_recordings(files)
-    events = list(recording.events())
-    if form == "collected":
-        lines = [event.payload if isinstance(event, Received) else event.body for event in frames(events)]
-        times = [event.ts for event in frames(events)]
-        (directory / "a.gz").write_bytes(gzip.compress(b"".join(b"%d %b\n" % line for line in zip(times, lines, strict=True))))
+    if form == "raw":
+        copy_raw(files, directory)
         return
-    writer: RawWriter | None = None
-    for event in events:
-        if isinstance(event, Opened):
-            writer = RawWriter(directory, "", name, event.url, event.ts)
-        elif writer is not None and isinstance(event, Received):
-            writer.received(event.payload, event.ts)
-        elif writer is not None and isinstance(event, Sent):
-            writer.sent(event.payload.decode(), event.ts)
-        elif writer is not None and isinstance(event, Answered):
-            writer.answered(event.url, event.status, event.body, event.headers, event.ts)
-    assert writer is not None
-    writer.close()
+    (recording,) = open_recordings(files)
+    lines = [(event.ts, event.payload if isinstance(event, Received) else event.body) for event in frames(recording.events())]
+    (directory / "a.gz").write_bytes(gzip.compress(b"".join(b"%d %b\n" % line for line in lines)))
 
 
-def frames(events: Sequence[Event]) -> Iterator[Received | Answered]:
+def frames(events: Iterator[Event]) -> Iterator[Received | Answered]:
     """What hftbacktest's collector keeps."""
     for event in events:
         if isinstance(event, Received) or (isinstance(event, Answered) and b"lastUpdateId" in event.body[:100]):

@@ -13,13 +13,16 @@ from urllib.parse import urlsplit
 from xtrader.venues.recorded import Origin, name_of
 
 _COMBINED = re.compile(rb'\s*\{\s*"stream"\s*:\s*"([^"@]+)@([^"]+)"')
+_COMBINED_LAST = re.compile(rb'"stream"\s*:\s*"([^"@]+)@([^"]+)"\s*\}\s*\Z')
+_SINGLE = re.compile(rb'\s*\{\s*"e"\s*:')
 _EVENT = re.compile(rb'"e"\s*:\s*"(depthUpdate|trade|aggTrade)"')
 _SYMBOL = re.compile(rb'"s"\s*:\s*"([^"]+)"')
 _PREVIOUS = re.compile(rb'"pu"\s*:')
 _BEST_MATCH = re.compile(rb'"M"\s*:\s*(?:true|false)')
 _COINM_SYMBOL = re.compile(r"[A-Z0-9]+USD_(?:PERP|\d{6})")
 _HEAD = 400
-"""Bytes in which everything but the levels of a depth event stands."""
+"""Bytes in which everything but the levels of a depth event stands, as the venue sends it. A recorder that encoded it anew may have
+put it in another order, which is looked for only if this one is not there."""
 _HOSTS = (
     (re.compile(r"(?:.*[-.])?dstream\.binance(?:future)?\.com"), "BINANCE_COINM"),
     (re.compile(r"(?:.*[-.])?fstream\.binance(?:future)?\.com|stream\.binancefuture\.com"), "BINANCE_FUTURES"),
@@ -35,6 +38,9 @@ def recognise(url: str, payload: bytes, exchange: str) -> Sequence[Origin]:
         return ()
     head = payload[:_HEAD]
     combined = _COMBINED.match(head)
+    if combined is None and _SINGLE.match(head) is None:
+        head = payload
+    combined = combined or _COMBINED_LAST.search(payload, max(0, len(payload) - _HEAD))
     if combined is not None:
         written, kind = combined.groups()
     else:

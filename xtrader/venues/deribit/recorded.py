@@ -15,7 +15,7 @@ _CHANNEL = re.compile(rb'"channel"\s*:\s*"([^"]+)"')
 _REPLY = re.compile(rb'"result"\s*:\s*\[([^\]\[{]*)\]')
 _NAME = re.compile(rb'"([^"]+)"')
 _HEAD = 300
-"""Bytes in which the channel of a push stands."""
+"""Bytes in which the channel of a push stands: the first ones, or the last if a recorder encoded it anew."""
 _STREAMS = {"book": "L2", "trades": "TRADES"}
 _RANKS = {"raw": 0, "100ms": 1, "agg2": 2}
 
@@ -24,10 +24,10 @@ def recognise(url: str, payload: bytes, exchange: str) -> Sequence[Origin]:
     """See `venues.recorded.Recognise`. Names in a reply to a subscription count as its data: a quiet one is found by them."""
     if url and not exchange and not _is_deribit(url):
         return ()
-    if _PUSH.search(payload, 0, _HEAD) is not None:
+    if _PUSH.search(payload, 0, _HEAD) or _PUSH.search(payload, max(0, len(payload) - _HEAD)):
         channel = _CHANNEL.search(payload, 0, _HEAD) or _CHANNEL.search(payload)
         return () if channel is None else (_origin(channel[1], True),)
-    if not payload.startswith(b'{"jsonrpc"'):
+    if b'"jsonrpc"' not in payload:
         return ()
     reply = _REPLY.search(payload)
     return () if reply is None else [_origin(found, False) for found in _NAME.findall(reply[1])]

@@ -13,9 +13,9 @@ from xtrader.venues.recorded import Origin, name_of
 _ARG = re.compile(rb'"arg"\s*:\s*\{([^}]*)\}')
 _CHANNEL = re.compile(rb'"channel"\s*:\s*"([^"]+)"')
 _SYMBOL = re.compile(rb'"instId"\s*:\s*"([^"]+)"')
-_EVENT = re.compile(rb'"event"\s*:')
+_DATA = re.compile(rb'"data"\s*:')
 _HEAD = 300
-"""Bytes in which the `arg` of a frame stands."""
+"""Bytes in which the `arg` of a frame stands: the first ones, or the last if a recorder encoded it anew."""
 _STREAMS = {"books": ("L2", 0), "books-l2-tbt": ("L2", 1), "books50-l2-tbt": ("L2", 2), "trades": ("TRADES", 0)}
 
 
@@ -23,7 +23,7 @@ def recognise(url: str, payload: bytes, exchange: str) -> Sequence[Origin]:
     """See `venues.recorded.Recognise`. Confirmations of a subscription count as its data: a quiet one is found by them."""
     if url and not exchange and not _is_okx(url):
         return ()
-    arg = _ARG.search(payload, 0, _HEAD)
+    arg = _ARG.search(payload, 0, _HEAD) or _ARG.search(payload, max(0, len(payload) - _HEAD))
     if arg is None:
         return ()
     channel, symbol = _CHANNEL.search(arg[1]), _SYMBOL.search(arg[1])
@@ -35,7 +35,7 @@ def recognise(url: str, payload: bytes, exchange: str) -> Sequence[Origin]:
     stream, rank = _STREAMS.get(kind, ("", 0))
     if not place or (exchange and place != exchange):
         stream = ""
-    is_data = _EVENT.search(payload, 0, arg.start()) is None
+    is_data = _DATA.search(payload) is not None
     return (Origin(stream, place, instrument, f"{kind} {instrument}", rank, is_data),)
 
 
