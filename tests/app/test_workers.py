@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -173,3 +175,21 @@ def test_a_worker_that_recorded_is_started_again_at_once_and_one_that_did_not_wi
         return worker.starts
 
     assert least <= time_loop.run(main()) <= most
+
+
+@pytest.mark.parametrize("said", [b"", b'{"number":1,"jour'])
+@pytest.mark.parametrize("command", ["_worker", "_lane"])
+def test_a_process_whose_starter_is_gone_before_it_said_all_ends_quietly(command: str, said: bytes) -> None:
+    ran = subprocess.run([sys.executable, "-m", "xtrader", command], input=said, capture_output=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", b"")
+
+
+def test_a_recorder_that_is_stopped_while_its_workers_only_begin_ends_as_asked(tmp_path: Path) -> None:
+    async def main() -> int:
+        async with Emulator([EXCHANGE], instruments=2, rate=50) as emulator:
+            async with recorder(tmp_path, LIST, emulator.variables | {"XTRADER_WORKERS": "2"}) as process:
+                while not psutil.Process(process.pid).children():
+                    await asyncio.sleep(0.001)
+                return await stop(process)
+
+    assert asyncio.run(main()) == 0, log_of(tmp_path)

@@ -117,7 +117,11 @@ def divide(links: Sequence[Sequence[Subscription]], workers: int) -> list[list[S
 
 def run_worker() -> int:
     """A worker's process: reads its Task from standard input. Returns the exit code."""
-    task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task, dec_hook=_decode)
+    told = sys.stdin.buffer.readline()
+    if not told.endswith(b"\n"):
+        # Whoever started this worker was gone, or wanted it no more, before it had said anything.
+        return 0
+    task = msgspec.json.decode(told, type=Task, dec_hook=_decode)
     settings = task.settings
     logs.set_up(settings.log_level, settings.secrets)
     structlog.contextvars.bind_contextvars(worker=task.number)
@@ -136,7 +140,7 @@ async def _answer(recorder: Recorder) -> None:
         if not writer.is_closing() and not writer.get_write_buffer_size():
             writer.write(msgspec.json.encode(recorder.telemetry.glance()) + b"\n")
         await asyncio.wait([gone], timeout=PERIOD)
-    recorder.stop("the process that started this worker is gone")
+    recorder.stop("the process that started this worker wants it to, or is gone")
 
 
 class _Worker:
@@ -168,11 +172,18 @@ class _Worker:
                 return code
 
     def stop(self) -> None:
-        """Tell it to drain and finish; told twice it stops at once."""
+        """Tell it to drain and finish; told twice it stops at once. The end of its input says the first, because a signal kills a
+        process that has only just begun."""
+        was_stopped = self._stopped.is_set()
         self._stopped.set()
-        if self._process is not None and self._process.returncode is None:
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        if was_stopped:
             with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
+                process.terminate()
+        elif process.stdin is not None:
+            process.stdin.close()
 
     async def _run_once(self) -> int:
         # A session of its own: the terminal's Ctrl-C must reach it once, by way of the process that started it.
@@ -191,7 +202,7 @@ class _Worker:
                 process.stdin.write(msgspec.json.encode(self.task, enc_hook=str) + b"\n")
                 await process.stdin.drain()
             if self._stopped.is_set():
-                process.terminate()
+                process.stdin.close()
             async for line in process.stdout:
                 self.glance = msgspec.json.decode(line, type=Glance)
                 self._was_live = self._was_live or self.glance.live > 0
@@ -199,7 +210,8 @@ class _Worker:
         finally:
             self.glance = None
             if process.returncode is None:
-                process.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
                 await process.wait()
 
 

@@ -1,6 +1,7 @@
 """The full-screen view of a running recorder: ladder, metrics, chart and trades, ten times a second.
 
-The rule: a thread of its own follows the journal and hands over pictures and sums; the screen only draws the last ones.
+The rule: a thread of its own follows the journal and lays down pictures and sums; the screen takes the last ones when it stands.
+Neither ever waits for the other, or calls it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from xtrader.model import analytics
 
 PERIOD: Final = SECOND // 10
 """Nanoseconds between two pictures."""
+LOOK: Final = 0.05
+"""Seconds between two looks at what the thread laid down."""
 FOOTER: Final = 1
 MOST_LEVELS: Final = 1000
 
@@ -65,13 +68,20 @@ class Screen(App[Exception | None]):
         self._held: tuple[Picture, Summary] | None = None
         """What is on the screen while it is paused."""
         self._keys: list[str] = []
+        self._laid: tuple[Picture, Summary, list[str]] | None = None
+        """What the thread laid down last, until it is taken."""
+        self._failure: Exception | None = None
+        """What the thread died of."""
+        self._view: Static | None = None
 
     def compose(self) -> ComposeResult:
-        yield Static(f" {self._key}  reading the recording …", id="view")
+        self._view = Static(f" {self._key}  reading the recording …", id="view")
+        yield self._view
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         self.run_worker(self._follow, thread=True, exit_on_error=False)
+        self.set_interval(LOOK, self._take)
 
     def on_unmount(self) -> None:
         self._ended.set()
@@ -140,11 +150,10 @@ class Screen(App[Exception | None]):
                 if self._reset.is_set():
                     self._reset.clear()
                     statistics = statistics.restarted(now)
-                self.call_from_thread(self._show, watch.picture(now), statistics.summary(now), watch.subscribed())
+                self._laid = watch.picture(now), statistics.summary(now), watch.subscribed()
                 self._ended.wait(max(0, due - self._clock.monotonic()) / SECOND)
         except Exception as error:
-            if not self._ended.is_set():
-                self.call_from_thread(self.exit, error)
+            self._failure = error
 
     def _open(self) -> tuple[Watch, Statistics]:
         watch = self._open_watch(self._key)
@@ -152,6 +161,14 @@ class Screen(App[Exception | None]):
         picture = watch.picture(now)
         live = picture.book is not None and picture.standing.live
         return watch, Statistics(now, analytics.spread_bps(picture.book) if live and picture.book else None)
+
+    def _take(self) -> None:
+        """Show what the thread laid down since the last look, or end with what it died of."""
+        laid, self._laid = self._laid, None
+        if laid is not None:
+            self._show(*laid)
+        if self._failure is not None:
+            self.exit(self._failure)
 
     def _show(self, picture: Picture, summary: Summary, keys: list[str]) -> None:
         self._shown = picture, summary
@@ -162,10 +179,10 @@ class Screen(App[Exception | None]):
         self._draw()
 
     def _draw(self) -> None:
-        if self._shown is None:
+        if self._shown is None or self._view is None or not self._view.is_attached:
             return
         picture, summary = self._held or self._shown
         # The book may be an old one; whether there is a market to go back to is told as it is now.
         picture = msgspec.structs.replace(picture, standing=self._shown[0].standing)
         width, height = self.size
-        self.query_one("#view", Static).update(view.screen(picture, summary, self._choices, width, height - FOOTER))
+        self._view.update(view.screen(picture, summary, self._choices, width, height - FOOTER))

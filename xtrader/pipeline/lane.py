@@ -279,7 +279,11 @@ def lane_main(make_sink: Callable[[LaneSpec], Sink]) -> int:
     os.dup2(2, 1)
     # Unbuffered, because a buffered stdin that a thread still reads from kills the interpreter when it exits.
     stdin = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115
-    spec = msgspec.json.decode(stdin.readline(), type=LaneSpec)
+    told = stdin.readline()
+    if not told.endswith(b"\n"):
+        # The recorder was gone before it had said anything.
+        return 0
+    spec = msgspec.json.decode(told, type=LaneSpec)
     orders = Orders()
     threading.Thread(target=_listen, args=(stdin, orders), daemon=True).start()
     rotation = Rotation(spec.sink.rotate_seconds, spec.sink.rotate_bytes, free=spec.sink.rotate_freely)
@@ -295,7 +299,8 @@ def lane_main(make_sink: Callable[[LaneSpec], Sink]) -> int:
 
 def _listen(stream: Iterable[bytes], orders: Orders) -> None:
     for line in stream:
-        orders.give(msgspec.json.decode(line, type=Order))
+        if line.endswith(b"\n"):
+            orders.give(msgspec.json.decode(line, type=Order))
     os._exit(0)
 
 

@@ -102,7 +102,8 @@ class LaneProcess:
             await asyncio.wait_for(self._done.wait(), timeout)
         except TimeoutError:
             if self._process is not None and self._process.returncode is None:
-                self._process.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    self._process.kill()
             return False
         return True
 
