@@ -5,6 +5,7 @@ The rule: what a function here has returned from is on the disk, names included.
 
 from __future__ import annotations
 
+import errno
 import os
 import zlib
 from pathlib import Path
@@ -41,11 +42,35 @@ def make_directory(directory: Path) -> None:
     sync_directory(directory.parent)
 
 
+def open_new(path: Path) -> int:
+    """A descriptor to write to a file that is made now, in place of whatever was there, a symbolic link included: nothing is
+    written through one."""
+    path.unlink(missing_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+
+
+def link_below(root: Path, path: Path) -> Path | None:
+    """The first symbolic link on the way from `root` down to the relative `path`, relative too; None if there is none."""
+    here = Path()
+    for name in path.parts:
+        here /= name
+        if (root / here).is_symlink():
+            return here
+    return None
+
+
+def refuse_links(root: Path, path: Path) -> None:
+    """Raises OSError for a symbolic link on the way from `root` to the relative `path`: nothing is written through one."""
+    link = link_below(root, path)
+    if link is not None:
+        raise OSError(errno.ELOOP, "is a symbolic link, and nothing of a recording is written through one", str(root / link))
+
+
 def replace_file(path: Path, content: bytes, temporary_name: str = "") -> None:
     """Give a file new content in one step: the old or the new content is there at any instant, never a mixture. Processes that
     may do so at the same time must give different names for the file that takes its place."""
     temporary = path.with_name(temporary_name or f".{path.name}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    descriptor = open_new(temporary)
     try:
         rest = memoryview(content)
         while rest:

@@ -220,7 +220,7 @@ def _close(descriptor: int) -> None:
 
 def _lock(directory: Path, collector: str, now: int) -> int:
     """Hold the directory: the descriptor of the locked file. Raises ConfigError that names the holder."""
-    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

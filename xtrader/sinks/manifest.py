@@ -132,7 +132,7 @@ class Manifest:
         read are passed over."""
         self._known.clear()
         self._seal = None
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         with os.fdopen(descriptor, "r+b") as file:
             end = whole_lines(file)
             if end < file.seek(0, os.SEEK_END):
@@ -155,7 +155,7 @@ class Manifest:
             sealed, self._seal = seal(line, self._seal or 0)
             texts.append(sealed)
         text = memoryview(b"".join(texts))
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             while text:
                 text = text[os.write(descriptor, text) :]

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import xtrader
-from xtrader.durable import make_directory
+from xtrader.durable import make_directory, refuse_links
 from xtrader.sinks.manifest import Line, Told
 from xtrader.sinks.schemas import SCHEMA_VERSION
 
@@ -115,8 +115,9 @@ class Part:
         is durable once its directory, which is made if need be, is synced."""
         path = self.path(last)
         final = self._root / path
+        refuse_links(self._root, path.parent)
         make_directory(final.parent)
-        if final.exists():
+        if final.exists() and not final.is_symlink():
             self.temporary.unlink()
         else:
             os.rename(self.temporary, final)

@@ -26,7 +26,7 @@ def alone(root: Path) -> Iterator[None]:
         raise DamagedFile(
             root / DIRECTORY, "is not a directory: move it away, and `xtrader repair` makes the lists again"
         ) from None
-    descriptor = os.open(root / DIRECTORY / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(root / DIRECTORY / NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -38,7 +38,7 @@ def alone(root: Path) -> Iterator[None]:
 def shared(root: Path) -> Iterator[None]:
     """Keep parts from being taken out; waits for whoever does. A directory that cannot be written to is read without."""
     try:
-        descriptor = os.open(root / DIRECTORY / NAME, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(root / DIRECTORY / NAME, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     except OSError:
         yield
         return

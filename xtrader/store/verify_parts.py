@@ -5,13 +5,14 @@ The rule: a file is read group by group with its page checksums verified; no fil
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from xtrader.clock import SECOND
+from xtrader.durable import link_below
 from xtrader.sinks.buffers import WAITED
 from xtrader.sinks.described import SALVAGED as SALVAGED
 from xtrader.sinks.described import UNREADABLE as UNREADABLE
@@ -36,12 +37,10 @@ def first_line(error: BaseException) -> str:
 def misled(root: Path, path: str) -> str | None:
     """What keeps a path below `root` from being that of a file of the recording, whatever the file holds; None if nothing does.
     The recorder makes no symbolic links: behind one lies what is somebody else's."""
-    here = root
-    for name in PurePosixPath(path).parts:
-        here /= name
-        if here.is_symlink():
-            return f"is behind a symbolic link, '{here.relative_to(root)}', which a recording has none of"
-    return "is not a file" if here.exists() and not here.is_file() else None
+    link = link_below(root, Path(path))
+    if link is not None:
+        return f"is behind a symbolic link, '{link}', which a recording has none of"
+    return "is not a file" if (root / path).exists() and not (root / path).is_file() else None
 
 
 def changed(root: Path, line: Line) -> str | None:

@@ -19,7 +19,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xtrader.durable import make_directory, sync_directory, sync_file
+from xtrader.durable import make_directory, refuse_links, sync_directory, sync_file
 from xtrader.errors import ConfigError, UnknownKind
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage
@@ -75,6 +75,7 @@ class ParquetSink:
 
     def hold(self, first: int) -> None:
         """Lock the collector's lists, and make its own whole again from journal offset `first` on. As `open`, otherwise."""
+        refuse_links(self._directory, Path(DIRECTORY))
         make_directory(self._lists)
         if self._lock < 0:
             self._lock = _locked(self._lists / f".{self._collector}.lock")
@@ -242,7 +243,7 @@ class _Buffers:
 
 def _locked(path: Path) -> int:
     """The descriptor of the lock file, locked. Raises ConfigError after 10 s."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:

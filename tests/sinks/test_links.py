@@ -1,0 +1,93 @@
+"""Nothing of a recording is written through a symbolic link that somebody put in the output directory."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.store import made
+from tests.store.damage import parts
+from xtrader.durable import replace_file
+from xtrader.sinks.manifest import DIRECTORY, Manifest
+from xtrader.sinks.parquet.sink import ParquetSink
+from xtrader.sinks.unfinished import Unfinished
+from xtrader.store.lock import alone, shared
+
+SECRET = b"not ours"
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    path = tmp_path / "victim"
+    path.write_bytes(SECRET)
+    return path
+
+
+def opens(root: Path) -> None:
+    sink = ParquetSink(root, "c1")
+    try:
+        sink.open(0)
+    finally:
+        sink.close()
+
+
+def holds(root: Path) -> None:
+    with alone(root):
+        pass
+
+
+def shares(root: Path) -> None:
+    with shared(root):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        (f"{DIRECTORY}/.c1.lock", opens),
+        (f"{DIRECTORY}/c1.jsonl", opens),
+        (f"{DIRECTORY}/c1.jsonl", lambda root: Manifest(root / DIRECTORY / "c1.jsonl").append([])),
+        (f"{DIRECTORY}/.store.lock", holds),
+        (f"{DIRECTORY}/.store.lock", shares),
+        (".journal/.cursor.tmp", lambda root: replace_file(root / ".journal" / "cursor", b"1")),
+        ("_unfinished/c1/000001.tmp", lambda root: Unfinished(root, "c1").new().write_bytes(b"x")),
+    ],
+)
+def test_a_planted_link_in_place_of_a_file_is_not_followed(
+    tmp_path: Path, victim: Path, name: str, write: Callable[[Path], None]
+) -> None:
+    root = tmp_path / "data"
+    for target in (victim, tmp_path / "not there"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).unlink(missing_ok=True)
+        (root / name).symlink_to(target)
+        with contextlib.suppress(OSError):
+            write(root)
+    assert victim.read_bytes() == SECRET
+    assert not (tmp_path / "not there").exists()
+
+
+@pytest.mark.parametrize("name", [DIRECTORY, "_unfinished", "_unfinished/c1", "stream=L2", "stream=TRADES/exchange=OKX_SWAP"])
+def test_a_planted_link_in_place_of_a_directory_is_refused(tmp_path: Path, name: str) -> None:
+    root, outside = tmp_path / "data", tmp_path / "outside"
+    outside.mkdir()
+    (root / name).parent.mkdir(parents=True)
+    (root / name).symlink_to(outside)
+    with pytest.raises(OSError, match="nothing of a recording is written through one"):
+        made.record(root)
+    assert list(outside.iterdir()) == []
+
+
+def test_a_planted_link_in_place_of_a_part_is_replaced_by_the_part(tmp_path: Path, victim: Path) -> None:
+    made.record(tmp_path / "first")
+    name = parts(tmp_path / "first")[0].relative_to(tmp_path / "first")
+    planted = tmp_path / "second" / name
+    planted.parent.mkdir(parents=True)
+    planted.symlink_to(victim)
+    made.record(tmp_path / "second")
+    assert victim.read_bytes() == SECRET
+    assert planted.read_bytes() == (tmp_path / "first" / name).read_bytes()
+    assert not planted.is_symlink()
