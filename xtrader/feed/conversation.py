@@ -182,7 +182,8 @@ class Conversation:
             now = self._clock.now()
             if self._raw is not None:
                 self._raw.answered(answer.url, answer.status, answer.body, answer.headers, now)
-            asked = msgspec.structs.replace(fetch, depth=answer.depth)
+            # A probe's answer is told from that to an earlier one by the request itself.
+            asked = msgspec.structs.replace(fetch, depth=answer.depth) if fetch.depths else fetch
             self._take(self.session.answer(asked, answer.status, answer.body, now))
 
         await self._rest.get_until_answered(self.market, fetch, take)
