@@ -157,6 +157,23 @@ def test_an_acknowledged_subscription_that_never_delivers_is_silent_until_it_is_
     asyncio.run(main())
 
 
+def test_a_gateway_that_is_behind_sends_the_last_trades_once_more_as_they_were() -> None:
+    async def main() -> None:
+        async with alone(OKX, PATHS[OKX], rate=200, faults=[parse(f"behind:TRADES:{OKX}:after=5")]) as (_, socket):
+            arg = {"channel": "trades", "instId": SWAP}
+            await ask(socket, {"op": "subscribe", "args": [arg]})
+            first = [await receive(socket) for _ in range(20)]
+            await socket.send(json.dumps({"op": "subscribe", "args": [arg]}))
+            while "event" not in (message := await receive(socket)):
+                first.append(message)
+            again = [await receive(socket) for _ in range(10)]
+            places = [first.index(message) for message in again[1:]]
+            assert places == sorted(places)
+            assert places[-1] < len(first) - 1
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("kind", ["refuse", "abort_connect"])
 def test_a_connection_is_refused_as_often_as_the_fault_says(kind: str) -> None:
     async def main() -> None:

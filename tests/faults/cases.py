@@ -80,7 +80,8 @@ def _single(kind: str, rest: bool) -> Sequence[str]:
         case "connect":
             return ("close_1006:L2:{target}:after=5", kind + ":{exchange}:times=2")
         case "subscribe":
-            return ("close_1006:L2:{target}:after=5", kind + ":L2:{target}")
+            stream = "TRADES" if kind in TRADES_ONLY else "L2"
+            return (f"close_1006:{stream}:{{target}}:after=25", f"{kind}:{stream}:{{target}}")
     if kind in BOOKS_ONLY:
         return (kind + ":L2:{target}:after=5",)
     if kind in TRADES_ONLY:

@@ -27,6 +27,7 @@ OWN = frozenset(
         "reorder",
         "silent",
         "never_delivers",
+        "behind",
         "crossed",
         "crossings",
         "undeleted",

@@ -340,12 +340,13 @@ class Binance(Venue[BinanceBoard]):
         for name in streams:
             route = self._routes.get(name)
             symbol, _, kind = name.partition("@")
-            if symbol in self._symbols and self.strikes.mutes(
-                "L2" if kind.startswith("depth") else "TRADES", self._symbols[symbol]
-            ):
+            stream = "L2" if kind.startswith("depth") else "TRADES"
+            if symbol in self._symbols and self.strikes.mutes(stream, self._symbols[symbol]):
                 continue
             if route is not None and session.route in (route, "all"):
                 listing.setdefault(name, set()).add(client)
+                if symbol in self._symbols and stream == "TRADES":
+                    self.strikes.catch_up(client, self._symbols[symbol])
 
     def _unlist(self, client: Client, name: str) -> None:
         for listing in (self._plain, self._wrapped):

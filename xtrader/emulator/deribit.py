@@ -254,6 +254,8 @@ class Deribit(Venue[DeribitBoard]):
                 if not self.strikes.mutes("L2" if kind == "book" else "TRADES", name):
                     self._subscribers.setdefault(channel, set()).add(client)
                     session.channels.add(channel)
+                    if kind == "trades":
+                        self.strikes.catch_up(client, name)
         return known
 
     def _unsubscribe(self, client: Client, session: _Session, channels: Sequence[str]) -> list[str]:

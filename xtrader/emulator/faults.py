@@ -36,6 +36,7 @@ KINDS: dict[str, Kind] = {
     "reorder": Kind("frame"),
     "silent": Kind("stream", 40.0),
     "never_delivers": Kind("subscribe"),
+    "behind": Kind("subscribe", 3.0),
     "close_1006": Kind("socket"),
     "close_1001": Kind("socket", code=1001),
     "no_pong": Kind("socket"),
@@ -64,7 +65,7 @@ KINDS: dict[str, Kind] = {
 """Every fault. In `venue_clock` the seconds are how far the clock goes wrong, in the others how long it lasts."""
 
 BOOKS_ONLY = ("crossed", "crossings", "undeleted", "odd_ids", "seq_reset", "slow_snapshot", "stale_snapshot", "refused_snapshot")
-TRADES_ONLY = ("unknown_enum",)
+TRADES_ONLY = ("unknown_enum", "behind")
 REMOVING = ("lost", "silent", "odd", "odd_ids", "malformed", "bad_utf8", "truncated", "compressed")
 
 
@@ -187,8 +188,8 @@ class Faults:
 
     @property
     def armed(self) -> bool:
-        """Whether any message may still meet a fault."""
-        return bool(self._waiting)
+        """Whether any message may still meet a fault, or be told again by one."""
+        return bool(self._waiting) or any(one.fault.kind == "behind" for one in self._requests)
 
     def pending(self) -> list[str]:
         """The faults that have not struck as often as they shall."""

@@ -270,8 +270,10 @@ class Okx(Venue[OkxBoard]):
             self._subscribers.setdefault((channel, name), set()).add(client)
             if channel == "books":
                 client.send(self._book(board, "snapshot", *self.levels(board, WINDOW), -1))
-            elif board.trades:
+                return
+            if board.trades:
                 client.send(_trade_push(name, board.trades[-1]))
+            self.strikes.catch_up(client, name)
 
     def _event(self, client: Client, number: Any, **facts: Any) -> None:
         head = {} if number is None else {"id": number}

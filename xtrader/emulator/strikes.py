@@ -6,6 +6,7 @@ Its one rule: a venue that has no faults armed never comes here with a message.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -30,6 +31,8 @@ SNAPSHOTS = ("depth", "books", "get_order_book")
 SYMBOLS = ("symbol", "instId", "instrument_name")
 SNAPSHOT_FAULTS = ("slow_snapshot", "stale_snapshot", "refused_snapshot")
 BURST = 10
+MOST = 1_000
+"""Messages that a gateway which is behind sends once more at the most."""
 
 
 class Strikes:
@@ -40,6 +43,8 @@ class Strikes:
         self._venue = venue
         self._held: dict[tuple[str, str], list[tuple[Client, bytes]]] = {}
         self._snapshots: dict[str, Answer] = {}
+        self._earlier: dict[str, deque[tuple[float, bytes]]] = {}
+        """Messages of trades and when they were sent, by symbol, as long as a fault may want them."""
         self._frozen_until = 0.0
 
     @property
@@ -60,6 +65,9 @@ class Strikes:
     def deliver(self, message: Message, groups: Groups) -> None:
         """Send one message of a subscription, or what the faults make of it, and do to the sockets what they say."""
         now = asyncio.get_running_loop().time()
+        if message.stream == "TRADES":
+            earlier = self._earlier.setdefault(message.symbol, deque(maxlen=MOST))
+            earlier.extend((now, text_frame(text.encode())) for _, text in groups[:1])
         met = self.faults.met_by(message, now)
         held = self._held.pop((message.stream, message.symbol), [])
         framing = next((fault for fault in met if self._damage(fault, message, groups)), None)
@@ -178,10 +186,18 @@ class Strikes:
 
     def mutes(self, stream: str, symbol: str) -> bool:
         """Whether a subscription that is acknowledged now shall never deliver."""
-        fault = self.faults.request("subscribe", symbol, stream=stream)
+        fault = self.faults.request("subscribe", symbol, stream=stream, kinds=("never_delivers",))
         if fault is not None:
             self._tell(fault, Message(stream, symbol), removed=True)
         return fault is not None
+
+    def catch_up(self, client: Client, symbol: str) -> None:
+        """Send who subscribes trades now those of the last seconds once more, if a fault says so."""
+        fault = self.faults.request("subscribe", symbol, stream="TRADES", kinds=("behind",))
+        if fault is not None:
+            self._tell(fault, Message("TRADES", symbol), removed=False)
+            since = asyncio.get_running_loop().time() - fault.seconds
+            client.outbox.extend(frame for at, frame in self._earlier.get(symbol, ()) if at >= since)
 
     async def admit(self, client: asyncio.Transport) -> Answer | None:
         """Let a connection in, after a freeze; else what it is refused with."""
