@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -26,6 +27,7 @@ from xtrader.pipeline.writer import require_room
 from xtrader.settings.directories import collector_id
 from xtrader.settings.load import Settings
 from xtrader.sinks.base import SinkRun
+from xtrader.sinks.manifest import left_open
 from xtrader.venues import exchanges, market
 
 log = structlog.get_logger("xtrader")
@@ -91,7 +93,14 @@ async def _record(
     facts = {exchange: {"environment": one.environment, "depth_window": one.depth_window} for exchange, one in markets.items()}
     # The journal is let go by whole segments: several must fit in its budget, else there is never room again.
     segment = min(SEGMENT_BYTES, settings.journal_max_bytes // 8)
-    journal = open_journal(settings.journal_directory, collector, clock, facts, segment_bytes=segment)
+    journal = open_journal(
+        settings.journal_directory,
+        collector,
+        clock,
+        facts,
+        segment_bytes=segment,
+        left=partial(left_open, settings.output_directory, collector),
+    )
     for damage in journal.damaged:
         log.error("journal_damaged", damage=damage)
     recorder = Recorder(settings, collector, specs, clock, journal, markets, subscriptions, share, consumers)

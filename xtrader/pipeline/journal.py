@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,7 @@ from xtrader.pipeline.codec import Entry
 from xtrader.pipeline.cursors import largest_cursor
 from xtrader.pipeline.frames import Damaged, framed, segment_path, segments
 from xtrader.pipeline.recovery import recover
-from xtrader.pipeline.state import State
+from xtrader.pipeline.state import State, stopped_rows
 
 SEGMENT_BYTES: Final = 64 << 20
 _IOV_MAX = 512
@@ -184,13 +184,15 @@ def open_journal(
     venues: Mapping[str, Mapping[str, str]],
     *,
     segment_bytes: int = SEGMENT_BYTES,
+    left: Callable[[], tuple[Sequence[Coverage], int]] = lambda: ((), 0),
 ) -> Journal:
     """Lock the directory, recover what the last run left, and begin a new run; its first rows are durable on return.
 
     `collector` names this recorder in part names: `[a-z0-9-]+`. `venues` is exchange -> facts for the files ("environment",
     "depth_window"). A new journal begins at the wall time in nanoseconds, not at 0: so parts made from it never take the
-    names of parts that were made from a journal that somebody deleted. Raises ConfigError if another recorder holds the
-    directory, StorageError.
+    names of parts that were made from a journal that somebody deleted.`left` is asked then: the coverage rows that are open in
+    what sinks have of this collector, and the time up to which they have all; what came after is told as lost. Raises ConfigError
+    if another recorder holds the directory, StorageError.
     """
     lock = -1
     try:
@@ -203,7 +205,12 @@ def open_journal(
         end = max(recovered.end, -(-largest_cursor(directory) // 8) * 8) or clock.now() // 8 * 8
         journal = Journal(directory, lock, end, state, clock, segment_bytes)
         journal.damaged = tuple(recovered.damaged)
-        journal.start(recovered.rows)
+        rows = list(recovered.rows)
+        if not recovered.end and not largest_cursor(directory):
+            found, state.alive = left()
+            state.open = {(row.instrument, row.stream): row for row in found}
+            rows += stopped_rows(state, cause="storage", detail="the journal is gone, with what was in it and in no file yet")
+        journal.start(rows)
     except OSError as error:
         _close(lock)
         raise StorageError(directory, error.strerror or error) from error

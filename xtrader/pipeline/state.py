@@ -82,7 +82,12 @@ def lost_rows(state: State, damage: Damaged, ts_from: int, ts_to: int) -> list[C
     ]
 
 
-def stopped_rows(state: State, unheard: Collection[tuple[str, str]] = ()) -> list[Coverage]:
+def stopped_rows(
+    state: State,
+    unheard: Collection[tuple[str, str]] = (),
+    cause: str = "start",
+    detail: str = "the recorder was not running",
+) -> list[Coverage]:
     """The rows that end what was open when the recorder died, and begin the time in which it did not run. What is `unheard`,
     (instrument, stream), had brought nothing since its interval began: that ends where it began."""
     rows = []
@@ -91,5 +96,5 @@ def stopped_rows(state: State, unheard: Collection[tuple[str, str]] = ()) -> lis
             continue
         ts = row.ts_from if (row.instrument, row.stream) in unheard else max(state.alive, row.ts_from)
         rows.append(msgspec.structs.replace(row, ts_to=ts))
-        rows.append(Coverage(row.instrument, row.stream, "gap", "start", ts, None, "the recorder was not running"))
+        rows.append(Coverage(row.instrument, row.stream, "gap", cause, ts, None, detail))
     return rows

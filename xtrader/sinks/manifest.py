@@ -24,6 +24,7 @@ from typing import BinaryIO, Final, TypeAlias
 import msgspec
 
 from xtrader.durable import sync_directory
+from xtrader.model.market import Coverage
 
 DIRECTORY: Final = "_manifest"
 COMPACTED: Final = ".compacted.jsonl"
@@ -88,6 +89,24 @@ def lines_in_force(directory: Path) -> list[Line]:
         lines += readable(path.read_bytes())
     replaced = {path for line in lines for path in line.replaces}
     return [line for line in lines if line.path not in replaced]
+
+
+def left_open(directory: Path, collector: str) -> tuple[list[Coverage], int]:
+    """The coverage rows of a collector that are open at the end of its lists, and the time (int ns) of the last row in its parts.
+    Raises OSError."""
+    names = [directory / DIRECTORY / f"{collector}{ending}" for ending in (".jsonl", COMPACTED)]
+    lines = [line for path in names if path.is_file() for line in readable(path.read_bytes())]
+    replaced = {path for line in lines for path in line.replaces}
+    opened: dict[tuple[str, str], Coverage] = {}
+    for line in sorted((line for line in lines if line.path not in replaced), key=lambda line: line.last_offset):
+        for state, cause, ts_from, ts_to in line.coverage:
+            place = (line.instrument, line.stream)
+            before = opened.get(place)
+            if ts_to is None:
+                opened[place] = Coverage(*place, state, cause, ts_from, None)
+            elif before is not None and cause != "filled" and (before.state, before.ts_from) == (state, ts_from):
+                del opened[place]
+    return list(opened.values()), max((line.last_ts_recv or 0 for line in lines), default=0)
 
 
 def replaced_paths(directory: Path, collector: str) -> set[str]:
