@@ -5,6 +5,7 @@ from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.pipeline.direct import write_recording
 from xtrader.sinks.parquet.sink import ParquetSink
+from xtrader.store.coverage_map import Row
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
@@ -41,9 +42,10 @@ def test_a_directory_is_summed_up_from_its_files(tmp_path: Path) -> None:
     assert trades.covered is None
 
 
-def test_an_interval_that_is_still_open_lasts_until_the_latest_known_time() -> None:
-    holding = Holding("L2", KEY, intervals={("live", "start", 10): None, ("syncing", "start", 5): 10, ("gap", "silent", 20): 25})
-    assert holding.covered == 15 / 20
+def test_an_interval_that_is_still_open_lasts_until_the_latest_known_time_but_for_its_gaps() -> None:
+    rows = [("syncing", "start", 5, None), ("syncing", "start", 5, 10), ("live", "start", 10, None), ("gap", "silent", 20, 25)]
+    holding = Holding("L2", KEY, told=[Row("", "L2", *row, "") for row in rows])
+    assert holding.covered == 10 / 20
     assert holding.gaps == 1
 
 

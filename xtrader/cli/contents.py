@@ -5,15 +5,17 @@ Rule: only the files count, nothing that a running recorder remembers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-import pyarrow as pa
 import pyarrow.parquet as pq
+
+from xtrader.sinks.described import read_groups
+from xtrader.store.coverage_map import CoverageMap, Row, rows_of, share
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,25 +34,20 @@ class Holding:
     bytes: int = 0
     first: int | None = None
     last: int | None = None
-    intervals: dict[tuple[str, str, int], int | None] = field(default_factory=dict)
-    """(state, cause, ts_from) -> ts_to, None while open: the Coverage rows, without what follows the end of the recording."""
+    told: list[Row] = field(default_factory=list)
+    """The Coverage rows, in the order in which they were written."""
 
     @property
     def gaps(self) -> int:
-        """How many intervals are known to be missing."""
-        return sum(state == "gap" for state, _, _ in self.intervals)
+        """How many holes there are, as `verify` counts them."""
+        coverage = CoverageMap(self.told)
+        return len(coverage.holes(coverage.last()))
 
     @property
     def covered(self) -> float | None:
         """Share of the known time in which the recording was live, None if nothing is known."""
-        ends = [ts for start, end in self._spans("") for ts in (start, end)]
-        if not ends or max(ends) == min(ends):
-            return None
-        return sum(end - start for start, end in self._spans("live")) / (max(ends) - min(ends))
-
-    def _spans(self, state: str) -> list[tuple[int, int]]:
-        now = max((ts for (_, _, start), end in self.intervals.items() for ts in (start, end or start)), default=0)
-        return [(start, now if end is None else end) for (is_, _, start), end in self.intervals.items() if state in ("", is_)]
+        coverage = CoverageMap(self.told)
+        return share(coverage.intervals, 0, coverage.last()).part
 
 
 def read_contents(directory: Path) -> list[Holding]:
@@ -61,11 +58,8 @@ def read_contents(directory: Path) -> list[Holding]:
         if stream in ("L2", "TRADES"):
             _add(_holding(found, stream, f"{exchange}@{symbol}"), path)
         elif stream == "COVERAGE":
-            for covers, state, cause, start, end in _coverage(path):
-                intervals = _holding(found, covers, f"{exchange}@{symbol}").intervals
-                intervals[state, cause, start] = end if end is not None else intervals.get((state, cause, start))
-    for one in found.values():
-        one.intervals = {key: end for key, end in one.intervals.items() if end is not None or key[:2] != ("gap", "shutdown")}
+            for row in (row for table in read_groups(path, stream) for row in rows_of(table, path.name)):
+                _holding(found, row.covers, f"{exchange}@{symbol}").told.append(row)
     return sorted(found.values(), key=lambda one: (one.instrument, one.stream))
 
 
@@ -114,15 +108,6 @@ def _add(holding: Holding, path: Path) -> None:
                 low, high = statistics.min_raw, statistics.max_raw
                 holding.first = low if holding.first is None else min(holding.first, low)
                 holding.last = high if holding.last is None else max(holding.last, high)
-
-
-def _coverage(path: Path) -> Iterator[tuple[str, str, str, int, int | None]]:
-    """(covers, state, cause, ts_from, ts_to) of every row."""
-    with pq.ParquetFile(path) as file:
-        table = file.read(columns=["covers", "state", "cause", "ts_from", "ts_to"])
-    words = [table[name].to_pylist() for name in ("covers", "state", "cause")]
-    times = [table[name].cast(pa.int64()).to_pylist() for name in ("ts_from", "ts_to")]
-    yield from zip(*words, *times, strict=True)
 
 
 def _time(ns: int | None, shape: str) -> str:

@@ -190,7 +190,7 @@ def open_journal(
 
     `collector` names this recorder in part names: `[a-z0-9-]+`. `venues` is exchange -> facts for the files ("environment",
     "depth_window"). A new journal begins at the wall time in nanoseconds, not at 0: so parts made from it never take the
-    names of parts that were made from a journal that somebody deleted.`left` is asked then: the coverage rows that are open in
+    names of parts that were made from a journal that somebody deleted. `left` is asked then: the coverage rows that are open in
     what sinks have of this collector, and the time up to which they have all; what came after is told as lost. Raises ConfigError
     if another recorder holds the directory, StorageError.
     """
