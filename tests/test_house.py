@@ -29,9 +29,13 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "model": (("errors",), ("msgspec",)),
     "venues": ((*BASE, "declared"), ("msgspec", "cryptography")),
     "recordings": (BASE, ("msgspec", "pyarrow")),
-    "feed": ((*BASE, "clock", "durable", "pauses", "venues", "recordings"), ("msgspec", "structlog")),
+    "feed": ((*BASE, "clock", "durable", "pauses", "venues"), ("msgspec", "structlog")),
     "feed.link": ((*BASE, "clock", "venues.base"), ("structlog", "websockets")),
     "feed.rest": ((*BASE, "clock", "feed.budget", "pauses", "venues.base"), ("structlog", "aiohttp")),
+    "renormalise": (
+        (*BASE, "clock", "venues", "recordings", "feed.coverage", "feed.merge_trades", "feed.watch"),
+        ("msgspec",),
+    ),
     "pipeline": (
         (*BASE, "clock", "durable", "pauses", "sinks.base", "sinks.refused", "sinks.unpacked"),
         ("google_crc32c", "msgspec", "numpy", "pyarrow", "structlog"),

@@ -13,8 +13,8 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from xtrader.feed.renormalise import Line
     from xtrader.model.market import Record
+    from xtrader.renormalise.renormaliser import Converted
 
 COLLECTOR = "recorded"
 """Stands in file names where a live run has its collector's id: the same recording always makes the same files."""
@@ -37,8 +37,8 @@ def renormalise(files: tuple[Path, ...], exchange: str | None, output_directory:
 
     from xtrader import logs
     from xtrader.errors import ConfigError
-    from xtrader.feed.renormalise import Renormaliser
     from xtrader.pipeline.direct import write_recording
+    from xtrader.renormalise.renormaliser import Renormaliser
     from xtrader.settings.directories import check_writable
     from xtrader.settings.environment import load_process
     from xtrader.sinks.parquet.sink import ParquetSink
@@ -79,7 +79,7 @@ def _told(records: Iterable[Record]) -> Iterator[Record]:
             yield record
 
 
-def _draw(lines: Iterable[Line]) -> Table:
+def _draw(lines: Iterable[Converted]) -> Table:
     from rich.table import Table
 
     table = Table()

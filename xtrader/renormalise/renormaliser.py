@@ -15,19 +15,19 @@ from pathlib import Path
 import msgspec
 
 from xtrader.errors import ConfigError, ProtocolError
-from xtrader.feed.recorded_answers import fits, same_endpoint
-from xtrader.feed.replay import Replay, Tally
-from xtrader.feed.survey import Survey
 from xtrader.model.instrument import Instrument, same_facts
 from xtrader.model.market import Coverage, Record
 from xtrader.model.subscription import Subscription
 from xtrader.recordings.detect import Recording, look
+from xtrader.renormalise.answers import fits, same_endpoint
+from xtrader.renormalise.replay import Replay, Tally
+from xtrader.renormalise.survey import Survey
 from xtrader.venues import exchanges, market
 from xtrader.venues.base import Fetch, Market
 from xtrader.venues.recorded import options
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class Converted(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one subscription. Times are int ns of the first and last record, None without any. The book is as it was
     left at the end: (price, size) or None, and levels a side."""
 
@@ -109,7 +109,7 @@ class Renormaliser:
             self.remarks.append(f"{subscription}: {what}, of which neither a row nor a gap came")
         self.is_all_kept = self.is_all_kept and not is_lost
 
-    def summary(self) -> list[Line]:
+    def summary(self) -> list[Converted]:
         """A line for each subscription. Complete once `records` came to its end."""
         return [_line(subscription, tally) for subscription, tally in sorted(self._tallies.items())]
 
@@ -188,11 +188,11 @@ def _is_catalogue(url: str) -> bool:
     return any(same_endpoint(fetch, url) for fetch in _catalogues())
 
 
-def _line(subscription: Subscription, tally: Tally) -> Line:
+def _line(subscription: Subscription, tally: Tally) -> Converted:
     counts = tally.counts
     book = tally.book
     bid, ask = (None, None) if book is None else book.best()
-    return Line(
+    return Converted(
         subscription=subscription,
         channel=tally.channel,
         messages=tally.messages,

@@ -14,11 +14,11 @@ import pytest
 from tests.captures import captures
 from tests.recordings.raw_copy import copy_raw
 from xtrader.errors import ConfigError
-from xtrader.feed.renormalise import Renormaliser
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.pipeline.direct import write_recording
 from xtrader.recordings.detect import open_recordings
 from xtrader.recordings.events import Answered, Event, Received
+from xtrader.renormalise.renormaliser import Renormaliser
 from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.store.verify import verify
 from xtrader.venues import rules

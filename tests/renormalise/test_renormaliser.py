@@ -15,13 +15,13 @@ import pytest
 from tests.captures import captures
 from tests.recordings.raw_copy import copy_raw
 from xtrader.errors import ConfigError
-from xtrader.feed.renormalise import Line, Renormaliser
 from xtrader.model.book import Book
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.recordings.detect import open_recordings
 from xtrader.recordings.events import Answered, Opened, Received, Sent
 from xtrader.recordings.raw import RawWriter
+from xtrader.renormalise.renormaliser import Converted, Renormaliser
 
 START = 1_700_000_000_000_000_000
 MS = 1_000_000
@@ -29,13 +29,13 @@ WS = "wss://stream.binance.com:9443/stream"
 REST = "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=5000"
 
 
-def run(*files: Path, exchange: str | None = None) -> tuple[list[Record], dict[str, Line], Renormaliser]:
+def run(*files: Path, exchange: str | None = None) -> tuple[list[Record], dict[str, Converted], Renormaliser]:
     renormaliser = Renormaliser(files, exchange)
     records = list(renormaliser.records())
     return records, {str(line.subscription): line for line in renormaliser.summary()}, renormaliser
 
 
-def total(lines: dict[str, Line], stream: str, field: str) -> int:
+def total(lines: dict[str, Converted], stream: str, field: str) -> int:
     return sum(getattr(line, field) for line in lines.values() if line.subscription.stream == stream)
 
 

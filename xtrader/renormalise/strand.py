@@ -30,7 +30,7 @@ class Lost(msgspec.Struct, frozen=True):
     book: Book | None
 
 
-class Part:
+class Strand:
     """One subscription on one connection."""
 
     def __init__(self, subscription: Subscription, connection: str, session: MarketSession) -> None:
