@@ -7,7 +7,7 @@ import pytest
 
 import xtrader
 from tests.look.journals import INSTRUMENT, KEY, NOW, Scribe, deltas, scribe, snapshot, trade
-from xtrader.cli.looking import Where, watch
+from xtrader.cli.looking import Where, open_live
 from xtrader.clock import SECOND
 from xtrader.errors import NotCovered
 from xtrader.look import past
@@ -31,10 +31,10 @@ def test_a_watch_whose_journal_moved_on_begins_with_the_book_of_the_recording(tm
         writer.cover("live", "start")
         put(writer, *every[:200])
         assert len(segments(tmp_path / ".journal")) > 3
-        watching = watch(Where(tmp_path, tmp_path / ".journal"), KEY)
+        live_book = open_live(Where(tmp_path, tmp_path / ".journal"), KEY)
         put(writer, *every[200:])
-        watching.poll()
-        picture = watching.picture(writer.clock.now())
+        live_book.poll()
+        picture = live_book.picture(writer.clock.now())
     book = Book()
     for update in every:
         book.apply(update)

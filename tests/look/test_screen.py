@@ -12,11 +12,11 @@ import pytest
 from textual.app import ComposeResult
 
 from tests.look.journals import KEY, deltas, scribe, snapshot
-from tests.look.test_watch import nothing
+from tests.look.test_live_book import nothing
 from xtrader.clock import SystemClock
 from xtrader.errors import ConfigError
+from xtrader.look.live_book import LiveBook
 from xtrader.look.screen import Screen
-from xtrader.look.watch import Watch
 
 STARTS = 5
 
@@ -25,7 +25,7 @@ class Late(Screen):
     """Is composed long after its thread has the first picture."""
 
     def __init__(self, journal: Path) -> None:
-        super().__init__(KEY, lambda key: Watch(journal, key, nothing), SystemClock(), 5)
+        super().__init__(KEY, lambda key: LiveBook(journal, key, nothing), SystemClock(), 5)
         self.early = 0
 
     def compose(self) -> ComposeResult:
@@ -71,13 +71,13 @@ def test_a_screen_that_is_left_at_any_moment_ends_quietly(journal: Path) -> None
         assert (screen.return_value, screen.return_code) == (None, 0)
 
     for number in range(STARTS):
-        asyncio.run(main(Screen(KEY, lambda key: Watch(journal, key, nothing), SystemClock(), 5), number))
+        asyncio.run(main(Screen(KEY, lambda key: LiveBook(journal, key, nothing), SystemClock(), 5), number))
 
 
 def test_what_the_thread_dies_of_before_the_screen_stands_ends_the_screen(journal: Path) -> None:
     error = ConfigError("nothing is here")
 
-    def refuse(key: str) -> Watch:
+    def refuse(key: str) -> LiveBook:
         raise error
 
     async def main(screen: Screen) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from tests.look.journals import INSTRUMENT, KEY, NOW, OTHER, deltas, scribe, snapshot, trade
 from xtrader.clock import SECOND
+from xtrader.look.live_book import LiveBook
 from xtrader.look.statistics import KEPT, News, Slot, Statistics, joined
-from xtrader.look.watch import Watch
 from xtrader.model.analytics import sides, spread_bps
 from xtrader.model.book import Book
 from xtrader.model.market import Coverage
@@ -93,15 +93,15 @@ def test_a_watch_tells_every_message_with_the_spread_after_it_however_it_is_poll
         book.apply(update)
         true.append((update.ts_recv, spread_bps(sides(book))))
     with scribe(tmp_path) as writer:
-        watch = Watch(tmp_path, KEY, lambda key, ts: None)
+        live_book = LiveBook(tmp_path, KEY, lambda key, ts: None)
         told, updates = [], 0
         left = list(every)
         while left:
             some, left = left[: (count := random.randrange(1, 9))], left[count:]
             writer.write(INSTRUMENT, *some, *deltas(2, key=OTHER))
-            watch.poll()
-            told += watch.news.spreads
-            updates += watch.news.updates
+            live_book.poll()
+            told += live_book.news.spreads
+            updates += live_book.news.updates
     assert updates == len(every)
     assert [ts for ts, _ in told] == [ts for ts, _ in true]
     assert [spread for _, spread in told] == pytest.approx([spread for _, spread in true])
@@ -111,15 +111,15 @@ def test_a_gap_is_told_once_when_it_opens_and_a_resync_when_the_book_is_live_aga
     with scribe(tmp_path) as writer:
         row = writer.cover("live", "start")
         writer.write(snapshot())
-        watch = Watch(tmp_path, KEY, lambda key, ts: None)
-        assert watch.news == News()
+        live_book = LiveBook(tmp_path, KEY, lambda key, ts: None)
+        assert live_book.news == News()
         row = writer.cover("gap", "venue_gap", before=row)
-        watch.poll()
-        assert ([gap.cause for gap in watch.news.gaps], watch.news.spreads) == (["venue_gap"], [(row.ts_from, None)])
+        live_book.poll()
+        assert ([gap.cause for gap in live_book.news.gaps], live_book.news.spreads) == (["venue_gap"], [(row.ts_from, None)])
         writer.cover("live", "venue_gap", before=row)
-        watch.poll()
-        assert (watch.news.gaps, watch.news.resyncs) == ([], 1)
+        live_book.poll()
+        assert (live_book.news.gaps, live_book.news.resyncs) == ([], 1)
         ts = writer.clock.time
         writer.write(Coverage(KEY, "TRADES", "gap", "disconnect", ts - 2, ts - 1), Coverage(OTHER, "L2", "gap", "silent", ts, None))
-        watch.poll()
-        assert ([gap.cause for gap in watch.news.gaps], watch.news.resyncs) == (["disconnect"], 0)
+        live_book.poll()
+        assert ([gap.cause for gap in live_book.news.gaps], live_book.news.resyncs) == (["disconnect"], 0)

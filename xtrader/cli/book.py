@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xtrader.cli.looking import find_watched, form, moment, need, opened, place, printer, recording, watch
+from xtrader.cli.looking import find_watched, form, moment, need, open_live, opened, place, printer, recording
 from xtrader.errors import ConfigError, XTraderError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from xtrader.look.live_book import LiveBook
     from xtrader.look.picture import Picture
-    from xtrader.look.watch import Watch
 
 PERIOD = 0.1
 """Seconds between two looks at the journal."""
@@ -62,30 +62,30 @@ def book(
     key = find_watched(where.journal, instrument)
     if live:
         need("live", "textual", "--live")
-        _show(key, lambda wanted: watch(where, wanted), levels or LADDER_LEVELS)
+        _show(key, lambda wanted: open_live(where, wanted), levels or LADDER_LEVELS)
         return
     levels = levels or LEVELS
     if follow:
-        _follow(watch(where, key), levels, shape)
+        _follow(open_live(where, key), levels, shape)
     else:
-        _print_now(watch(where, key), levels, shape)
+        _print_now(open_live(where, key), levels, shape)
 
 
-def _print_now(watching: Watch, levels: int, shape: str) -> None:
+def _print_now(live_book: LiveBook, levels: int, shape: str) -> None:
     from xtrader.look.text import standing_words
 
-    picture = watching.picture(time.time_ns())
+    picture = live_book.picture(time.time_ns())
     if picture.book is None:
         said = standing_words(picture.standing)
-        raise XTraderError(f"there is no book of {watching.key} now: {said}; --at TIME shows one that was recorded")
+        raise XTraderError(f"there is no book of {live_book.key} now: {said}; --at TIME shows one that was recorded")
     _print(picture, levels, shape)
 
 
-def _follow(watching: Watch, levels: int, shape: str) -> None:
+def _follow(live_book: LiveBook, levels: int, shape: str) -> None:
     shown = None
     while True:
-        watching.poll()
-        picture = watching.picture(time.time_ns())
+        live_book.poll()
+        picture = live_book.picture(time.time_ns())
         seen = (picture.standing, picture.book and (picture.book.bids[:levels], picture.book.asks[:levels]))
         if seen != shown:
             _print(picture, levels, shape)
@@ -93,11 +93,11 @@ def _follow(watching: Watch, levels: int, shape: str) -> None:
         time.sleep(PERIOD)
 
 
-def _show(key: str, open_watch: Callable[[str], Watch], levels: int) -> None:
+def _show(key: str, open_live: Callable[[str], LiveBook], levels: int) -> None:
     from xtrader.clock import SystemClock
     from xtrader.look.screen import Screen
 
-    screen = Screen(key, open_watch, SystemClock(), levels)
+    screen = Screen(key, open_live, SystemClock(), levels)
     error = screen.run()
     if error is not None:
         raise error

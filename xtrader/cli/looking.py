@@ -13,7 +13,7 @@ from xtrader.errors import ConfigError, XTraderError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from xtrader.look.watch import Watch
+    from xtrader.look.live_book import LiveBook
     from xtrader.model.book import Book
     from xtrader.store.dataset import Dataset
 
@@ -59,8 +59,8 @@ def place(directory: str | None, output_directory: str | None) -> Where:
 def find_watched(journal: Path, text: str) -> str:
     """The key of the instrument that `text` means among those of a running recorder. Raises ConfigError."""
     from xtrader.feed.catalogue import near, pick
-    from xtrader.look.watch import instruments_of
     from xtrader.model.subscription import parse_name
+    from xtrader.pipeline.follow import instruments_of
     from xtrader.venues import exchanges
 
     exchange, name = parse_name(text, exchanges())
@@ -75,10 +75,10 @@ def find_watched(journal: Path, text: str) -> str:
     return found.key
 
 
-def watch(where: Where, key: str) -> Watch:
-    """A watch on a running recorder. Raises ConfigError."""
+def open_live(where: Where, key: str) -> LiveBook:
+    """The live book of an instrument of a running recorder. Raises ConfigError."""
     from xtrader.errors import NotCovered
-    from xtrader.look.watch import Watch
+    from xtrader.look.live_book import LiveBook
 
     def seed(wanted: str, ts: int) -> Book | None:
         try:
@@ -86,7 +86,7 @@ def watch(where: Where, key: str) -> Watch:
         except NotCovered:
             return None
 
-    return Watch(where.journal, key, seed)
+    return LiveBook(where.journal, key, seed)
 
 
 def opened(where: Where) -> Dataset:

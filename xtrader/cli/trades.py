@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xtrader.cli.looking import Where, find_watched, form, moment, opened, place, printer, recording, watch
+from xtrader.cli.looking import Where, find_watched, form, moment, open_live, opened, place, printer, recording
 from xtrader.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -58,22 +58,22 @@ def _recorded(where: Where, name: str, start: int | None, end: int | None, last:
 
 
 def _follow(where: Where, name: str, start: int | None, last: int | None) -> Iterator[Trade]:
-    """What is recorded up to the time up to which the watch has read the journal, then what it reads. Whether trades flow is
+    """What is recorded up to the time up to which the live book has read the journal, then what it reads. Whether trades flow is
     told on standard error whenever it changes."""
     from xtrader.look.text import standing_words
 
     key = find_watched(where.journal, name)
-    watching = watch(where, key)
-    begun = watching.alive("TRADES")
-    standing = watching.standing("TRADES", time.time_ns())
+    live_book = open_live(where, key)
+    begun = live_book.alive("TRADES")
+    standing = live_book.standing("TRADES", time.time_ns())
     if standing.state == "absent":
         raise ConfigError(f"the trades of {key} are not recorded here")
     yield from _recorded(where, key, start, begun + 1, last)
     shown = ""
     while True:
-        watching.poll()
-        yield from (trade for trade in watching.news.trades if trade.ts_recv > begun)
-        said = standing_words(watching.standing("TRADES", time.time_ns()))
+        live_book.poll()
+        yield from (trade for trade in live_book.news.trades if trade.ts_recv > begun)
+        said = standing_words(live_book.standing("TRADES", time.time_ns()))
         if said != shown:
             click.echo(f"{key} {said}", err=True)
             shown = said

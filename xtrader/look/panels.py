@@ -1,4 +1,4 @@
-"""Draws what a watch has added up: a panel of metrics and a chart of the spread over time.
+"""Draws what was added up of a live book: a panel of metrics and a chart of the spread over time.
 
 The rule: pure functions of a summary and a size. The chart is empty where the book was not known; nothing is drawn across.
 """

@@ -17,9 +17,9 @@ from textual.widgets import Footer, Static
 
 from xtrader.clock import SECOND, Clock
 from xtrader.look import draw, view
+from xtrader.look.live_book import LiveBook
 from xtrader.look.picture import Picture
 from xtrader.look.statistics import Statistics, Summary
-from xtrader.look.watch import Watch
 from xtrader.model import analytics
 
 PERIOD: Final = SECOND // 10
@@ -31,8 +31,8 @@ MOST_LEVELS: Final = 1000
 
 
 class Screen(App[Exception | None]):
-    """Shows `key`, `levels` of each side, until the user quits; the result is what ended it, None if the user did. `open_watch`
-    gives the watch on an instrument, and is called in the following thread."""
+    """Shows `key`, `levels` of each side, until the user quits; the result is what ended it, None if the user did. `open_live`
+    gives the live book of an instrument, and is called in the following thread."""
 
     CSS = "#view { height: 1fr; }"
     ENABLE_COMMAND_PALETTE = False
@@ -55,10 +55,10 @@ class Screen(App[Exception | None]):
         Binding("minus", "levels(-1)", show=False),
     ]
 
-    def __init__(self, key: str, open_watch: Callable[[str], Watch], clock: Clock, levels: int) -> None:
+    def __init__(self, key: str, open_live: Callable[[str], LiveBook], clock: Clock, levels: int) -> None:
         super().__init__()
         self._key = key
-        self._open_watch = open_watch
+        self._open_live = open_live
         self._clock = clock
         self._choices = view.Choices(levels)
         self._ended = Event()
@@ -139,28 +139,28 @@ class Screen(App[Exception | None]):
 
     def _follow(self) -> None:
         try:
-            watch, statistics = self._open()
+            live_book, statistics = self._open()
             while not self._ended.is_set():
                 due = self._clock.monotonic() + PERIOD
-                if watch.key != self._key:
-                    watch, statistics = self._open()
-                watch.poll()
+                if live_book.key != self._key:
+                    live_book, statistics = self._open()
+                live_book.poll()
                 now = self._clock.now()
-                statistics.take(watch.news, now, watch.alive("L2"))
+                statistics.take(live_book.news, now, live_book.alive("L2"))
                 if self._reset.is_set():
                     self._reset.clear()
                     statistics = statistics.restarted(now)
-                self._laid = watch.picture(now), statistics.summary(now), watch.subscribed()
+                self._laid = live_book.picture(now), statistics.summary(now), live_book.subscribed()
                 self._ended.wait(max(0, due - self._clock.monotonic()) / SECOND)
         except Exception as error:
             self._failure = error
 
-    def _open(self) -> tuple[Watch, Statistics]:
-        watch = self._open_watch(self._key)
+    def _open(self) -> tuple[LiveBook, Statistics]:
+        live_book = self._open_live(self._key)
         now = self._clock.now()
-        picture = watch.picture(now)
+        picture = live_book.picture(now)
         live = picture.book is not None and picture.standing.live
-        return watch, Statistics(now, analytics.spread_bps(picture.book) if live and picture.book else None)
+        return live_book, Statistics(now, analytics.spread_bps(picture.book) if live and picture.book else None)
 
     def _take(self) -> None:
         """Show what the thread laid down since the last look, or end with what it died of."""

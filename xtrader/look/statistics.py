@@ -1,4 +1,4 @@
-"""What a watch on an instrument adds up to since it began: messages and their rates, losses, the spread over time, trades.
+"""What the live book of an instrument adds up to since it began: messages and their rates, losses, the spread over time, trades.
 
 The rule: a spread counts for as long as it held, and not at all where the book was not known.
 """

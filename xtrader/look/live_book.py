@@ -1,4 +1,4 @@
-"""Watches one instrument of a running recorder through its journal: book, trades, and whether they are the present ones.
+"""One instrument of a running recorder, through its journal: book, trades, and whether they are the present ones.
 
 The rule: a book is called live only while coverage says so and the recorder has just written; everything else has its own word.
 """
@@ -6,25 +6,22 @@ The rule: a book is called live only while coverage says so and the recorder has
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from xtrader.clock import SECOND
-from xtrader.errors import ConfigError
-from xtrader.look.follow import FellBehind, Follower, newest
 from xtrader.look.picture import Picture, Standing
 from xtrader.look.statistics import News
 from xtrader.model.analytics import BPS, sides
 from xtrader.model.book import Book
-from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage, Trade
 from xtrader.pipeline import codec
 from xtrader.pipeline.codec import Payload
+from xtrader.pipeline.follow import FellBehind, Track, journals, newest
 from xtrader.pipeline.frames import Damaged
-from xtrader.pipeline.state import State
 from xtrader.sinks.base import NULL, TRADE_SIDES, Trades, Updates
 
 STALLED: Final = 4 * SECOND
@@ -34,47 +31,10 @@ _NO_LOSS: Final = ("start", "clock_step")
 """Causes of an interval that began without a loss before it."""
 
 Seed = Callable[[str, int], Book | None]
-"""(instrument key, time) -> the book as the recording had it then, None if it has none; see Watch."""
+"""(instrument key, time) -> the book as the recording had it then, None if it has none; see LiveBook."""
 
 
-def journals(directory: Path) -> list[Path]:
-    """The journals in a recorder's journal directory: its own, and those of its workers. Raises ConfigError if there is none."""
-    found = [path for path in (directory, *sorted(directory.glob("worker-*"))) if newest(path) is not None]
-    if not found:
-        raise ConfigError(f"there is no journal of a recorder in '{directory}'")
-    return found
-
-
-def instruments_of(directory: Path) -> list[Instrument]:
-    """All instruments that a recorder knows. Raises ConfigError if there is no journal, OSError."""
-    known: dict[str, Instrument] = {}
-    for journal in journals(directory):
-        track = _Track(journal, newest(journal) or 0)
-        for _ in track.payloads():
-            pass
-        known |= track.state.instruments
-    return list(known.values())
-
-
-class _Track:
-    """One journal, read on from `position`, and what its frames add up to."""
-
-    def __init__(self, journal: Path, position: int) -> None:
-        self.state = State("", {})
-        self._follower = Follower(journal, position)
-
-    def payloads(self) -> Iterator[Payload | Damaged]:
-        """What was written since; folded already."""
-        for group in self._follower.groups():
-            if isinstance(group, Damaged):
-                yield group
-                continue
-            for payload in group:
-                self.state.take(payload)
-                yield payload
-
-
-class Watch:
+class LiveBook:
     """One instrument. `poll` takes what was written since, `picture` shows the sum.
 
     It begins at the head of the journal's newest file. If no snapshot was written since, `seed` is asked for the book.
@@ -143,7 +103,7 @@ class Watch:
         """The keys of the instruments of which the recorder has the stream now, sorted."""
         return sorted({key for track in self._tracks for key, one in track.state.open if one == stream})
 
-    def _track(self, stream: str) -> _Track:
+    def _track(self, stream: str) -> Track:
         """The journal in which the stream is now: of those in which it ever was, the one that was written to last."""
         return max(self._tracks, key=lambda track: ((self.key, stream) in track.state.open, track.state.alive))
 
@@ -164,7 +124,7 @@ class Watch:
     def _read_from(self, heads: Mapping[Path, int], book: Book | None) -> None:
         """Forget everything and read the journals from there, over a book of a later time: what it has already is taken again,
         and as sizes are absolute, it comes out the same."""
-        self._tracks = [_Track(journal, position) for journal, position in heads.items()]
+        self._tracks = [Track(journal, position) for journal, position in heads.items()]
         self._book = book
         self._broken = 0
         self._ts_event: int | None = None

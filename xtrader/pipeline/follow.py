@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from xtrader.errors import ConfigError
+from xtrader.model.instrument import Instrument
 from xtrader.pipeline import codec
 from xtrader.pipeline.codec import Payload
 from xtrader.pipeline.frames import Damaged, read_frames, segments
+from xtrader.pipeline.state import State
 
 
 class FellBehind(Exception):
@@ -24,6 +27,25 @@ def newest(journal: Path) -> int | None:
         return max((segment.base for segment in segments(journal)), default=None)
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def journals(directory: Path) -> list[Path]:
+    """The journals in a recorder's journal directory: its own, and those of its workers. Raises ConfigError if there is none."""
+    found = [path for path in (directory, *sorted(directory.glob("worker-*"))) if newest(path) is not None]
+    if not found:
+        raise ConfigError(f"there is no journal of a recorder in '{directory}'")
+    return found
+
+
+def instruments_of(directory: Path) -> list[Instrument]:
+    """All instruments that a recorder knows. Raises ConfigError if there is no journal, OSError."""
+    known: dict[str, Instrument] = {}
+    for journal in journals(directory):
+        track = Track(journal, newest(journal) or 0)
+        for _ in track.payloads():
+            pass
+        known |= track.state.instruments
+    return list(known.values())
 
 
 class Follower:
@@ -60,3 +82,21 @@ class Follower:
                 self._position = position
                 yield held
                 held = []
+
+
+class Track:
+    """One journal, read on from `position`, and what its frames add up to."""
+
+    def __init__(self, journal: Path, position: int) -> None:
+        self.state = State("", {})
+        self._follower = Follower(journal, position)
+
+    def payloads(self) -> Iterator[Payload | Damaged]:
+        """What was written since; folded already."""
+        for group in self._follower.groups():
+            if isinstance(group, Damaged):
+                yield group
+                continue
+            for payload in group:
+                self.state.take(payload)
+                yield payload

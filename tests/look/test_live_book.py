@@ -1,4 +1,4 @@
-"""The watch on a journal: the same book as whoever applied every message, and never one called live that is not."""
+"""The live book of a journal: the same book as whoever applied every message, and never one called live that is not."""
 
 from pathlib import Path
 from random import Random
@@ -7,11 +7,12 @@ import pytest
 
 from tests.look.journals import INSTRUMENT, KEY, NOW, OTHER, HandClock, deltas, scribe, snapshot, trade
 from xtrader.errors import ConfigError
+from xtrader.look.live_book import STALLED, LiveBook
 from xtrader.look.picture import Picture
-from xtrader.look.watch import STALLED, Watch, instruments_of
 from xtrader.model.analytics import sides
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage
+from xtrader.pipeline.follow import instruments_of
 from xtrader.pipeline.frames import segments
 
 
@@ -27,9 +28,9 @@ def nothing(key: str, ts: int) -> Book | None:
     return None
 
 
-def seen(watch: Watch, clock: HandClock) -> Picture:
-    watch.poll()
-    return watch.picture(clock.now())
+def seen(live_book: LiveBook, clock: HandClock) -> Picture:
+    live_book.poll()
+    return live_book.picture(clock.now())
 
 
 def test_the_book_is_the_one_that_every_message_makes_whenever_one_looks(tmp_path: Path) -> None:
@@ -38,13 +39,13 @@ def test_the_book_is_the_one_that_every_message_makes_whenever_one_looks(tmp_pat
     with scribe(tmp_path, segment_bytes=4096) as writer:
         writer.cover("live", "start")
         writer.write(every[0])
-        watch = Watch(tmp_path, KEY, nothing)
+        live_book = LiveBook(tmp_path, KEY, nothing)
         done = 1
         while done < len(every):
             some = every[done : done + random.randrange(1, 9)]
             writer.write(*some, *deltas(3, key=OTHER, seed=done))
             done += len(some)
-            picture = seen(watch, writer.clock)
+            picture = seen(live_book, writer.clock)
             assert picture.book == sides(built(every[:done]))
             assert (picture.sequence, picture.ts_recv) == (done, NOW + done)
             assert picture.standing.live
@@ -55,7 +56,7 @@ def test_a_snapshot_replaces_the_book(tmp_path: Path) -> None:
     with scribe(tmp_path) as writer:
         writer.cover("live", "start")
         writer.write(snapshot(1), *deltas(5), snapshot(9, shift=50.0))
-        assert seen(Watch(tmp_path, KEY, nothing), writer.clock).book == sides(built([snapshot(9, shift=50.0)]))
+        assert seen(LiveBook(tmp_path, KEY, nothing), writer.clock).book == sides(built([snapshot(9, shift=50.0)]))
 
 
 def test_a_book_whose_snapshot_is_no_longer_in_the_newest_file_comes_from_the_recording(tmp_path: Path) -> None:
@@ -73,14 +74,14 @@ def test_a_book_whose_snapshot_is_no_longer_in_the_newest_file_comes_from_the_re
             writer.write(update)
         assert len(segments(tmp_path)) > 3
         last = writer.clock.time
-        assert seen(Watch(tmp_path, KEY, nothing), writer.clock).standing.state == "syncing"
-        watch = Watch(tmp_path, KEY, seed)
+        assert seen(LiveBook(tmp_path, KEY, nothing), writer.clock).standing.state == "syncing"
+        live_book = LiveBook(tmp_path, KEY, seed)
         assert asked == [(KEY, last - 1)]
-        assert seen(watch, writer.clock).book == sides(built(every))
+        assert seen(live_book, writer.clock).book == sides(built(every))
         more = deltas(50, first=202)
         for update in more:
             writer.write(update)
-        picture = seen(watch, writer.clock)
+        picture = seen(live_book, writer.clock)
     assert picture.book == sides(built(every + more))
     assert picture.standing.live
 
@@ -89,49 +90,49 @@ def test_who_was_asleep_while_the_journal_was_deleted_begins_anew(tmp_path: Path
     with scribe(tmp_path, segment_bytes=4096) as writer:
         writer.cover("live", "start")
         writer.write(snapshot())
-        watch = Watch(tmp_path, KEY, nothing)
-        watch.poll()
+        live_book = LiveBook(tmp_path, KEY, nothing)
+        live_book.poll()
         every = deltas(300)
         for update in every:
             writer.write(update)
         writer.write(snapshot(400, shift=7.0))
         writer.journal.release(writer.journal.end)
         writer.write(snapshot(401, shift=9.0))
-        assert seen(watch, writer.clock).book == sides(built([snapshot(401, shift=9.0)]))
+        assert seen(live_book, writer.clock).book == sides(built([snapshot(401, shift=9.0)]))
 
 
 def test_the_standing_is_what_coverage_says(tmp_path: Path) -> None:
     with scribe(tmp_path) as writer:
-        watch = Watch(tmp_path, KEY, nothing)
-        assert seen(watch, writer.clock).standing.state == "absent"
+        live_book = LiveBook(tmp_path, KEY, nothing)
+        assert seen(live_book, writer.clock).standing.state == "absent"
         row = writer.cover("syncing", "start")
-        assert seen(watch, writer.clock).standing.state == "syncing"
+        assert seen(live_book, writer.clock).standing.state == "syncing"
         row = writer.cover("live", "start", before=row)
-        assert seen(watch, writer.clock).standing.state == "syncing"
+        assert seen(live_book, writer.clock).standing.state == "syncing"
         writer.write(snapshot())
-        assert seen(watch, writer.clock).standing.live
+        assert seen(live_book, writer.clock).standing.live
         row = writer.cover("gap", "disconnect", before=row)
-        standing = seen(watch, writer.clock).standing
+        standing = seen(live_book, writer.clock).standing
         assert (standing.state, standing.cause, standing.since) == ("gap", "disconnect", row.ts_from)
         row = writer.cover("live", "disconnect", before=row)
-        assert seen(watch, writer.clock).standing.live
+        assert seen(live_book, writer.clock).standing.live
         writer.cover("gap", "shutdown", before=row)
-        assert seen(watch, writer.clock).standing.state == "stopped"
+        assert seen(live_book, writer.clock).standing.state == "stopped"
 
 
 def test_a_book_stops_being_live_when_the_recorder_stops_writing(tmp_path: Path) -> None:
     with scribe(tmp_path) as writer:
         writer.cover("live", "start")
         writer.write(snapshot())
-        watch = Watch(tmp_path, KEY, nothing)
-        assert seen(watch, writer.clock).standing.live
+        live_book = LiveBook(tmp_path, KEY, nothing)
+        assert seen(live_book, writer.clock).standing.live
         last = writer.clock.time
         writer.clock.time += STALLED + 1
-        standing = seen(watch, writer.clock).standing
+        standing = seen(live_book, writer.clock).standing
         assert (standing.state, standing.since) == ("stalled", last)
         for _ in range(60):
             writer.alive()
-        assert seen(watch, writer.clock).standing.live
+        assert seen(live_book, writer.clock).standing.live
 
 
 def test_a_coverage_row_is_never_seen_without_the_snapshot_that_came_with_it(tmp_path: Path) -> None:
@@ -143,13 +144,13 @@ def test_a_coverage_row_is_never_seen_without_the_snapshot_that_came_with_it(tmp
         writer.write(Coverage(KEY, "L2", "live", "disconnect", writer.clock.time, None), snapshot(5, shift=1.0))
         text = path.read_bytes()
         path.write_bytes(text[:before])
-        watch = Watch(tmp_path, KEY, nothing)
+        live_book = LiveBook(tmp_path, KEY, nothing)
         for length in range(before, len(text), 24):
             path.write_bytes(text[:length])
-            picture = seen(watch, writer.clock)
+            picture = seen(live_book, writer.clock)
             assert (picture.standing.state, picture.sequence) == ("syncing", 1)
         path.write_bytes(text)
-        picture = seen(watch, writer.clock)
+        picture = seen(live_book, writer.clock)
         assert (picture.standing.state, picture.sequence) == ("live", 5)
 
 
@@ -164,23 +165,23 @@ def test_after_damage_no_book_is_shown_as_live_until_a_snapshot(tmp_path: Path) 
         with segment.path.open("r+b") as file:
             file.seek(first - segment.base + 40)
             file.write(b"\xff\xff\xff\xff")
-        watch = Watch(tmp_path, KEY, nothing)
-        picture = seen(watch, writer.clock)
+        live_book = LiveBook(tmp_path, KEY, nothing)
+        picture = seen(live_book, writer.clock)
         assert (picture.standing.state, picture.standing.cause, picture.book) == ("gap", "storage", None)
         writer.write(snapshot(9))
-        assert seen(watch, writer.clock).standing.live
+        assert seen(live_book, writer.clock).standing.live
 
 
 def test_trades_are_those_of_the_instrument_newest_first(tmp_path: Path) -> None:
     with scribe(tmp_path) as writer:
-        watch = Watch(tmp_path, KEY, nothing)
+        live_book = LiveBook(tmp_path, KEY, nothing)
         writer.write(INSTRUMENT, trade(1), trade(2, OTHER), trade(3))
-        assert [one.trade_id for one in seen(watch, writer.clock).trades] == ["3", "1"]
-        assert watch.news.trades == [trade(1), trade(3)]
-        assert Watch(tmp_path, KEY, nothing).news.trades == []
+        assert [one.trade_id for one in seen(live_book, writer.clock).trades] == ["3", "1"]
+        assert live_book.news.trades == [trade(1), trade(3)]
+        assert LiveBook(tmp_path, KEY, nothing).news.trades == []
         writer.write(trade(4))
-        watch.poll()
-        assert watch.news.trades == [trade(4)]
+        live_book.poll()
+        assert live_book.news.trades == [trade(4)]
         assert instruments_of(tmp_path) == [INSTRUMENT]
 
 
@@ -189,14 +190,14 @@ def test_the_instruments_that_can_be_switched_to_are_those_subscribed(tmp_path: 
         writer.cover("live", "start", key=OTHER)
         writer.cover("live", "start", key=KEY)
         writer.cover("live", "start", key="OKX_SWAP@X", stream="TRADES")
-        watch = Watch(tmp_path, KEY, nothing)
-        watch.poll()
-        assert watch.subscribed() == [KEY, OTHER]
+        live_book = LiveBook(tmp_path, KEY, nothing)
+        live_book.poll()
+        assert live_book.subscribed() == [KEY, OTHER]
 
 
 def test_a_directory_without_a_journal_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no journal of a recorder in '.*nowhere'"):
-        Watch(tmp_path / "nowhere", KEY, nothing)
+        LiveBook(tmp_path / "nowhere", KEY, nothing)
 
 
 def test_streams_of_one_instrument_may_come_from_different_workers(tmp_path: Path) -> None:
@@ -209,13 +210,13 @@ def test_streams_of_one_instrument_may_come_from_different_workers(tmp_path: Pat
         former.cover("gap", "shutdown")
         books.cover("live", "start")
         prints.cover("gap", "disconnect", stream="TRADES")
-        watch = Watch(tmp_path, KEY, nothing)
+        live_book = LiveBook(tmp_path, KEY, nothing)
         books.write(INSTRUMENT, snapshot())
         prints.write(trade(1))
-        picture = seen(watch, clock)
+        picture = seen(live_book, clock)
         assert picture.standing.live
         assert picture.book == sides(built([snapshot()]))
-        assert watch.news.trades == [trade(1)]
-        assert watch.standing("TRADES", clock.now()).cause == "disconnect"
-        assert watch.alive("TRADES") == clock.now()
+        assert live_book.news.trades == [trade(1)]
+        assert live_book.standing("TRADES", clock.now()).cause == "disconnect"
+        assert live_book.alive("TRADES") == clock.now()
         assert instruments_of(tmp_path) == [INSTRUMENT]
