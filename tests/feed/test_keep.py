@@ -13,9 +13,11 @@ import msgspec
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
-from websockets.protocol import State
 
-from xtrader.clock import SystemClock
+from tests.faults import time_loop
+from tests.faults.time_loop import LoopClock
+from tests.venues.speakers import SPEAKERS
+from xtrader.clock import Clock, SystemClock
 from xtrader.emulator.client import text_frame
 from xtrader.emulator.server import Emulator
 from xtrader.feed.feed import Feed
@@ -46,10 +48,10 @@ class ShortLived:
 
 @asynccontextmanager
 async def feeding(
-    markets: Mapping[str, Any], subscriptions: Sequence[Subscription], connections: int = 1
+    markets: Mapping[str, Any], subscriptions: Sequence[Subscription], connections: int = 1, clock: Clock | None = None
 ) -> AsyncIterator[tuple[Feed, list[Record]]]:
     records: list[Record] = []
-    clock = SystemClock()
+    clock = clock or SystemClock()
     async with Rest(clock) as rest:
         feed = Feed(markets, subscriptions, rest=rest, clock=clock, put=records.append, connections=connections)
         task = asyncio.create_task(feed.run())
@@ -173,51 +175,40 @@ def test_a_lost_connection_is_a_gap_from_its_last_frame_until_the_next_connectio
     asyncio.run(main())
 
 
-def test_a_replacement_that_is_behind_and_lost_before_it_caught_up_doubles_no_trade() -> None:
-    """Connections 1, 2, 3 … are 0, 150, 300 … trades behind; the second one is cut as soon as it has taken over."""
-    key = "BINANCE_SPOT@BTCUSDT"
-    newest = 1000
+@pytest.mark.parametrize(("exchange", "symbol"), PAIRS)
+def test_a_replacement_that_is_behind_and_lost_before_it_caught_up_doubles_no_trade(exchange: str, symbol: str) -> None:
+    """The second connection begins 100 trades behind the first one and is cut 90 behind it, the third begins 95 behind it."""
+    speaker = SPEAKERS[exchange]
+    passages = [range(901, 1001), range(901, 911), range(906, 1021)]
     opened: list[ServerConnection] = []
 
     async def tell(connection: ServerConnection) -> None:
         place = len(opened)
         opened.append(connection)
-        number = newest - 150 * place
         with suppress(ConnectionClosed):
             await connection.recv()
-            await connection.send('{"result":null,"id":1}')
-            while place != 1 or opened[0].state is not State.CLOSED:
-                while number < newest - 150 * place:
-                    number += 1
-                    data = f'"e":"trade","E":{10 * number},"s":"BTCUSDT","t":{number},"p":"1","q":"1","T":{10 * number},"m":true'
-                    await connection.send(f'{{"stream":"btcusdt@trade","data":{{{data}}}}}')
-                await asyncio.sleep(0.01)
+            for text in speaker.hello():
+                await connection.send(text.decode())
+            for number in passages[place]:
+                await connection.send(speaker.trade(number, number, 10 * number).decode())
+            if place == 1:
+                await opened[0].wait_closed()
+            else:
+                await connection.wait_closed()
 
     async def main() -> list[Record]:
-        nonlocal newest
-        async with serve(tell, "127.0.0.1", 0) as server:
+        async with serve(tell, "127.0.0.1", 0, ping_interval=None) as server:
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            made = market(
-                "BINANCE_SPOT", {"XTRADER_BINANCE_SPOT_WS_URL": url, "XTRADER_BINANCE_SPOT_REST_URL": "http://127.0.0.1:1"}
-            )
-            short = ShortLived(made, 2.0)
-            async with feeding({"BINANCE_SPOT": short}, [Subscription("TRADES", *key.split("@"))]) as (_, records):
-                async with asyncio.timeout(60):
-                    while not any(isinstance(r, Coverage) and r.cause == "disconnect" and r.state == "live" for r in records):
-                        newest += 2
-                        await asyncio.sleep(0.005)
-                reached = newest
-                async with asyncio.timeout(60):
-                    while not any(isinstance(r, Trade) and r.sequence == reached for r in records):
-                        newest += 2
-                        await asyncio.sleep(0.005)
+            made = market(exchange, {f"XTRADER_{exchange}_WS_URL": url, f"XTRADER_{exchange}_REST_URL": "http://127.0.0.1:1"})
+            short, clock = ShortLived(made, 2.0), LoopClock(asyncio.get_running_loop())
+            async with feeding({exchange: short}, [Subscription("TRADES", exchange, symbol)], clock=clock) as (_, records):
+                await until(lambda: any(isinstance(r, Trade) and r.sequence == 1020 for r in records))
                 return list(records)
 
-    records = asyncio.run(main())
-    stored = [r.sequence for r in records if isinstance(r, Trade)]
-    assert len(stored) == len(set(stored))
-    assert stored == sorted(stored, key=int)  # type: ignore[arg-type]
-    assert "numbers restarted" not in {r.detail for r in records if isinstance(r, Coverage)}
+    records = time_loop.run(main())
+    assert [r.sequence for r in records if isinstance(r, Trade)] == list(range(901, 1021))
+    gaps = [(r.cause, r.ids_from) for r in records if isinstance(r, Coverage) and r.state == "gap"]
+    assert gaps == [("disconnect", None)] * 2, "that of the cut, as it begins and ends"
 
 
 def test_a_venue_that_hangs_up_politely_again_and_again_is_not_called_in_a_hot_loop() -> None:
