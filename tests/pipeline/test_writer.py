@@ -46,6 +46,24 @@ async def test_a_row_reaches_the_disk_by_itself_and_its_offset_is_told(tmp_path:
 
 
 @in_loop
+async def test_a_row_waits_in_memory_for_the_flush_interval_and_for_nothing_else(tmp_path: Path) -> None:
+    journals = {seconds: opened(tmp_path / str(seconds)) for seconds in (0.002, 3600.0)}
+    writers = [
+        Writer(journal, SystemClock(), min_free=0, flush_interval=seconds, fsync_interval=0.001)
+        for seconds, journal in journals.items()
+    ]
+    running = [asyncio.create_task(made.run()) for made in writers]
+    for made in writers:
+        made.put(update(1))
+    await until(lambda: kinds(tmp_path / "0.002")[-1] == codec.L2)
+    assert kinds(tmp_path / "3600.0")[-1] == codec.META
+    for made, task, journal in zip(writers, running, journals.values(), strict=True):
+        await made.close()
+        await task
+        journal.close()
+
+
+@in_loop
 async def test_a_full_batch_is_written_at_once(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     made = Writer(journal, SystemClock(), min_free=0)

@@ -87,6 +87,7 @@ class Recorder:
             clock,
             min_free=settings.min_free_bytes,
             max_bytes=settings.journal_max_bytes,
+            flush_interval=settings.flush_interval,
             fsync_interval=settings.fsync_interval,
             on_durable=self.lanes.advance,
             on_room=self._on_room,

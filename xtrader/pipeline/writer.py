@@ -1,6 +1,6 @@
 """From the socket's callback to the disk: records in, group commits out, and a watch on the room that is left.
 
-The rule: `put` never waits. A row is in the page cache within 100 ms or 4,096 rows, on the disk one commit later.
+The rule: `put` never waits. A row is in the page cache within the flush interval or 4,096 rows, on the disk one commit later.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from xtrader.pipeline.codec import Entry
 from xtrader.pipeline.journal import Journal
 
 FLUSH_SECONDS: Final = 0.09
-"""A little less than the 100 ms that are promised, for the loop's lateness."""
+"""The longest flush interval: a little less than the 100 ms that are promised, for the loop's lateness."""
 ALIVE_SECONDS: Final = 1.0
 ROOM_SECONDS: Final = 1.0
 HYSTERESIS: Final = 1.25
@@ -43,8 +43,9 @@ def require_room(directory: Path, min_free: int) -> None:
 
 
 class Writer:
-    """Batches records into the journal. `on_durable(offset)` is called after each commit that moved, `on_room(bool)` when
-    room runs out or is there again: the owner stops and resumes the feeds; rows that still come are written."""
+    """Batches records into the journal, written every `flush_interval` seconds and synced every `fsync_interval`.
+    `on_durable(offset)` is called after each commit that moved, `on_room(bool)` when room runs out or is
+    there again: the owner stops and resumes the feeds; rows that still come are written."""
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Writer:
         *,
         min_free: int = 512 << 20,
         max_bytes: int = 16 << 30,
+        flush_interval: float = FLUSH_SECONDS,
         fsync_interval: float = 0.1,
         on_durable: Callable[[int], None] = lambda _: None,
         on_room: Callable[[bool], None] = lambda _: None,
@@ -63,6 +65,7 @@ class Writer:
         self._clock = clock
         self._min_free = min_free
         self._max_bytes = max_bytes
+        self._flush_interval = flush_interval
         self._fsync_interval = fsync_interval
         self._on_durable = on_durable
         self._on_room = on_room
@@ -105,7 +108,7 @@ class Writer:
         self._written = self._clock.monotonic()
 
     async def _flush_often(self) -> None:
-        while not await self._stopped(FLUSH_SECONDS):
+        while not await self._stopped(self._flush_interval):
             self.flush()
             if self._clock.monotonic() - self._written >= ALIVE_SECONDS * SECOND:
                 self._append([codec.text_entry(codec.ALIVE, {})])

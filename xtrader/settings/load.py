@@ -38,6 +38,7 @@ VARIABLES = (
     "XTRADER_CATALOGUE_INTERVAL",
     "XTRADER_COLLECTOR_ID",
     "XTRADER_WORKERS",
+    "XTRADER_FLUSH_INTERVAL",
     "XTRADER_FSYNC_INTERVAL",
     "XTRADER_ROTATE_SECONDS",
     "XTRADER_ROTATE_BYTES",
@@ -70,6 +71,7 @@ class Settings:
     catalogue_interval: float
     collector: str | None
     workers: int
+    flush_interval: float
     fsync_interval: float
     rotate_seconds: int
     rotate_bytes: int
@@ -168,10 +170,17 @@ def load(
         raw_directory=_directory(sources, "XTRADER_RAW_DIRECTORY"),
         journal_directory=_directory(sources, "XTRADER_JOURNAL_DIRECTORY") or journal,
         cache_directory=_directory(sources, "XTRADER_CACHE_DIRECTORY") or Path(platformdirs.user_cache_dir("xtrader")),
-        catalogue_interval=values.catalogue_interval(sources.find("XTRADER_CATALOGUE_INTERVAL")),
+        catalogue_interval=values.interval(
+            sources.find("XTRADER_CATALOGUE_INTERVAL"), default=3600.0, least=1, most=86_400, usual="1s to 24h, such as 1h"
+        ),
         collector=values.collector(sources.find("XTRADER_COLLECTOR_ID")),
         workers=values.workers(sources.find("XTRADER_WORKERS")),
-        fsync_interval=values.fsync_interval(sources.find("XTRADER_FSYNC_INTERVAL")),
+        flush_interval=values.interval(
+            sources.find("XTRADER_FLUSH_INTERVAL"), default=0.09, least=0.002, most=0.09, usual="2ms to 90ms, such as 10ms"
+        ),
+        fsync_interval=values.interval(
+            sources.find("XTRADER_FSYNC_INTERVAL"), default=0.1, least=0.001, most=60, usual="1ms to 60s, such as 100ms"
+        ),
         rotate_seconds=values.rotate_seconds(sources.find("XTRADER_ROTATE_SECONDS")),
         rotate_bytes=rotate_bytes,
         min_free_bytes=values.byte_size(sources.find("XTRADER_MIN_FREE_BYTES"), default=2**29, least=0),

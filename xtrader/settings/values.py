@@ -42,21 +42,13 @@ def shutdown_after(given: Value | None) -> float | None:
     return value
 
 
-def fsync_interval(given: Value | None) -> float:
+def interval(given: Value | None, *, default: float, least: float, most: float, usual: str) -> float:
+    """Seconds; `usual` says to people which are allowed, with an example."""
     if given is None:
-        return 0.1
+        return default
     value = seconds(given.text)
-    if value is None or not 0.001 <= value <= 60:
-        raise ConfigError(f"{given.origin} '{given.text}' is not an interval from 1ms to 60s, such as 100ms")
-    return value
-
-
-def catalogue_interval(given: Value | None) -> float:
-    if given is None:
-        return 3600.0
-    value = seconds(given.text)
-    if value is None or not 1 <= value <= 86_400:
-        raise ConfigError(f"{given.origin} '{given.text}' is not an interval from 1s to 24h, such as 1h")
+    if value is None or not least <= value <= most:
+        raise ConfigError(f"{given.origin} '{given.text}' is not an interval from {usual}")
     return value
 
 
