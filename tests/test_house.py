@@ -31,7 +31,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "recordings": (BASE, ("msgspec", "pyarrow")),
     "feed": ((*BASE, "clock", "durable", "pauses", "venues"), ("msgspec", "structlog")),
     "feed.link": ((*BASE, "clock", "venues.base"), ("structlog", "websockets")),
-    "feed.rest": ((*BASE, "clock", "feed.budget", "pauses", "venues.base"), ("structlog", "aiohttp")),
+    "feed.rest": ((*BASE, "clock", "feed.budget", "pauses", "venues.base"), ("structlog", "aiohttp", "tenacity")),
     "renormalise": (
         (*BASE, "clock", "venues", "recordings", "feed.coverage", "feed.merge_trades", "feed.watch"),
         ("msgspec",),

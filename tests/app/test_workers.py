@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from xtrader.app.workers import COST, divide
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import Truth
 from xtrader.model.subscription import Subscription
+from xtrader.pipeline.children import Child
 
 EXCHANGE = "BINANCE_FUTURES"
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
@@ -146,20 +148,23 @@ def test_credentials_that_the_venue_refuses_end_all_workers(tmp_path: Path) -> N
     assert "Traceback" not in said
 
 
-class Dying(processes._Worker):
-    """Lives for some seconds each time, live or not."""
+class Dying(Child):
+    """Lives for some seconds each time; `lived()` is called before each death."""
 
-    def __init__(self, lives: float, is_live: bool) -> None:
-        # Settings are for the process that is not started here.
-        super().__init__(processes.Task(0, None, 1.0, ("TRADES:OKX_SWAP@BTCUSDT",)))  # type: ignore[arg-type]
+    def __init__(self, lives: float, lived: Callable[[], None]) -> None:
+        super().__init__("worker 0", (), talk=never, hear=lambda line: None)
         self.starts = 0
-        self._life, self._is_live = lives, is_live
+        self._life, self._lived = lives, lived
 
     async def _run_once(self) -> int:
         self.starts += 1
         await asyncio.sleep(self._life)
-        self._was_live = self._is_live
+        self._lived()
         return 1
+
+
+async def never(stdin: asyncio.StreamWriter) -> None:
+    """Says nothing to it."""
 
 
 @pytest.mark.parametrize(("lives", "is_live", "least", "most"), [(9.0, True, 32, 34), (9.0, False, 5, 18), (31.0, False, 9, 10)])
@@ -167,12 +172,18 @@ def test_a_worker_that_recorded_is_started_again_at_once_and_one_that_did_not_wi
     lives: float, is_live: bool, least: int, most: int
 ) -> None:
     async def main() -> int:
-        worker = Dying(lives, is_live)
+        # Settings are for the process that is not started here.
+        worker = processes._Worker(processes.Task(0, None, 1.0, ("TRADES:OKX_SWAP@BTCUSDT",)))  # type: ignore[arg-type]
+
+        def lived() -> None:
+            worker._was_live, worker._began = is_live, asyncio.get_running_loop().time() - lives
+
+        worker._child = dying = Dying(lives, lived)
         running = asyncio.create_task(worker.run())
         await asyncio.sleep(300)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        return worker.starts
+        return dying.starts
 
     assert least <= time_loop.run(main()) <= most
 

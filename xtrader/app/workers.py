@@ -29,7 +29,7 @@ from xtrader.app.telemetry import Glance, Sync
 from xtrader.clock import SystemClock
 from xtrader.errors import ConfigError, StorageError
 from xtrader.model.subscription import Subscription, parse_subscriptions
-from xtrader.pauses import Pauses
+from xtrader.pipeline.children import Child
 from xtrader.pipeline.frames import segments
 from xtrader.settings.directories import collector_id
 from xtrader.settings.load import Settings
@@ -40,7 +40,6 @@ log = structlog.get_logger("xtrader.workers")
 
 COMMAND: Final = (sys.executable, "-m", "xtrader", "_worker")
 NAMES: Final = "worker-*"
-FIRST_PAUSE: Final = 0.1
 SETTLED: Final = 30.0
 """Seconds after which a worker has done something, also where nothing is live."""
 PERIOD: Final = 0.5
@@ -148,35 +147,28 @@ class _Worker:
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self.glance: Glance | None = None
-        self._process: asyncio.subprocess.Process | None = None
-        self._stopped = asyncio.Event()
+        self._glance: Glance | None = None
+        # A session of its own: the terminal's Ctrl-C must reach it once, by way of the process that started it.
+        self._child = Child(f"worker {task.number}", COMMAND, talk=self._tell, hear=self._hear, own_session=True)
+        self._is_stopped = False
+        self._began = 0.0
         self._was_live = False
+
+    @property
+    def glance(self) -> Glance | None:
+        """What it said last, None while it does not run."""
+        return self._glance if self._child.speaks else None
 
     async def run(self) -> int:
         """Raises nothing: a code that trying again cannot help ends it, every other end is followed by a new start."""
-        pauses = Pauses(first=FIRST_PAUSE)
-        while True:
-            began = asyncio.get_running_loop().time()
-            code = await self._run_once()
-            if self.task.leftover and code == 0 and self.task.settings.journal_directory.match(NAMES):
-                shutil.rmtree(self.task.settings.journal_directory)
-            if code in (0, *FINAL) or (code == UNFINISHED and not self.task.leftover) or self._stopped.is_set():
-                return code
-            achieved = self._was_live or asyncio.get_running_loop().time() - began > SETTLED
-            self._was_live = False
-            pause = pauses.after_failure(achieved=achieved)
-            log.error("worker_died", worker=self.task.number, code=code, seconds=round(pause, 2))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopped.wait(), pause)
-                return code
+        return await self._child.run(self._is_over, self._has_achieved)
 
     def stop(self) -> None:
         """Tell it to drain and finish; told twice it stops at once. The end of its input says the first, because a signal kills a
         process that has only just begun."""
-        was_stopped = self._stopped.is_set()
-        self._stopped.set()
-        process = self._process
+        was_stopped, self._is_stopped = self._is_stopped, True
+        self._child.hurry()
+        process = self._child.process
         if process is None or process.returncode is not None:
             return
         if was_stopped:
@@ -185,34 +177,27 @@ class _Worker:
         elif process.stdin is not None:
             process.stdin.close()
 
-    async def _run_once(self) -> int:
-        # A session of its own: the terminal's Ctrl-C must reach it once, by way of the process that started it.
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            limit=1 << 24,
-        )
-        self._process = process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            with contextlib.suppress(ConnectionError):
-                process.stdin.write(msgspec.json.encode(self.task, enc_hook=str) + b"\n")
-                await process.stdin.drain()
-            if self._stopped.is_set():
-                process.stdin.close()
-            async for line in process.stdout:
-                self.glance = msgspec.json.decode(line, type=Glance)
-                self._was_live = self._was_live or self.glance.live > 0
-            return await process.wait()
-        finally:
-            self.glance = None
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+    async def _tell(self, stdin: asyncio.StreamWriter) -> None:
+        self._began = asyncio.get_running_loop().time()
+        with contextlib.suppress(ConnectionError):
+            stdin.write(msgspec.json.encode(self.task, enc_hook=str) + b"\n")
+            await stdin.drain()
+        if self._is_stopped:
+            stdin.close()
+
+    def _hear(self, line: bytes) -> None:
+        self._glance = msgspec.json.decode(line, type=Glance)
+        self._was_live = self._was_live or self._glance.live > 0
+
+    def _is_over(self, code: int) -> bool:
+        task = self.task
+        if task.leftover and code == 0 and task.settings.journal_directory.match(NAMES):
+            shutil.rmtree(task.settings.journal_directory, ignore_errors=True)
+        return code in (0, *FINAL) or (code == UNFINISHED and not task.leftover) or self._is_stopped
+
+    def _has_achieved(self) -> bool:
+        was_live, self._was_live = self._was_live, False
+        return was_live or asyncio.get_running_loop().time() - self._began > SETTLED
 
 
 class _Supervisor:

@@ -6,6 +6,7 @@ The rule: only the address that was configured is asked. A redirect to another h
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -15,11 +16,12 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from xtrader.clock import Clock
 from xtrader.errors import VenueError, retryable
 from xtrader.feed.budget import Budget
-from xtrader.pauses import Pauses
+from xtrader.pauses import pause
 from xtrader.venues.base import Fetch, Market
 
 log = structlog.get_logger("xtrader.rest")
@@ -127,19 +129,22 @@ class Rest:
     ) -> Answer:
         """Like `ask`, tried again for ever with growing, jittered pauses. `take` gets each answer; one that it cannot read (it
         raises ProtocolError) is no answer."""
-        pauses = Pauses()
-        while True:
-            try:
+
+        def tell(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            log.warning("rest_failed", exchange=market.exchange, about=fetch.key, attempt=state.attempt_number, error=str(error))
+
+        async for attempt in AsyncRetrying(
+            wait=lambda state: pause(state.attempt_number, random.random()),
+            retry=retry_if_exception(retryable),
+            before_sleep=tell,
+            reraise=True,
+        ):
+            with attempt:
                 answer = await self.ask(market, fetch)
                 take(answer)
                 return answer
-            except Exception as error:
-                if not retryable(error):
-                    raise
-                seconds = pauses.after_failure(achieved=False)
-                attempt = pauses.failures
-                log.warning("rest_failed", exchange=market.exchange, about=fetch.key, attempt=attempt, error=str(error))
-            await asyncio.sleep(seconds)
+        raise AssertionError("retries end only with an answer")
 
     async def _request(self, market: Market, fetch: Fetch, depth: int | None, budget: Budget) -> Answer:
         assert self._http is not None

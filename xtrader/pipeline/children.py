@@ -1,0 +1,109 @@
+"""The one supervisor: a process of ours is started, spoken to and heard line by line, and started again when it dies.
+
+The rule: a child is started again for as long as it is wanted, after pauses that grow while it achieves nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from xtrader.pauses import Pauses
+
+FIRST_PAUSE: Final = 0.1
+LONGEST_LINE: Final = 1 << 24
+
+log = structlog.get_logger()
+
+
+class Child:
+    """One child process, again and again.
+
+    `talk(stdin)` is what is said to it, from its start on; it is cancelled when the child is gone. `hear(line)` gets what it says.
+    `environment` are all its variables (None: those of this process). A child in a session of its own gets no signal from the
+    terminal but what it is sent here.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        talk: Callable[[asyncio.StreamWriter], Awaitable[None]],
+        hear: Callable[[bytes], None],
+        environment: Mapping[str, str] | None = None,
+        own_session: bool = False,
+    ) -> None:
+        self.restarts = 0
+        self.process: asyncio.subprocess.Process | None = None
+        """The last one that was started; it may have ended."""
+        self.speaks = False
+        """It runs and has said something."""
+        self._name = name
+        self._command = command
+        self._talk = talk
+        self._hear = hear
+        self._environment = environment
+        self._own_session = own_session
+        self._ending = asyncio.Event()
+
+    def hurry(self) -> None:
+        """The run is ending: no pause is a long one from here on."""
+        self._ending.set()
+
+    async def run(self, is_over: Callable[[int], bool], has_achieved: Callable[[], bool]) -> int:
+        """Run it until `is_over(exit code)`; returns that code. `has_achieved()` is asked after each death: whether it did
+        something of its work since the last."""
+        pauses = Pauses(first=FIRST_PAUSE)
+        while True:
+            code = await self._run_once()
+            if is_over(code):
+                return code
+            was_ending = self._ending.is_set()
+            pause = pauses.after_failure(achieved=has_achieved(), ending=was_ending)
+            self.restarts += 1
+            log.error("child_died", child=self._name, code=code, seconds=round(pause, 2))
+            if was_ending:
+                await asyncio.sleep(pause)
+            else:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._ending.wait(), pause)
+            if is_over(code):
+                return code
+
+    def kill(self) -> None:
+        """End it at once, if it runs."""
+        if self.process is not None and self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
+
+    async def _run_once(self) -> int:
+        """Start the process and talk to it until it is gone; returns its exit code."""
+        process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=self._environment,
+            start_new_session=self._own_session,
+            limit=LONGEST_LINE,
+        )
+        self.process = process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        talking = asyncio.ensure_future(self._talk(process.stdin))
+        try:
+            async for line in process.stdout:
+                self.speaks = True
+                self._hear(line)
+            return await process.wait()
+        finally:
+            self.speaks = False
+            talking.cancel()
+            self.kill()
+            with contextlib.suppress(asyncio.CancelledError, OSError):
+                await talking
+            await process.wait()
