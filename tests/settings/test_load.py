@@ -3,10 +3,11 @@ from pathlib import Path
 import platformdirs
 import pytest
 
+from xtrader import sinks, venues
 from xtrader.errors import ConfigError, StorageError
 from xtrader.quantities import log_level, seconds, size
 from xtrader.settings.directories import check_directories, collector_id
-from xtrader.settings.load import Settings, load
+from xtrader.settings.load import FLAGS, VARIABLES, Settings, load
 
 
 def settings(flags: dict[str, object] | None = None, environ: dict[str, str] | None = None, dotenv: Path | None = None) -> Settings:
@@ -210,16 +211,19 @@ def test_an_unknown_variable_is_a_warning_with_near_matches() -> None:
 
 
 def test_every_documented_variable_is_known_and_every_known_one_documented(tmp_path: Path) -> None:
-    from xtrader import sinks, venues
-    from xtrader.settings.load import FLAGS, VARIABLES
-    from xtrader.venues import exchanges
-
     text = (Path(__file__).parents[2] / ".env.example").read_text(encoding="utf-8")
     documented = {line.lstrip("#").split("=")[0] for line in text.splitlines() if "=" in line and " " not in line.split("=")[0]}
-    endpoints = {f"XTRADER_{exchange}_{kind}_URL" for exchange in exchanges() for kind in ("WS", "REST")}
+    endpoints = {f"XTRADER_{exchange}_{kind}_URL" for exchange in venues.exchanges() for kind in ("WS", "REST")}
     files = {f"{name}_FILE" for name in (*venues.secrets(), *sinks.secrets())}
     assert documented == {*FLAGS.values(), *VARIABLES, *venues.variables(), *sinks.variables(), *files, *endpoints}
     load({}, {}, dotenv(tmp_path, text))
+
+
+def test_the_example_gives_the_defaults_that_venues_and_sinks_declare() -> None:
+    lines = (Path(__file__).parents[2] / ".env.example").read_text(encoding="utf-8").splitlines()
+    for name, (default, about) in {**venues.variables(), **sinks.variables()}.items():
+        assert f"#{name}={default}" in lines
+        assert not about or any(about in line for line in lines), name
 
 
 def test_secrets_come_from_files_too(tmp_path: Path) -> None:
