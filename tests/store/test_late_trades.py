@@ -20,6 +20,7 @@ from xtrader.sinks.base import Coverages, Trades
 from xtrader.sinks.questdb import rows
 from xtrader.store.compact import HOUR, compact
 from xtrader.store.coverage import read_timeline
+from xtrader.store.repair import repair
 from xtrader.store.report import report_day
 from xtrader.store.verify import verify
 from xtrader.venues import rules
@@ -128,6 +129,25 @@ def test_only_what_never_came_is_missing_in_what_any_reader_says_before_and_afte
     assert sum(day[1] for day in found["days"]) == len(numbers(story))
     compact(directory, 24 * HOUR)
     assert answers(directory) == found
+
+
+@every_venue
+@every_story
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_coverage_that_is_lost_and_made_again_from_the_lists_says_the_same(
+    story: Story, exchange: str, is_merged: bool, tmp_path: Path
+) -> None:
+    directory = record(tmp_path, told(exchange, story), rotate_seconds=60)
+    if is_merged:
+        compact(directory, 24 * HOUR)
+    before = answers(directory)
+    for path in (directory / "stream=COVERAGE").rglob("*.parquet"):
+        path.unlink()
+    repair(directory)
+    after = answers(directory)
+    assert after["verify"][0] == before["verify"][0]
+    same = ("days", "coverage", "trades", "gaps")
+    assert [after[name] for name in same] == [before[name] for name in same]
 
 
 @every_venue

@@ -14,7 +14,7 @@ from tests.store.recordings import START, record
 from xtrader.errors import ConfigError
 from xtrader.model.market import BookUpdate, Coverage
 from xtrader.sinks.base import Coverages
-from xtrader.sinks.manifest import Line, Manifest
+from xtrader.sinks.manifest import Line, Manifest, coverage_of, stated
 from xtrader.sinks.stored import batches
 from xtrader.store.compact import compact
 from xtrader.store.verify import verify
@@ -62,6 +62,15 @@ def test_older_files_are_merged_among_themselves(older: Path) -> None:
     compact(older)
     assert xtrader.open(older).coverage().to_arrow().equals(before)
     assert verify(older, rules, 1).exit_code == 1
+
+
+def test_a_list_says_of_coverage_without_numbers_what_it_always_said(older: Path) -> None:
+    texts = (older / "_manifest" / "c1.jsonl").read_bytes().splitlines()
+    lines = [msgspec.json.decode(text, type=Line) for text in texts]
+    found = [(line, row) for line in lines for row in coverage_of(line)]
+    assert found
+    assert all(stated(row) in line.coverage for line, row in found)
+    assert msgspec.json.encode(stated(Coverage(made.OKX, "L2", "gap", "silent", 1, 2, "why"))) == b'["gap","silent",1,2]'
 
 
 def test_older_rows_are_loaded_as_they_were(older: Path) -> None:

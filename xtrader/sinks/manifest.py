@@ -33,8 +33,21 @@ _PATH: Final = re.compile(r"stream=[^/\0]+/exchange=[^/\0]+/instrument=[^/\0]*/d
 _SEAL: Final = re.compile(rb',"crc32":"([0-9a-f]{8})"\}\Z')
 SEAL_BYTES: Final = len(b',"crc32":"00000000"}')
 
-Told: TypeAlias = tuple[str, str, int, int | None]
-"""(state, cause, ts_from, ts_to): a coverage row."""
+Plain: TypeAlias = tuple[str, str, int, int | None]
+"""(state, cause, ts_from, ts_to): a coverage row without its detail."""
+
+
+class Numbered(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A coverage row without its detail that has numbers, as a Coverage has them."""
+
+    row: Plain
+    ids_from: int | None = None
+    ids_to: int | None = None
+    depth: int | None = None
+
+
+Told: TypeAlias = Plain | Numbered
+"""Rows without numbers are written as lists always wrote them, so that a line is the same text whichever version reads it."""
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -91,6 +104,23 @@ def lines_in_force(directory: Path) -> list[Line]:
     return [line for line in lines if line.path not in replaced]
 
 
+def stated(row: Coverage) -> Told:
+    """A coverage row as a line states it."""
+    plain = row.state, row.cause, row.ts_from, row.ts_to
+    numbers = row.ids_from, row.ids_to, row.depth
+    return plain if numbers == (None, None, None) else Numbered(plain, *numbers)
+
+
+def coverage_of(line: Line) -> Iterator[Coverage]:
+    """The coverage rows that a line states; their details are in the COVERAGE parts only."""
+    for row in line.coverage:
+        if isinstance(row, Numbered):
+            numbers = row.ids_from, row.ids_to, row.depth
+            yield Coverage(line.instrument, line.stream, *row.row, "", *numbers)
+        else:
+            yield Coverage(line.instrument, line.stream, *row)
+
+
 def left_open(directory: Path, collector: str) -> tuple[list[Coverage], int]:
     """The coverage rows of a collector that are open at the end of its lists, and the time (int ns) of the last row in its parts.
     Raises OSError."""
@@ -99,12 +129,12 @@ def left_open(directory: Path, collector: str) -> tuple[list[Coverage], int]:
     replaced = {path for line in lines for path in line.replaces}
     opened: dict[tuple[str, str], Coverage] = {}
     for line in sorted((line for line in lines if line.path not in replaced), key=lambda line: line.last_offset):
-        for state, cause, ts_from, ts_to in line.coverage:
+        for row in coverage_of(line):
             place = (line.instrument, line.stream)
             before = opened.get(place)
-            if ts_to is None:
-                opened[place] = Coverage(*place, state, cause, ts_from, None)
-            elif before is not None and cause != "filled" and (before.state, before.ts_from) == (state, ts_from):
+            if row.ts_to is None:
+                opened[place] = row
+            elif before is not None and row.cause != "filled" and (before.state, before.ts_from) == (row.state, row.ts_from):
                 del opened[place]
     return list(opened.values()), max((line.last_ts_recv or 0 for line in lines), default=0)
 

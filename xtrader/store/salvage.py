@@ -12,15 +12,16 @@ from typing import Any, Final
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from msgspec.structs import replace
 
 from xtrader.durable import sync_directory, sync_file
 from xtrader.model.market import Coverage
-from xtrader.sinks.manifest import Line, Told
+from xtrader.sinks.manifest import Line, coverage_of
 from xtrader.sinks.parts import Part
 from xtrader.sinks.schemas import SCHEMAS, coverage_table, is_known, lacking, widened
 from xtrader.sinks.unfinished import Unfinished
 from xtrader.store.chain import BookChain
-from xtrader.store.coverage_map import rows_of
+from xtrader.store.coverage_map import Row, rows_of
 from xtrader.store.remains import WRITER
 from xtrader.store.trade_chain import TradeChain
 from xtrader.store.verify import ALL_LIVE, UNKNOWN
@@ -114,20 +115,25 @@ def _is_sound(table: Any, line: Line, date: str) -> bool:
 def _told(line: Line, others: Sequence[Line], tables: Sequence[Any]) -> Any:
     """The coverage rows that the lines of other parts of the same stretch of the journal tell, with the details that can still be
     read from the part."""
-    found: list[tuple[str, Told]] = [
-        (other.stream, row)
+    found = [
+        row
         for other in others
         if other.instrument == line.instrument
         and other.stream in ("L2", "TRADES")
         and (other.first_offset, other.last_offset) == (line.first_offset, line.last_offset)
-        for row in other.coverage
+        for row in coverage_of(other)
     ]
     read = [row for table in tables for row in rows_of(table, line.path)]
-    details = {(row.covers, row.state, row.cause, row.ts_from, row.ts_to): row.detail for row in read}
-    rows = [Coverage(line.instrument, covers, *row, detail=details.get((covers, *row), "")) for covers, row in dict.fromkeys(found)]
+    details = {_without_detail(line.instrument, row): row.detail for row in read}
+    rows = [replace(row, detail=details.get(row, "")) for row in dict.fromkeys(found)]
     first, last = line.first_ts_recv or 0, line.last_ts_recv or 0
     written = [min(max(row.ts_from if row.ts_to is None else row.ts_to, first), last) for row in rows]
     return coverage_table(written, rows)
+
+
+def _without_detail(key: str, row: Row) -> Coverage:
+    times = row.ts_from, row.ts_to
+    return Coverage(key, row.covers, row.state, row.cause, *times, "", row.ids_from, row.ids_to, row.depth)
 
 
 def _facts(path: Path) -> dict[str, str]:

@@ -26,7 +26,7 @@ from xtrader.model.market import Coverage
 from xtrader.sinks import schemas
 from xtrader.sinks.base import Batch, Coverages, Instruments, Session, Trades, Updates
 from xtrader.sinks.buffers import Piece, RowBuffer, TradeBuffer, UpdateBuffer
-from xtrader.sinks.manifest import DIRECTORY, Manifest, Told, replaced_paths
+from xtrader.sinks.manifest import DIRECTORY, Manifest, Told, replaced_paths, stated
 from xtrader.sinks.mending import mend_list
 from xtrader.sinks.parts import Part, partition
 from xtrader.sinks.unfinished import HIDDEN, Unfinished
@@ -102,7 +102,7 @@ class ParquetSink:
             case Coverages():
                 for row in batch.rows:
                     place = (row.stream, row.instrument)
-                    self._told.setdefault(place, []).append((row.state, row.cause, row.ts_from, row.ts_to))
+                    self._told.setdefault(place, []).append(stated(row))
             case Instruments():
                 self._instruments.update((instrument.key, instrument) for instrument in batch.rows)
         self.rows += self._buffers.add(batch)
