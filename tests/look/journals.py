@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from xtrader.clock import SECOND
+from xtrader.model.book import Book
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
-from xtrader.pipeline import codec
+from xtrader.pipeline import codec, frames
 from xtrader.pipeline.batch import Batcher
 from xtrader.pipeline.journal import Journal, open_journal
 
@@ -100,3 +103,34 @@ def deltas(count: int, first: int = 2, key: str = KEY, seed: int = 1) -> list[Bo
 
 def trade(number: int, key: str = KEY) -> Trade:
     return Trade(key, str(number), "buy" if number % 2 else "sell", 100.0 + number / 10, number / 4, NOW, NOW + number)
+
+
+def built(updates: list[BookUpdate]) -> Book:
+    book = Book()
+    for update in updates:
+        book.apply(update)
+    return book
+
+
+def nothing(collector: str, live: Coverage, ts: int) -> Book | None:
+    """A recording without files."""
+    return None
+
+
+def never(collector: str, live: Coverage, ts: int) -> Book | None:
+    raise AssertionError("the journal has all that the book needs")
+
+
+def frames_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The offsets of all frames that are read from now on."""
+    read: list[int] = []
+    read_frame = frames.read_frame
+
+    def reading(descriptor: int, base: int, offset: int, end: int) -> frames.Found | None:
+        found = read_frame(descriptor, base, offset, end)
+        if found is not None:
+            read.append(offset)
+        return found
+
+    monkeypatch.setattr(frames, "read_frame", reading)
+    return read

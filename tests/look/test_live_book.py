@@ -5,27 +5,28 @@ from random import Random
 
 import pytest
 
-from tests.look.journals import INSTRUMENT, KEY, NOW, OTHER, HandClock, deltas, scribe, snapshot, trade
+from tests.look.journals import (
+    INSTRUMENT,
+    KEY,
+    NOW,
+    OTHER,
+    HandClock,
+    built,
+    deltas,
+    frames_read,
+    never,
+    nothing,
+    scribe,
+    snapshot,
+    trade,
+)
 from xtrader.errors import ConfigError
 from xtrader.look.live_book import STALLED, LiveBook
 from xtrader.look.picture import Picture
 from xtrader.model.analytics import sides
 from xtrader.model.book import Book
-from xtrader.model.market import BookUpdate, Coverage
-from xtrader.pipeline.follow import instruments_of
+from xtrader.model.market import Coverage
 from xtrader.pipeline.frames import segments
-
-
-def built(updates: list[BookUpdate]) -> Book:
-    book = Book()
-    for update in updates:
-        book.apply(update)
-    return book
-
-
-def nothing(key: str, ts: int) -> Book | None:
-    """A recording without files."""
-    return None
 
 
 def seen(live_book: LiveBook, clock: HandClock) -> Picture:
@@ -59,31 +60,86 @@ def test_a_snapshot_replaces_the_book(tmp_path: Path) -> None:
         assert seen(LiveBook(tmp_path, KEY, nothing), writer.clock).book == sides(built([snapshot(9, shift=50.0)]))
 
 
-def test_a_book_whose_snapshot_is_no_longer_in_the_newest_file_comes_from_the_recording(tmp_path: Path) -> None:
-    """The recording answers for a moment inside the newest file, so some changes are taken twice: it comes out the same."""
-    every = [snapshot(), *deltas(200)]
-    asked: list[tuple[str, int]] = []
-
-    def seed(key: str, ts: int) -> Book:
-        asked.append((key, ts))
-        return built(every)
-
+def test_a_book_whose_snapshot_is_in_an_earlier_file_is_built_on_the_nearest_one_and_no_frame_is_read_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = frames_read(monkeypatch)
+    every = [snapshot(1, shift=30.0), *deltas(60), snapshot(70), *deltas(120, first=71)]
     with scribe(tmp_path, segment_bytes=8192) as writer:
+        writer.write(INSTRUMENT)
         writer.cover("live", "start")
         for update in every:
-            writer.write(update)
-        assert len(segments(tmp_path)) > 3
-        last = writer.clock.time
-        assert seen(LiveBook(tmp_path, KEY, nothing), writer.clock).standing.state == "syncing"
-        live_book = LiveBook(tmp_path, KEY, seed)
-        assert asked == [(KEY, last - 1)]
-        assert seen(live_book, writer.clock).book == sides(built(every))
-        more = deltas(50, first=202)
+            writer.write(update, *deltas(2, key=OTHER, seed=update.sequence or 0))
+        live_book = LiveBook(tmp_path, KEY, never)
+        picture = live_book.picture(writer.clock.now())
+        assert picture.book == sides(built(every))
+        assert (picture.sequence, picture.ts_recv) == (190, NOW + 190)
+        assert len(read) == len(set(read))
+        files = [segment.base for segment in segments(tmp_path)]
+        assert min(read) in files[1:-1], "the files before the snapshot were left alone"
+        more = deltas(50, first=191)
         for update in more:
             writer.write(update)
         picture = seen(live_book, writer.clock)
     assert picture.book == sides(built(every + more))
     assert picture.standing.live
+
+
+def test_a_book_whose_snapshot_is_not_in_the_journal_stands_on_what_the_files_have(tmp_path: Path) -> None:
+    """They have some of the changes that are in the journal too, and which are taken twice: it comes out the same."""
+    every = [snapshot(), *deltas(200)]
+    asked: list[tuple[str, Coverage, int]] = []
+
+    def seed(collector: str, live: Coverage, ts: int) -> Book:
+        asked.append((collector, live, ts))
+        return built(every[:190])
+
+    with scribe(tmp_path, segment_bytes=8192) as writer:
+        row = writer.cover("live", "start")
+        for update in every:
+            writer.write(update)
+        writer.journal.release(segments(tmp_path)[-2].base)
+        assert seen(LiveBook(tmp_path, KEY, nothing), writer.clock).standing.state == "syncing"
+        picture = seen(LiveBook(tmp_path, KEY, seed), writer.clock)
+        assert asked == [("c1", row, writer.clock.time - 1)]
+    assert picture.book == sides(built(every))
+    assert picture.standing.live
+
+
+def test_no_book_is_built_across_damage_in_an_earlier_file(tmp_path: Path) -> None:
+    with scribe(tmp_path, segment_bytes=4096) as writer:
+        writer.cover("live", "start")
+        writer.write(snapshot())
+        first = writer.journal.end
+        for update in deltas(60):
+            writer.write(update)
+        found = segments(tmp_path)
+        assert found[-1].base > first
+        segment = next(one for one in found if one.base <= first < one.end)
+        with segment.path.open("r+b") as file:
+            file.seek(first - segment.base + 40)
+            file.write(b"\xff\xff\xff\xff")
+        live_book = LiveBook(tmp_path, KEY, never)
+        picture = seen(live_book, writer.clock)
+        assert (picture.standing.state, picture.standing.cause, picture.book) == ("gap", "storage", None)
+        writer.write(snapshot(90))
+        assert seen(live_book, writer.clock).standing.live
+
+
+def test_a_book_never_stands_on_what_another_worker_recorded_before(tmp_path: Path) -> None:
+    clock = HandClock()
+    every = [snapshot(), *deltas(60)]
+    with scribe(tmp_path / "worker-0", clock, 4096) as present, scribe(tmp_path / "worker-1", clock) as former:
+        row = former.cover("live", "start")
+        former.write(snapshot(1, shift=5.0))
+        former.cover("gap", "shutdown", before=row)
+        present.cover("live", "start")
+        for update in every:
+            present.write(update)
+        assert len(segments(tmp_path / "worker-0")) > 2
+        picture = seen(LiveBook(tmp_path, KEY, never), clock)
+    assert picture.standing.live
+    assert picture.book == sides(built(every))
 
 
 def test_who_was_asleep_while_the_journal_was_deleted_begins_anew(tmp_path: Path) -> None:
@@ -182,7 +238,7 @@ def test_trades_are_those_of_the_instrument_newest_first(tmp_path: Path) -> None
         writer.write(trade(4))
         live_book.poll()
         assert live_book.news.trades == [trade(4)]
-        assert instruments_of(tmp_path) == [INSTRUMENT]
+        assert live_book.instruments() == [INSTRUMENT]
 
 
 def test_the_instruments_that_can_be_switched_to_are_those_subscribed(tmp_path: Path) -> None:
@@ -219,4 +275,4 @@ def test_streams_of_one_instrument_may_come_from_different_workers(tmp_path: Pat
         assert live_book.news.trades == [trade(1)]
         assert live_book.standing("TRADES", clock.now()).cause == "disconnect"
         assert live_book.alive("TRADES") == clock.now()
-        assert instruments_of(tmp_path) == [INSTRUMENT]
+        assert live_book.instruments() == [INSTRUMENT]

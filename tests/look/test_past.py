@@ -6,16 +6,20 @@ import msgspec
 import pytest
 
 import xtrader
-from tests.look.journals import INSTRUMENT, KEY, NOW, Scribe, deltas, scribe, snapshot, trade
-from xtrader.cli.looking import Where, open_live
+from tests.look.journals import INSTRUMENT, KEY, NOW, Scribe, built, deltas, frames_read, scribe, snapshot, trade
+from xtrader.cli.looking import Where, find_live
 from xtrader.clock import SECOND
-from xtrader.errors import NotCovered
+from xtrader.errors import ConfigError, NotCovered
 from xtrader.look import past
 from xtrader.look.series import read_series
 from xtrader.model.analytics import sides
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate
 from xtrader.pipeline.frames import segments
+from xtrader.pipeline.lane import Lane
+from xtrader.pipeline.rotation import Rotation
+from xtrader.sinks.parquet.sink import ParquetSink
+from xtrader.store.books import filed
 from xtrader.store.place import Place
 
 
@@ -25,21 +29,61 @@ def put(writer: Scribe, *updates: BookUpdate) -> None:
         writer.write(msgspec.structs.replace(update, ts_recv=writer.clock.time))
 
 
-def test_a_watch_whose_journal_moved_on_begins_with_the_book_of_the_recording(tmp_path: Path) -> None:
+@pytest.mark.parametrize("carried", [0.3, 1.0])
+def test_a_live_book_whose_snapshot_is_in_files_only_is_the_true_one_and_no_frame_is_read_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, carried: float
+) -> None:
     every = [snapshot(), *deltas(300)]
-    with scribe(tmp_path / ".journal", segment_bytes=8192) as writer:
+    journal = tmp_path / ".journal"
+    with scribe(journal, segment_bytes=8192) as writer:
+        writer.write(INSTRUMENT)
         writer.cover("live", "start")
         put(writer, *every[:200])
-        assert len(segments(tmp_path / ".journal")) > 3
-        live_book = open_live(Where(tmp_path, tmp_path / ".journal"), KEY)
+        writer.journal.commit()
+        lane = Lane(journal, ParquetSink(tmp_path, "c1"), Rotation(900, 1 << 12), lambda status: None)
+        lane.open()
+        lane.advance(segments(journal)[int(carried * (len(segments(journal)) - 1))].end)
+        lane.close()
+        assert lane.cursor > segments(journal)[1].base
+        writer.journal.release(lane.cursor)
+        read = frames_read(monkeypatch)
+        live_book = find_live(Where(tmp_path, journal), "okx_swap@btcusdt")
+        assert len(read) == len(set(read))
+        assert live_book.picture(writer.clock.now()).book == sides(built(every[:200]))
         put(writer, *every[200:])
         live_book.poll()
         picture = live_book.picture(writer.clock.now())
-    book = Book()
-    for update in every:
-        book.apply(update)
+    assert len(read) == len(set(read))
     assert picture.standing.live
-    assert picture.book == sides(book)
+    assert picture.book == sides(built(every))
+
+
+def test_files_of_an_earlier_run_are_no_ground_for_a_live_book(tmp_path: Path) -> None:
+    with scribe(tmp_path / ".journal") as writer:
+        row = writer.cover("live", "start")
+        put(writer, snapshot(), *deltas(20))
+        writer.journal.commit()
+        lane = Lane(tmp_path / ".journal", ParquetSink(tmp_path, "c1"), Rotation(900, 1 << 10), lambda status: None)
+        lane.open()
+        lane.advance(writer.journal.durable)
+        lane.close()
+        place, ts = Place(tmp_path), writer.clock.now()
+    book = filed(place, "c1", row, ts)
+    assert book is not None
+    assert sides(book) == sides(built([snapshot(), *deltas(20)][: book.sequence]))
+    assert filed(place, "c2", row, ts) is None
+    assert filed(place, "c1", msgspec.structs.replace(row, ts_from=row.ts_from + 1), ts) is None
+
+
+def test_a_name_that_means_several_by_the_end_of_the_journal_is_refused(tmp_path: Path) -> None:
+    second = msgspec.structs.replace(INSTRUMENT, symbol="BTC-USDT-X")
+    with scribe(tmp_path / ".journal") as writer:
+        writer.write(INSTRUMENT)
+        assert find_live(Where(tmp_path, tmp_path / ".journal"), "OKX_SWAP@BTCUSDT").key == KEY
+        put(writer, *deltas(3))
+        writer.write(second)
+        with pytest.raises(ConfigError, match="may mean any of BTC-USDT-SWAP, BTC-USDT-X"):
+            find_live(Where(tmp_path, tmp_path / ".journal"), "OKX_SWAP@BTCUSDT")
 
 
 def test_a_picture_of_the_past_is_the_book_of_that_time_with_its_instrument(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from textual.app import ComposeResult
 
-from tests.look.journals import KEY, deltas, scribe, snapshot
-from tests.look.test_live_book import nothing
+from tests.look.journals import KEY, deltas, nothing, scribe, snapshot
 from xtrader.clock import SystemClock
 from xtrader.errors import ConfigError
 from xtrader.look.live_book import LiveBook

@@ -93,7 +93,7 @@ def test_a_watch_tells_every_message_with_the_spread_after_it_however_it_is_poll
         book.apply(update)
         true.append((update.ts_recv, spread_bps(sides(book))))
     with scribe(tmp_path) as writer:
-        live_book = LiveBook(tmp_path, KEY, lambda key, ts: None)
+        live_book = LiveBook(tmp_path, KEY, None)
         told, updates = [], 0
         left = list(every)
         while left:
@@ -111,7 +111,7 @@ def test_a_gap_is_told_once_when_it_opens_and_a_resync_when_the_book_is_live_aga
     with scribe(tmp_path) as writer:
         row = writer.cover("live", "start")
         writer.write(snapshot())
-        live_book = LiveBook(tmp_path, KEY, lambda key, ts: None)
+        live_book = LiveBook(tmp_path, KEY, None)
         assert live_book.news == News()
         row = writer.cover("gap", "venue_gap", before=row)
         live_book.poll()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xtrader.cli.looking import find_watched, form, moment, need, open_live, opened, place, printer, recording
+from xtrader.cli.looking import find_live, find_recorded, form, moment, need, open_live, opened, place, printer, recording
 from xtrader.errors import ConfigError, XTraderError
 
 if TYPE_CHECKING:
@@ -59,16 +59,18 @@ def book(
         dataset = opened(where)
         _print(past.picture_at(dataset, past.instrument(dataset, instrument, ts), ts), levels or LEVELS, shape)
         return
-    key = find_watched(where.journal, instrument)
     if live:
+        from xtrader.pipeline.follow import tracks
+
+        key = find_recorded(tracks(where.journal), instrument)
         need("live", "textual", "--live")
         _show(key, lambda wanted: open_live(where, wanted), levels or LADDER_LEVELS)
         return
     levels = levels or LEVELS
     if follow:
-        _follow(open_live(where, key), levels, shape)
+        _follow(find_live(where, instrument), levels, shape)
     else:
-        _print_now(open_live(where, key), levels, shape)
+        _print_now(find_live(where, instrument), levels, shape)
 
 
 def _print_now(live_book: LiveBook, levels: int, shape: str) -> None:

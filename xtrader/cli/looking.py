@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from xtrader.look.live_book import LiveBook
     from xtrader.model.book import Book
+    from xtrader.model.instrument import Instrument
+    from xtrader.model.market import Coverage
+    from xtrader.pipeline.follow import Track
     from xtrader.store.dataset import Dataset
 
 FORMATS = ("pretty", "compact", "json")
@@ -56,37 +59,60 @@ def place(directory: str | None, output_directory: str | None) -> Where:
     return Where(settings.output_directory, settings.journal_directory)
 
 
-def find_watched(journal: Path, text: str) -> str:
+def find_recorded(journals: Sequence[Track], text: str) -> str:
     """The key of the instrument that `text` means among those of a running recorder. Raises ConfigError."""
-    from xtrader.feed.catalogue import near, pick
+    from xtrader.feed.catalogue import near
+    from xtrader.pipeline.follow import find, instruments
+
+    found = find(journals, lambda known: _meant(known, text))
+    if found is None:
+        every = instruments(journals)
+        exchange, name = _named(text)
+        of_exchange = [one for one in every if one.exchange == exchange]
+        recorded = ", ".join(sorted(one.key for one in every)[:6]) or "none"
+        hint = near(of_exchange, name) if of_exchange else f"recorded are {recorded}"
+        raise ConfigError(f"'{text}' is not recorded here; {hint}")
+    return found
+
+
+def _named(text: str) -> tuple[str, str]:
     from xtrader.model.subscription import parse_name
-    from xtrader.pipeline.follow import instruments_of
     from xtrader.venues import exchanges
 
-    exchange, name = parse_name(text, exchanges())
-    every = instruments_of(journal)
-    of_exchange = [one for one in every if one.exchange == exchange]
-    found = pick(of_exchange, name, text)
-    if found is None:
-        hint = (
-            near(of_exchange, name) if of_exchange else f"recorded are {', '.join(sorted(one.key for one in every)[:6]) or 'none'}"
-        )
-        raise ConfigError(f"'{text}' is not recorded here; {hint}")
-    return found.key
+    return parse_name(text, exchanges())
 
 
-def open_live(where: Where, key: str) -> LiveBook:
-    """The live book of an instrument of a running recorder. Raises ConfigError."""
-    from xtrader.errors import NotCovered
+def _meant(known: Iterable[Instrument], text: str) -> str | None:
+    from xtrader.feed.catalogue import pick
+
+    exchange, name = _named(text)
+    found = pick([one for one in known if one.exchange == exchange], name, text)
+    return None if found is None else found.key
+
+
+def find_live(where: Where, text: str, *, books: bool = True) -> LiveBook:
+    """The live book of the instrument that `text` means among those of a running recorder. Raises ConfigError."""
+    from xtrader.pipeline.follow import tracks
+
+    journals = tracks(where.journal)
+    live_book = open_live(where, find_recorded(journals, text), journals, books=books)
+    # Whether the name means another one, or several, is known only when the journals have been read.
+    meant = _meant(live_book.instruments(), text)
+    return live_book if meant in (None, live_book.key) else open_live(where, meant, books=books)
+
+
+def open_live(where: Where, key: str, journals: Sequence[Track] = (), *, books: bool = True) -> LiveBook:
+    """The live book of an instrument of a running recorder, in whose `journals` the key was looked up, if it was. Without `books`,
+    for its trades only. Raises ConfigError."""
     from xtrader.look.live_book import LiveBook
 
-    def seed(wanted: str, ts: int) -> Book | None:
-        try:
-            return opened(where).book_at(wanted, ts)
-        except NotCovered:
-            return None
+    def seed(collector: str, live: Coverage, ts: int) -> Book | None:
+        from xtrader.store.books import filed
+        from xtrader.store.place import Place
 
-    return LiveBook(where.journal, key, seed)
+        return filed(Place(where.directory), collector, live, ts)
+
+    return LiveBook(where.journal, key, seed if books else None, journals)
 
 
 def opened(where: Where) -> Dataset:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xtrader.cli.looking import Where, find_watched, form, moment, open_live, opened, place, printer, recording
+from xtrader.cli.looking import Where, find_live, form, moment, opened, place, printer, recording
 from xtrader.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def _follow(where: Where, name: str, start: int | None, last: int | None) -> Ite
     told on standard error whenever it changes."""
     from xtrader.look.text import standing_words
 
-    key = find_watched(where.journal, name)
-    live_book = open_live(where, key)
+    live_book = find_live(where, name, books=False)
+    key = live_book.key
     begun = live_book.alive("TRADES")
     standing = live_book.standing("TRADES", time.time_ns())
     if standing.state == "absent":

@@ -6,9 +6,9 @@ The rule: a book is called live only while coverage says so and the recorder has
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from xtrader.look.picture import Picture, Standing
 from xtrader.look.statistics import News
 from xtrader.model.analytics import BPS, sides
 from xtrader.model.book import Book
-from xtrader.model.market import Coverage, Trade
+from xtrader.model.instrument import Instrument
+from xtrader.model.market import Coverage, Level, Trade
 from xtrader.pipeline import codec
 from xtrader.pipeline.codec import Payload
-from xtrader.pipeline.follow import FellBehind, Track, journals, newest
+from xtrader.pipeline.follow import FellBehind, Track, instruments, tracks
 from xtrader.pipeline.frames import Damaged
 from xtrader.sinks.base import NULL, TRADE_SIDES, Trades, Updates
 
@@ -30,18 +31,72 @@ TRADES_KEPT: Final = 256
 _NO_LOSS: Final = ("start", "clock_step")
 """Causes of an interval that began without a loss before it."""
 
-Seed = Callable[[str, int], Book | None]
-"""(instrument key, time) -> the book as the recording had it then, None if it has none; see LiveBook."""
+Seed = Callable[[str, Coverage, int], Book | None]
+"""(collector, the open row of a live book, time) -> that book as the collector's files have it by then, None if they do not."""
+
+
+class _Message(NamedTuple):
+    is_snapshot: bool
+    bids: list[Level]
+    asks: list[Level]
+    sequence: int | None
+    ts_event: int | None
+    ts_recv: int
+
+
+class _Changes:
+    """What the book messages of an instrument since the head of a file add up to, where the book at the head is not known: the last
+    size of each price. `whole` says that there was a snapshot, `damaged` that something is lost since."""
+
+    def __init__(self, key: str) -> None:
+        self.live: Coverage | None = None
+        """The row that was open at the head."""
+        self.whole = self.damaged = False
+        self.last: _Message | None = None
+        self._key = key
+        self._headed = False
+        self._bids: dict[float, float] = {}
+        self._asks: dict[float, float] = {}
+
+    def take(self, payload: Payload | Damaged) -> None:
+        """One frame more."""
+        if isinstance(payload, Damaged):
+            self.damaged = True
+        elif payload.kind == codec.META and not self._headed:
+            self.live = next(
+                (row for row in codec.read_meta(payload).open if (row.instrument, row.stream) == (self._key, "L2")), None
+            )
+        elif payload.kind == codec.L2:
+            for message in _messages(payload, self._key):
+                self._add(message)
+        self._headed = True
+
+    def put_on(self, book: Book) -> None:
+        """Make of the book at the head the one after the last message."""
+        book.bids.apply(list(self._bids.items()))
+        book.asks.apply(list(self._asks.items()))
+        if self.last is not None:
+            book.sequence = self.last.sequence
+
+    def _add(self, message: _Message) -> None:
+        if message.is_snapshot:
+            self._bids, self._asks = {}, {}
+            self.whole, self.damaged = True, False
+        self._bids.update(message.bids)
+        self._asks.update(message.asks)
+        self.last = message
 
 
 class LiveBook:
     """One instrument. `poll` takes what was written since, `picture` shows the sum.
 
-    It begins at the head of the journal's newest file. If no snapshot was written since, `seed` is asked for the book.
+    It begins at the head of the journal's newest file. If no snapshot was written since, the nearest one before is looked for, file
+    by file, and at last `seed` is asked for the book on which the changes in the journal stand. No frame is read twice.
     """
 
-    def __init__(self, directory: Path, key: str, seed: Seed) -> None:
-        """`directory` is the recorder's journal directory. Raises ConfigError if there is no journal, OSError."""
+    def __init__(self, directory: Path, key: str, seed: Seed | None, found: Sequence[Track] = ()) -> None:
+        """`directory` is the recorder's journal directory, `found` its journals if `key` was looked up in them. Without `seed`, a
+        book is only looked for in the newest file. Raises ConfigError if there is no journal, OSError."""
         self.key = key
         self.trades: deque[Trade] = deque(maxlen=TRADES_KEPT)
         """The newest trades, newest first."""
@@ -49,8 +104,12 @@ class LiveBook:
         """What the last `poll` brought."""
         self._directory = directory
         self._seed = seed
-        self._begin()
+        self._begin(found)
         self.news = News()
+
+    def instruments(self) -> list[Instrument]:
+        """All that the recorder knows."""
+        return instruments(self._tracks)
 
     def alive(self, stream: str) -> int:
         """The time up to which all that was received of a stream was taken, int nanoseconds UTC."""
@@ -60,7 +119,9 @@ class LiveBook:
         """Take what was written since the last call. Raises OSError, ConfigError for a newer format."""
         self.news = News()
         try:
-            self._take()
+            for track in self._tracks:
+                for payload in track.payloads():
+                    self._take(payload, track)
         except FellBehind:
             before = self.alive("TRADES")
             self._begin()
@@ -107,58 +168,84 @@ class LiveBook:
         """The journal in which the stream is now: of those in which it ever was, the one that was written to last."""
         return max(self._tracks, key=lambda track: ((self.key, stream) in track.state.open, track.state.alive))
 
-    def _begin(self) -> None:
+    def _begin(self, found: Sequence[Track] = ()) -> None:
+        """Forget everything, and take what the journals hold; `found` are the journals if nothing was taken from them yet."""
         while True:
             try:
-                heads = {journal: newest(journal) or 0 for journal in journals(self._directory)}
-                self._read_from(heads, None)
-                state = self._track("L2").state
-                row = state.open.get((self.key, "L2"))
-                if self._book is None and row is not None and row.state == "live":
-                    # The last moment of which everything is known: what is live is so until `alive`, exclusive.
-                    self._read_from(heads, self._seed(self.key, state.alive - 1))
+                self._tracks = found or tracks(self._directory)
+                self._book: Book | None = None
+                self._broken = 0
+                self._ts_event: int | None = None
+                self._ts_recv: int | None = None
+                self._gaps: set[tuple[str, int]] = set()
+                self.trades.clear()
+                self.news = News()
+                every = {track: self._begin_track(track) for track in self._tracks}
+                track = self._track("L2")
+                self._find_book(track, every[track])
                 return
             except FellBehind:
-                continue
+                found = ()
 
-    def _read_from(self, heads: Mapping[Path, int], book: Book | None) -> None:
-        """Forget everything and read the journals from there, over a book of a later time: what it has already is taken again,
-        and as sizes are absolute, it comes out the same."""
-        self._tracks = [Track(journal, position) for journal, position in heads.items()]
-        self._book = book
-        self._broken = 0
-        self._ts_event: int | None = None
-        self._ts_recv: int | None = None
-        self._gaps: set[tuple[str, int]] = set()
-        self.trades.clear()
-        self.news = News()
-        self._take()
+    def _begin_track(self, track: Track) -> _Changes:
+        """Take what a journal's newest file holds; of the book only the changes, which are not on a book yet."""
+        changes = _Changes(self.key)
+        for payload in track.payloads():
+            changes.take(payload)
+            if not isinstance(payload, Damaged):
+                self._take_rows(payload)
+        return changes
 
-    def _take(self) -> None:
-        for track in self._tracks:
-            for payload in track.payloads():
-                if not isinstance(payload, Damaged):
-                    self._take_rows(payload)
-                elif (self.key, "L2") in track.state.open:
-                    self._book = None
-                    self._broken = track.state.alive
-                    self._tell(Coverage(self.key, "L2", "gap", "storage", self._broken, None))
+    def _find_book(self, track: Track, newest: _Changes) -> None:
+        """Build the book on the nearest snapshot; `newest` are the changes in the newest file of its journal."""
+        row = track.state.open.get((self.key, "L2"))
+        seed = self._seed if row is not None and row.state == "live" else None
+        every = [newest]
+        earlier = iter(()) if seed is None else track.earlier()
+        while not (every[-1].whole or every[-1].damaged) and (file := next(earlier, None)) is not None:
+            every.append(_Changes(self.key))
+            for payload in file:
+                every[-1].take(payload)
+        oldest = every[-1]
+        if oldest.damaged:
+            self._broken = track.state.alive
+        elif oldest.whole:
+            self._book = Book()
+        elif seed is not None and oldest.live is not None and oldest.live.state == "live":
+            # The last moment of which everything is known: all that was received before `alive` is in the journal. Files may have
+            # some of the changes already; as sizes are absolute, they come out the same.
+            self._book = seed(track.state.collector, oldest.live, track.state.alive - 1)
+        if self._book is not None:
+            for changes in reversed(every):
+                changes.put_on(self._book)
+                if changes.last is not None:
+                    self._ts_event, self._ts_recv = changes.last.ts_event, changes.last.ts_recv
+
+    def _take(self, payload: Payload | Damaged, track: Track) -> None:
+        if isinstance(payload, Damaged):
+            if (self.key, "L2") in track.state.open:
+                self._book = None
+                self._broken = track.state.alive
+                self._tell(Coverage(self.key, "L2", "gap", "storage", self._broken, None))
+            return
+        self._take_rows(payload)
+        if payload.kind == codec.L2:
+            for message in _messages(payload, self.key):
+                self._take_message(message)
 
     def _take_rows(self, payload: Payload) -> None:
+        """All but the book."""
         if payload.kind == codec.COVERAGE:
             for row in codec.read_coverages(payload):
                 if row.instrument == self.key:
                     self._tell(row)
-        if payload.kind == codec.META:
+        elif payload.kind == codec.META:
             # What was lost before is in the head of the file, and is told as an open gap only.
             self._gaps |= {(row.stream, row.ts_from) for row in codec.read_meta(payload).open if row.instrument == self.key}
-        if payload.kind not in (codec.L2, codec.TRADES):
-            return
-        match codec.read_batch(payload):
-            case Updates() as batch if self.key in batch.keys:
-                self._take_updates(batch)
-            case Trades() as batch if self.key in batch.keys:
-                self._take_trades(batch)
+        elif payload.kind == codec.TRADES:
+            for trade in _trades(payload, self.key):
+                self.trades.appendleft(trade)
+                self.news.trades.append(trade)
 
     def _tell(self, row: Coverage) -> None:
         """A coverage row is news if it opens an interval, or is the only one of a gap that is over."""
@@ -170,40 +257,54 @@ class LiveBook:
         if row.stream == "L2" and row.ts_to is None and row.state == "live" and row.cause not in _NO_LOSS:
             self.news.resyncs += 1
 
-    def _take_updates(self, batch: Updates) -> None:
-        rows = np.flatnonzero(batch.instrument == batch.keys.index(self.key))
-        ends = np.cumsum(batch.counts)
-        for row in rows.tolist():
-            if batch.is_snapshot[row]:
-                self._book = Book()
-                self._broken = 0
-            book = self._book
-            if book is None:
-                continue
-            end = int(ends[row])
-            start = end - int(batch.counts[row])
-            middle = start + int(batch.bids[row])
-            book.bids.apply(batch.levels[start:middle].tolist())
-            book.asks.apply(batch.levels[middle:end].tolist())
-            book.sequence = _optional(batch.sequence[row])
-            self._ts_event = _optional(batch.ts_event[row])
-            self._ts_recv = int(batch.ts_recv[row])
-            self.news.updates += 1
-            self.news.spreads.append((self._ts_recv, _spread(book)))
+    def _take_message(self, message: _Message) -> None:
+        if message.is_snapshot:
+            self._book = Book()
+            self._broken = 0
+        book = self._book
+        if book is None:
+            return
+        book.bids.apply(message.bids)
+        book.asks.apply(message.asks)
+        book.sequence = message.sequence
+        self._ts_event, self._ts_recv = message.ts_event, message.ts_recv
+        self.news.updates += 1
+        self.news.spreads.append((message.ts_recv, _spread(book)))
 
-    def _take_trades(self, batch: Trades) -> None:
-        for row in np.flatnonzero(batch.instrument == batch.keys.index(self.key)).tolist():
-            trade = Trade(
-                instrument=self.key,
-                trade_id=batch.trade_id[row],
-                side=TRADE_SIDES[batch.side[row]],
-                price=float(batch.price[row]),
-                size=float(batch.size[row]),
-                ts_event=_optional(batch.ts_event[row]),
-                ts_recv=int(batch.ts_recv[row]),
-            )
-            self.trades.appendleft(trade)
-            self.news.trades.append(trade)
+
+def _messages(payload: Payload, key: str) -> Iterator[_Message]:
+    batch = codec.read_batch(payload)
+    if not isinstance(batch, Updates) or key not in batch.keys:
+        return
+    ends = np.cumsum(batch.counts)
+    for row in np.flatnonzero(batch.instrument == batch.keys.index(key)).tolist():
+        end = int(ends[row])
+        start = end - int(batch.counts[row])
+        middle = start + int(batch.bids[row])
+        yield _Message(
+            is_snapshot=bool(batch.is_snapshot[row]),
+            bids=batch.levels[start:middle].tolist(),
+            asks=batch.levels[middle:end].tolist(),
+            sequence=_optional(batch.sequence[row]),
+            ts_event=_optional(batch.ts_event[row]),
+            ts_recv=int(batch.ts_recv[row]),
+        )
+
+
+def _trades(payload: Payload, key: str) -> Iterator[Trade]:
+    batch = codec.read_batch(payload)
+    if not isinstance(batch, Trades) or key not in batch.keys:
+        return
+    for row in np.flatnonzero(batch.instrument == batch.keys.index(key)).tolist():
+        yield Trade(
+            instrument=key,
+            trade_id=batch.trade_id[row],
+            side=TRADE_SIDES[batch.side[row]],
+            price=float(batch.price[row]),
+            size=float(batch.size[row]),
+            ts_event=_optional(batch.ts_event[row]),
+            ts_recv=int(batch.ts_recv[row]),
+        )
 
 
 def _spread(book: Book) -> float | None:

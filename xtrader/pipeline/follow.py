@@ -6,15 +6,18 @@ that nobody sees a coverage row without the snapshot that belongs to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from xtrader.errors import ConfigError
 from xtrader.model.instrument import Instrument
 from xtrader.pipeline import codec
 from xtrader.pipeline.codec import Payload
-from xtrader.pipeline.frames import Damaged, read_frames, segments
+from xtrader.pipeline.frames import Damaged, Segment, read_frames, segments
 from xtrader.pipeline.state import State
+
+T = TypeVar("T")
 
 
 class FellBehind(Exception):
@@ -35,17 +38,6 @@ def journals(directory: Path) -> list[Path]:
     if not found:
         raise ConfigError(f"there is no journal of a recorder in '{directory}'")
     return found
-
-
-def instruments_of(directory: Path) -> list[Instrument]:
-    """All instruments that a recorder knows. Raises ConfigError if there is no journal, OSError."""
-    known: dict[str, Instrument] = {}
-    for journal in journals(directory):
-        track = Track(journal, newest(journal) or 0)
-        for _ in track.payloads():
-            pass
-        known |= track.state.instruments
-    return list(known.values())
 
 
 class Follower:
@@ -74,6 +66,7 @@ class Follower:
             if damaged is not None:
                 # Only now is it known not to be a frame in the making. What it began cannot be completed.
                 held.clear()
+                self._position = damaged.end
                 yield damaged
                 damaged = None
             payload = codec.read_payload(item.payload)
@@ -85,18 +78,80 @@ class Follower:
 
 
 class Track:
-    """One journal, read on from `position`, and what its frames add up to."""
+    """One journal, read on from the head of its newest file, and what its frames add up to."""
 
-    def __init__(self, journal: Path, position: int) -> None:
+    def __init__(self, journal: Path) -> None:
         self.state = State("", {})
-        self._follower = Follower(journal, position)
+        self._journal = journal
+        self._begun = newest(journal) or 0
+        self._follower = Follower(journal, self._begun)
+        self._kept: list[list[Payload] | Damaged] = []
+
+    def read_on(self) -> bool:
+        """Fold one more group, which `payloads` hands out all the same; False if there is none. Raises as Follower.groups."""
+        group = next(self._groups(), None)
+        if group is not None:
+            self._kept.append(group)
+        return group is not None
 
     def payloads(self) -> Iterator[Payload | Damaged]:
-        """What was written since; folded already."""
+        """What was written since; folded already. Raises as Follower.groups."""
+        while self._kept:
+            yield from _single(self._kept.pop(0))
+        for group in self._groups():
+            yield from _single(group)
+
+    def earlier(self) -> Iterator[Iterator[Payload | Damaged]]:
+        """What is in the files before the one at which it began, the newest file first. Raises FellBehind, OSError."""
+        for segment in reversed(segments(self._journal)):
+            if segment.base < self._begun:
+                yield self._within(segment)
+
+    def _groups(self) -> Iterator[list[Payload] | Damaged]:
         for group in self._follower.groups():
-            if isinstance(group, Damaged):
-                yield group
-                continue
-            for payload in group:
+            for payload in group if isinstance(group, list) else ():
                 self.state.take(payload)
-                yield payload
+            yield group
+
+    def _within(self, segment: Segment) -> Iterator[Payload | Damaged]:
+        position = segment.base
+        try:
+            for item in read_frames(self._journal, segment.base, segment.end):
+                if item.offset != position:
+                    raise FellBehind
+                position = item.end
+                yield item if isinstance(item, Damaged) else codec.read_payload(item.payload)
+        except FileNotFoundError:
+            raise FellBehind from None
+
+
+def _single(group: list[Payload] | Damaged) -> Iterable[Payload | Damaged]:
+    return group if isinstance(group, list) else (group,)
+
+
+def tracks(directory: Path) -> list[Track]:
+    """A track of each journal of a recorder. Raises ConfigError if there is none, OSError."""
+    return [Track(journal) for journal in journals(directory)]
+
+
+def instruments(found: Sequence[Track]) -> list[Instrument]:
+    """The instruments that a recorder knows, as far as its journals were read."""
+    known: dict[str, Instrument] = {}
+    for track in found:
+        known |= track.state.instruments
+    return list(known.values())
+
+
+def find(found: Sequence[Track], choose: Callable[[list[Instrument]], T | None]) -> T | None:
+    """What `choose` makes of the instruments. The journals are read on only until it is something. Raises as Follower.groups."""
+    known = -1
+    while True:
+        more = [track.read_on() for track in found]
+        count = sum(len(track.state.instruments) for track in found)
+        if count != known:
+            known = count
+            chosen = choose(instruments(found))
+            if chosen is not None:
+                return chosen
+        if not any(more):
+            return None

@@ -16,11 +16,14 @@ import numpy as np
 import pyarrow as pa
 
 from xtrader.errors import ConfigError, NotCovered
+from xtrader.model.book import Book
+from xtrader.model.market import Coverage
 from xtrader.sinks.base import Ints
 from xtrader.sinks.schemas import L2
 from xtrader.store.intervals import Interval, Stretch, intervals, live_spans, stretches
 from xtrader.store.ladder import COLUMNS, Ladder, Levels, cut
 from xtrader.store.merge import known_at
+from xtrader.store.place import Place
 from xtrader.store.rows import Rows
 from xtrader.store.scan import BATCH_ROWS, Window, ahead, blocks, times
 from xtrader.store.view import View
@@ -105,6 +108,24 @@ def _sampled(stretch: Stretch, at: Sequence[int]) -> Iterator[tuple[int, Ladder 
         ladder.advance(len(known))
         done = ready
     yield from ((ts, ladder if ladder.ready else None) for ts in at[done:])
+
+
+def filed(place: Place, collector: str, live: Coverage, ts: int) -> Book | None:
+    """The book of a live interval, an open row of a collector's journal, as that collector's files have it by `ts`; None if they do
+    not have it. The journal is not read: who has read it knows the changes that are in no file yet. Raises OSError."""
+    view = View([place], ("L2",), lambda _: (live.instrument,), live_end=False)
+    own = [[one for one in view.sources(stream, live.instrument) if one.collector == collector] for stream in ("COVERAGE", "L2")]
+    if not all(own):
+        return None
+    (coverage,), (source,) = own
+    found = intervals(coverage)
+    spans = [span for span in live_spans(found, "L2") if span.start <= ts]
+    if not any((one.covers, one.state, one.start) == ("L2", "live", live.ts_from) for one in found):
+        return None
+    if not spans or spans[-1].end < min(coverage.until, ts):
+        return None
+    ((_, ladder),) = _sampled(Stretch(source, *spans[-1]), [ts])
+    return None if ladder is None else ladder.book()
 
 
 def sampled_rows(view: View, key: str, every: int, depth: int, window: Window) -> Rows:

@@ -31,16 +31,21 @@ class Source(NamedTuple):
 
 class View:
     """The sources of one or more places. `streams` are those that are wanted. `choose` is handed the view when it has the rare
-    streams of all instruments, and says of which instruments the others are wanted."""
+    streams of all instruments, and says of which instruments the others are wanted. Without `live_end`, journals are not read."""
 
     def __init__(
-        self, places: Sequence[Place], streams: Collection[str], choose: Callable[[View], Collection[str]] | None = None
+        self,
+        places: Sequence[Place],
+        streams: Collection[str],
+        choose: Callable[[View], Collection[str]] | None = None,
+        *,
+        live_end: bool = True,
     ) -> None:
         self.known: set[str] = set()
         """The instrument keys of any stream."""
         self._sources: dict[tuple[str, str], list[Source]] = {}
         with contextlib.ExitStack() as stack:
-            opened = [_Opened(place, stack) for place in places]
+            opened = [_Opened(place, stack, live_end) for place in places]
             for one in opened:
                 self.known |= one.keys()
                 self._add(one, RARE, one.rare)
@@ -76,9 +81,10 @@ class View:
 class _Opened:
     """A place with its journals held, then its lists read. Below its offset in `starts`, all of a collector is in the lists."""
 
-    def __init__(self, place: Place, stack: contextlib.ExitStack) -> None:
+    def __init__(self, place: Place, stack: contextlib.ExitStack, live_end: bool) -> None:
         self.place = place
-        tails = [stack.enter_context(tail) for journal in place.journals() if (tail := pin(journal)) is not None]
+        journals = place.journals() if live_end else []
+        tails = [stack.enter_context(tail) for journal in journals if (tail := pin(journal)) is not None]
         self._tails = {tail.collector: tail for tail in tails if tail.collector}
         self.listed = place.listed()
         self.collectors = sorted({*self.listed, *self._tails})
