@@ -18,9 +18,9 @@ from xtrader.feed.handover import proven
 from xtrader.feed.pace import Pace
 from xtrader.feed.redundant import Redundant
 from xtrader.feed.rest import Rest
-from xtrader.feed.watch import Expiry, good_until, never
+from xtrader.feed.watch import Expiry, good_until, lost_since, never
 from xtrader.model.book import Book
-from xtrader.model.market import UNASKED, BookUpdate, Coverage, Trade
+from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.pauses import Pauses
 from xtrader.venues.base import Link, Market
@@ -237,9 +237,7 @@ class Keeper:
         self._cause = cause
         since = conversation.last_frame or self._clock.now()
         for subscription, seen in conversation.session.activity.items():
-            # It may have fallen silent before its connection ended, but not for longer than it takes to be asked after.
-            last = seen.ts_last or self._unheard.get(subscription) or seen.ts_acked or since
-            begin = max(min(last, since), since - UNASKED * SECOND)
+            begin = lost_since(seen, since, self._unheard.get(subscription, 0))
             self._say(self._seat, Coverage(subscription.key, subscription.stream, "gap", cause, begin, None, str(error)))
 
 

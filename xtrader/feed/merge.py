@@ -6,7 +6,7 @@ Rule: a gap row is written only where no connection covers the interval, and alw
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
@@ -38,7 +38,7 @@ MemberT = TypeVar("MemberT", bound=Member)
 class Merged(ABC, Generic[MemberT]):
     """Takes the rows of every member, hands on what is true of all together."""
 
-    def __init__(self, key: str, stream: str, members: Sequence[MemberT], put: Put) -> None:
+    def __init__(self, key: str, stream: str, members: list[MemberT], put: Put) -> None:
         self.members = members
         self.messages = 0
         """Records handed on."""

@@ -53,6 +53,13 @@ class Redundant:
             elif book is not None:
                 self._books[subscription.key].own(number, book.sequence, seen.ts_last, seen.depth)
 
+    def join(self, book: BookOf) -> None:
+        """There is one connection more; `book` gives its live books."""
+        for key, part in self._books.items():
+            part.members.append(BookMember(partial(book, key)))
+        for tape in self._trades.values():
+            tape.members.append(TradeMember())
+
     def seen(self) -> dict[str, SeenTrades]:
         """Instrument key -> the trades that are stored, to hand to the next session."""
         return {key: seen for key, part in self._trades.items() if (seen := part.seen()) is not None}

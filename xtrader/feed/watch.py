@@ -39,6 +39,13 @@ def good_until(seen: Activity, last_frame: int, unheard: int = 0) -> int:
     return max(min(seen.ts_last or unheard or seen.ts_acked, last_frame), last_frame - UNASKED * SECOND)
 
 
+def lost_since(seen: Activity, last_frame: int, unheard: int = 0) -> int:
+    """From when on (wall ns) a subscription is lost with its connection, which failed after `last_frame`: it may have fallen silent
+    before, but not for longer than it takes to be asked after. `unheard` as for `good_until`."""
+    last = seen.ts_last or unheard or seen.ts_acked or last_frame
+    return max(min(last, last_frame), last_frame - UNASKED * SECOND)
+
+
 class Watch:
     """Silence limits that adapt to each subscription's own rate; a question that found it merely quiet doubles the limit."""
 

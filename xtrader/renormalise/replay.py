@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
-from functools import partial
 from typing import assert_never
 
 import msgspec
@@ -16,22 +15,18 @@ import msgspec
 from xtrader.clock import SECOND
 from xtrader.errors import VenueError
 from xtrader.feed.coverage import CoverageTracker
-from xtrader.feed.merge_trades import MergedTrades
-from xtrader.feed.watch import good_until
+from xtrader.feed.watch import lost_since
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.recordings.detect import Recording
 from xtrader.recordings.events import Answered, Closed, Event, Opened, Received, Sent, Torn
 from xtrader.renormalise.answers import Answers, depth_of
-from xtrader.renormalise.strand import Lost, Strand, follows
+from xtrader.renormalise.strand import Braid, Lost, Strand
 from xtrader.renormalise.survey import DAY, Survey
 from xtrader.renormalise.torn import concerned, since, unproved
 from xtrader.venues.base import Fetch, Link, Market, MarketSession, Notice, Output, Ready, Relisted, Send
 from xtrader.venues.trades import SeenTrades
-
-HELD = 200_000
-"""Records of a second connection that are held at the most while the first still delivers; then the second is given up."""
 
 
 class Tally:
@@ -72,8 +67,10 @@ class Replay:
         self._tracker = CoverageTracker()
         self._channels = {found: survey.channel(found) for found in survey.subscriptions()}
         self._on: dict[str, dict[Subscription, Strand]] = {}
-        self._current: dict[Subscription, Strand] = {}
+        self._braids: dict[Subscription, Braid] = {}
         self._lost: dict[Subscription, Lost] = {}
+        self._failed: set[str] = set()
+        """Connections of which a message ended a session, and that have said no more since."""
         self._out: list[Record] = []
         self._heard: dict[str, int] = {}
         self._idle_at = 0
@@ -106,7 +103,7 @@ class Replay:
                 assert_never(event)
         if event.ts - self._idle_at >= SECOND and not isinstance(event, Closed):
             self._idle_at = event.ts
-            for strand in self._parts():
+            for strand in self._strands():
                 self._run(strand, strand.session.idle, event.ts)
 
     def _received(self, event: Received) -> None:
@@ -117,6 +114,10 @@ class Replay:
         strands = self._on.get(event.connection)
         if strands is None:
             strands = self._begin_all(event.connection, event.ts)
+        if event.connection in self._failed:
+            self._failed.discard(event.connection)
+            for strand in strands.values():
+                self._begin_anew(strand)
         origins = self._survey.origins(event)
         if len(origins) != 1:
             for strand in list(strands.values()):
@@ -124,13 +125,8 @@ class Replay:
             return
         origin = origins[0]
         subscription = Subscription(origin.stream, origin.exchange, origin.symbol)
-        if self._channels.get(subscription) != origin.channel:
-            return
-        found = strands.get(subscription)
-        if found is None and subscription not in self._current:
-            found = self._begin(subscription, event.connection, event.ts)
-        if found is not None:
-            self._feed(found, event)
+        if self._channels.get(subscription) == origin.channel:
+            self._feed(strands[subscription], event)
 
     def _feed(self, strand: Strand, event: Received) -> None:
         payload = event.payload
@@ -150,18 +146,24 @@ class Replay:
         return strands
 
     def _begin(self, subscription: Subscription, connection: str, ts: int) -> Strand:
-        """A fresh session for a subscription: it delivers, unless another connection still does."""
+        """A fresh session for a subscription, beside those of other connections that carry it still."""
         lost = self._lost.pop(subscription, None)
-        is_second = subscription in self._current
-        session = self._session(subscription, "disconnect" if lost or is_second else "start", {} if lost is None else lost.resume)
-        strand = self._on[connection][subscription] = Strand(subscription, connection, session)
-        if is_second:
-            strand.held = []
-        else:
-            self._current[subscription] = strand
+        others = self._carriers(subscription)
+        cause = "disconnect" if others and self._tallies[subscription].ts_first is not None else "start"
+        resume: Mapping[str, SeenTrades] = {}
         if lost is not None:
-            self._put(strand, self._gap(subscription, "disconnect", lost.ts, max(ts, lost.ts), lost.detail))
-        self._run(strand, session.start, ts)
+            resume = lost.resume
+            cause = "disconnect" if lost.gap is None else lost.gap.cause
+            if lost.gap is not None:
+                self._write(subscription, msgspec.structs.replace(lost.gap, ts_to=max(ts, lost.gap.ts_from)))
+        strand = Strand(subscription, connection, self._session(subscription, cause, resume))
+        if others:
+            braid = self._braids.get(subscription)
+            if braid is None:
+                braid = self._braids[subscription] = Braid(others[0])
+            braid.join(strand)
+        self._on[connection][subscription] = strand
+        self._run(strand, strand.session.start, ts)
         return strand
 
     def _session(self, subscription: Subscription, cause: str, resume: Mapping[str, SeenTrades]) -> MarketSession:
@@ -170,34 +172,37 @@ class Replay:
 
     def _run(self, strand: Strand, call: Callable[[int], Iterable[Output]], ts: int) -> None:
         """Call a session and carry out what it says; a message that it cannot take ends it, as it would end a live one."""
+        if strand.failure is not None:
+            return
         try:
             self._take(strand, call(ts), ts)
         except VenueError as error:
-            until = self._good_until(strand)
             self._end(strand)
-            strand.session = self._session(strand.subscription, "malformed", strand.session.resume())
-            strand.is_ready = False
-            self._put(strand, self._gap(strand.subscription, "malformed", min(until, ts), ts, str(error)))
-            self._take(strand, strand.session.start(ts), ts)
+            strand.failure, strand.failed_at = error, ts
+            self._failed.add(strand.connection)
+
+    def _begin_anew(self, strand: Strand) -> None:
+        """The connection goes on after a message that ended a session: so does its subscription, with another session."""
+        error, ts = strand.failure, strand.failed_at
+        if error is None:
+            return
+        since = min(self._lost_since(strand), ts)
+        strand.session = self._session(strand.subscription, "malformed", strand.session.resume())
+        strand.failure = None
+        self._put(strand, self._gap(strand.subscription, "malformed", since, ts, str(error)))
+        self._take(strand, strand.session.start(ts), ts)
 
     def _take(self, strand: Strand, outputs: Iterable[Output], ts: int) -> None:
         for output in outputs:
             match output:
-                case Send() | Relisted():
+                case Send() | Relisted() | Ready():
                     continue
                 case Notice():
                     self._remark(f"{output.subscription}: {output.words}")
-                case Ready():
-                    strand.is_ready = True
                 case Fetch():
                     self._fetch(strand, output)
                 case _:
                     self._put(strand, output)
-        # Only now: a session may be ahead of what it has said so far.
-        if strand.after is not None:
-            self._take_over(strand)
-        elif strand.held is not None and len(strand.held) > HELD:
-            self._give_up(strand)
 
     def _fetch(self, strand: Strand, fetch: Fetch) -> None:
         if fetch.purpose != "snapshot":
@@ -215,9 +220,9 @@ class Replay:
     def _settle(self, strand: Strand, record: Trade | BookUpdate | None) -> None:
         """What was torn is settled by the next record, or by the end: None."""
         torn, strand.torn = strand.torn, None
-        if torn is not None and strand.held is None:
+        if torn is not None:
             for row in unproved(strand.subscription, torn, strand.last, record):
-                self._write(strand, row)
+                self._put(strand, row)
 
     def _answered(self, event: Answered) -> None:
         if event.status >= 500 or event.status in (418, 429):
@@ -236,89 +241,54 @@ class Replay:
         self._run(strand, lambda ts: strand.session.answer(asked, answer.status, answer.body, ts), answer.ts)
 
     def _closed(self, connection: str, detail: str) -> None:
-        """A connection is gone: what it carried goes over to another one that carries the same, or is lost until the next."""
-        for subscription, strand in self._on.pop(connection, {}).items():
+        """A connection is gone: what it carried goes over to others that carry the same, or is lost until the next."""
+        strands = self._on.pop(connection, {})
+        failure = next((strand.failure for strand in strands.values() if strand.failure is not None), None)
+        cause, detail = ("disconnect", detail) if failure is None else ("malformed", str(failure))
+        for subscription, strand in strands.items():
             self._settle(strand, None)
             self._end(strand)
-            if self._current.get(subscription) is not strand:
-                continue
-            del self._current[subscription]
-            session = strand.session
-            heard = self._heard[connection]
-            stored = self._tallies[subscription].ts_last or heard
-            state = session.activity[subscription].state
-            lost = Lost(self._good_until(strand), heard, detail, state, stored, strand.seen(), session.book(subscription.key))
-            second = next((strands[subscription] for strands in self._on.values() if subscription in strands), None)
-            if second is None:
-                self._lost[subscription] = lost
-                continue
-            self._current[subscription] = second
-            second.after = strand.after if strand.after is not None else lost
-            self._take_over(second)
-
-    def _take_over(self, strand: Strand) -> None:
-        """Let a second connection go on where the first one stopped, as soon as it has come as far; without a book, with a gap."""
-        lost, held, subscription = strand.after, strand.held, strand.subscription
-        if lost is None or held is None:
-            return
-        is_gap = subscription.stream == "L2" and not strand.is_ready
-        if not is_gap and not strand.has_reached(lost) and len(held) < HELD:
-            return
-        strand.after = strand.held = None
-        gap = self._gap(subscription, "disconnect", lost.ts, None, lost.detail)
-        if subscription.stream == "TRADES":
-            self._merge(strand, lost, held, gap)
-            return
-        if is_gap:
-            self._put(strand, gap)
-        begin = follows(lost.book, held)
-        place = (subscription.key, subscription.stream)
-        for i, record in enumerate(held):
-            if type(record) is BookUpdate:
-                is_wanted = i >= begin
+            gap = self._gap(subscription, cause, self._lost_since(strand), None, detail)
+            braid = self._braids.get(subscription)
+            rows: list[Trade | BookUpdate | Coverage] = [gap] if braid is None else braid.take(strand, gap)
+            if braid is not None and self._carriers(subscription):
+                braid.leave(strand)
             else:
-                current = self._tracker.current(*place)
-                is_told = type(record) is Coverage and record.state == "gap"
-                is_wanted = is_told or is_gap or (current is not None and current.state == "gap")
-            if is_wanted:
-                self._put(strand, record)
-
-    def _merge(self, strand: Strand, lost: Lost, held: Iterable[Trade | BookUpdate | Coverage], gap: Coverage) -> None:
-        """Let a second connection's trades follow those of the first one, as live ones would."""
-        strand.merged = merged = MergedTrades(strand.subscription.key, 2, partial(self._write, strand))
-        merged.resume(0, lost.state, lost.ts_stored)
-        merged.begin(0, lost.resume.get(strand.subscription.key), lost.ts_stored)
-        for record in held:
-            self._put(strand, record)
-        merged.cover(0, gap)
+                self._braids.pop(subscription, None)
+                parting = rows.pop() if rows else None
+                assert parting is None or isinstance(parting, Coverage)
+                resume = strand.session.resume() if braid is None else braid.seen()
+                self._lost[subscription] = Lost(parting, self._heard[connection], failure is not None, resume)
+            for row in rows:
+                self._write(subscription, row)
 
     def _remark(self, words: str) -> None:
         if words not in self._remarks:
             self._remarks.append(words)
 
     def _put(self, strand: Strand, record: Trade | BookUpdate | Coverage) -> None:
-        if strand.held is not None:
-            strand.held.append(record)
-        elif strand.merged is None:
-            self._write(strand, record)
-        elif type(record) is Coverage:
-            strand.merged.cover(1, record)
-        elif type(record) is Trade:
-            strand.merged.take(1, record)
+        """Take what one connection said of a subscription."""
+        if not isinstance(record, Coverage):
+            if strand.is_further(record):
+                self._settle(strand, record)
+                strand.last = record
+        elif record.state == "gap" and strand.torn is not None and record.ts_from <= since(strand.torn, strand.last):
+            strand.torn = None
+        braid = self._braids.get(strand.subscription)
+        if braid is None:
+            self._write(strand.subscription, record)
+        else:
+            for row in braid.take(strand, record):
+                self._write(strand.subscription, row)
 
-    def _write(self, strand: Strand, record: Trade | BookUpdate | Coverage) -> None:
+    def _write(self, subscription: Subscription, record: Trade | BookUpdate | Coverage) -> None:
+        """Store what is true of all its connections together."""
+        tally = self._tallies[subscription]
         if type(record) is Coverage:
-            if record.state == "gap":
-                if strand.torn is not None and record.ts_from <= since(strand.torn, strand.last):
-                    strand.torn = None
-                self._tallies[strand.subscription].gaps += 1
+            tally.gaps += record.state == "gap"
             self._out += self._tracker.rows(record)
             return
         assert not isinstance(record, Coverage)
-        if strand.is_further(record):
-            self._settle(strand, record)
-            strand.last = record
-        tally = self._tallies[strand.subscription]
         tally.ts_first = record.ts_recv if tally.ts_first is None else tally.ts_first
         tally.ts_last = record.ts_recv
         if type(record) is Trade:
@@ -327,37 +297,44 @@ class Replay:
             tally.applied += not record.is_snapshot
         self._out.append(record)
 
-    def _give_up(self, strand: Strand) -> None:
-        self._end(strand)
-        del self._on[strand.connection][strand.subscription]
-        strand.held = []
-
     def _end(self, strand: Strand) -> None:
         """A session is at its end: add up what it counted."""
         self._answers.forget(strand)
-        if strand.held is None:
-            tally = self._tallies[strand.subscription]
-            tally.counts.update(strand.session.counts)
-            tally.book = strand.session.book(strand.subscription.key) if strand.subscription.stream == "L2" else None
+        if strand.failure is not None:
+            return
+        tally = self._tallies[strand.subscription]
+        tally.counts.update(strand.session.counts)
+        book = strand.session.book(strand.subscription.key) if strand.subscription.stream == "L2" else None
+        if book is not None or self._carriers(strand.subscription) in ([], [strand]):
+            tally.book = book
 
     def _finish(self) -> None:
         """The recording is at its end: so is every interval."""
-        ends = {subscription: lost.heard for subscription, lost in self._lost.items()}
-        for strand in self._parts():
+        for connection in self._failed & self._on.keys():
+            self._closed(connection, "")
+        ends: dict[Subscription, int] = {}
+        for subscription, lost in self._lost.items():
+            ends[subscription] = lost.heard
+            if lost.is_failed and lost.gap is not None:
+                self._write(subscription, lost.gap)
+        for strand in self._strands():
             self._settle(strand, None)
             self._end(strand)
-        ends.update((subscription, self._heard[strand.connection]) for subscription, strand in self._current.items())
+            ends[strand.subscription] = max(ends.get(strand.subscription, 0), self._heard[strand.connection])
         for row in self._tracker.open_rows():
             end = ends.get(Subscription(row.stream, *row.instrument.split("@", 1)), row.ts_from)
             self._out.append(msgspec.structs.replace(row, ts_to=max(row.ts_from, end)))
 
-    def _good_until(self, strand: Strand) -> int:
-        """As at the end of a live connection, but not before the interval that is open began."""
-        until = good_until(strand.session.activity[strand.subscription], self._heard[strand.connection])
+    def _lost_since(self, strand: Strand) -> int:
+        """As where a live connection fails, but not before the interval that is open began."""
+        begin = lost_since(strand.session.activity[strand.subscription], self._heard[strand.connection])
         row = self._tracker.current(strand.subscription.key, strand.subscription.stream)
-        return until if row is None else max(until, row.ts_from)
+        return begin if row is None else max(begin, row.ts_from)
 
-    def _parts(self) -> list[Strand]:
+    def _carriers(self, subscription: Subscription) -> list[Strand]:
+        return [strands[subscription] for strands in self._on.values() if subscription in strands]
+
+    def _strands(self) -> list[Strand]:
         return [strand for strands in self._on.values() for strand in strands.values()]
 
     def _gap(self, subscription: Subscription, cause: str, ts_from: int, ts_to: int | None, detail: str) -> Coverage:
