@@ -1,5 +1,6 @@
 """The live book of a journal: the same book as whoever applied every message, and never one called live that is not."""
 
+import threading
 from pathlib import Path
 from random import Random
 
@@ -140,6 +141,22 @@ def test_a_book_never_stands_on_what_another_worker_recorded_before(tmp_path: Pa
         picture = seen(LiveBook(tmp_path, KEY, never), clock)
     assert picture.standing.live
     assert picture.book == sides(built(every))
+
+
+def test_who_waits_for_a_book_gets_every_message_of_it(tmp_path: Path) -> None:
+    every = [snapshot(), *deltas(40)]
+    with scribe(tmp_path, segment_bytes=4096) as writer:
+        writer.cover("live", "start")
+        live_book = LiveBook(tmp_path, KEY, nothing)
+        writing = threading.Thread(target=lambda: [writer.write(update) for update in every])
+        writing.start()
+        updates = 0
+        while updates < len(every):
+            live_book.wait()
+            live_book.poll()
+            updates += live_book.news.updates
+        writing.join()
+        assert live_book.picture(writer.clock.now()).book == sides(built(every))
 
 
 def test_who_was_asleep_while_the_journal_was_deleted_begins_anew(tmp_path: Path) -> None:

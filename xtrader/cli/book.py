@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xtrader.look.picture import Picture
 
 PERIOD = 0.1
-"""Seconds between two looks at the journal."""
+"""The least seconds between two looks at the journal."""
 LEVELS = 10
 LADDER_LEVELS = 5
 
@@ -93,6 +93,7 @@ def _follow(live_book: LiveBook, levels: int, shape: str) -> None:
             _print(picture, levels, shape)
             shown = seen
         time.sleep(PERIOD)
+        live_book.wait()
 
 
 def _show(key: str, open_live: Callable[[str], LiveBook], levels: int) -> None:

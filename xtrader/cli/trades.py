@@ -14,8 +14,6 @@ from xtrader.errors import ConfigError
 if TYPE_CHECKING:
     from xtrader.model.market import Trade
 
-PERIOD = 0.1
-"""Seconds between two looks at the journal."""
 LAST = 20
 HEADINGS = f"{'received':<29} {'side':<7} {'price':>14}  {'size':>14}  number"
 
@@ -77,7 +75,7 @@ def _follow(where: Where, name: str, start: int | None, last: int | None) -> Ite
         if said != shown:
             click.echo(f"{key} {said}", err=True)
             shown = said
-        time.sleep(PERIOD)
+        live_book.wait()
 
 
 def _print(found: Iterable[Trade], shape: str) -> bool:

@@ -23,6 +23,7 @@ from xtrader.pipeline import codec
 from xtrader.pipeline.codec import Payload
 from xtrader.pipeline.follow import FellBehind, Track, instruments, tracks
 from xtrader.pipeline.frames import Damaged
+from xtrader.pipeline.wake import Waker
 from xtrader.sinks.base import NULL, TRADE_SIDES, Trades, Updates
 
 STALLED: Final = 4 * SECOND
@@ -104,6 +105,7 @@ class LiveBook:
         """What the last `poll` brought."""
         self._directory = directory
         self._seed = seed
+        self._waker: Waker | None = None
         self._begin(found)
         self.news = News()
 
@@ -127,6 +129,14 @@ class LiveBook:
             self._begin()
             trades = [trade for trade in self.news.trades if trade.ts_recv > before]
             self.news = News(trades=trades, spreads=[(before, None)])
+
+    def wait(self) -> None:
+        """Wait until the recorder has written something, or it is time to look whether it still does: not for long (see Waker)."""
+        if self._waker is None:
+            # What was written since the last `poll` told nobody: so it is time to look now.
+            self._waker = Waker([track.journal for track in self._tracks])
+        else:
+            self._waker.wait()
 
     def picture(self, now: int) -> Picture:
         """What is known at wall time `now`."""
@@ -173,6 +183,7 @@ class LiveBook:
         while True:
             try:
                 self._tracks = found or tracks(self._directory)
+                self._waker = None
                 self._book: Book | None = None
                 self._broken = 0
                 self._ts_event: int | None = None

@@ -82,7 +82,7 @@ class Track:
 
     def __init__(self, journal: Path) -> None:
         self.state = State("", {})
-        self._journal = journal
+        self.journal = journal
         self._begun = newest(journal) or 0
         self._follower = Follower(journal, self._begun)
         self._kept: list[list[Payload] | Damaged] = []
@@ -103,7 +103,7 @@ class Track:
 
     def earlier(self) -> Iterator[Iterator[Payload | Damaged]]:
         """What is in the files before the one at which it began, the newest file first. Raises FellBehind, OSError."""
-        for segment in reversed(segments(self._journal)):
+        for segment in reversed(segments(self.journal)):
             if segment.base < self._begun:
                 yield self._within(segment)
 
@@ -116,7 +116,7 @@ class Track:
     def _within(self, segment: Segment) -> Iterator[Payload | Damaged]:
         position = segment.base
         try:
-            for item in read_frames(self._journal, segment.base, segment.end):
+            for item in read_frames(self.journal, segment.base, segment.end):
                 if item.offset != position:
                     raise FellBehind
                 position = item.end
