@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pytest
@@ -31,13 +31,15 @@ def filled(first: int, last: int) -> Row:
     return Row("", "TRADES", "live", "filled", 0, 0, "", first, last)
 
 
-def found(trade_ids: str, rows: Iterable[Row], *tables: Sequence[Trade]) -> list[str]:
+def found(
+    trade_ids: str, rows: Iterable[Row], *tables: Sequence[Trade], received: Callable[[int], int] = lambda place: 10 * place
+) -> list[str]:
     told: list[str] = []
     chain = TradeChain(Rules(bridges=False, trade_ids=trade_ids), CoverageMap([LIVE, *rows]), told.append)
     place = 0
     for trades in tables:
         ids = [str(number) for number, _ in trades]
-        times = np.arange(place, place + len(trades)) * 10
+        times = np.array([received(at) for at in range(place, place + len(trades))])
         place += len(trades)
         ones = np.ones(len(trades))
         chain.check(trades_table(np.array([ts for _, ts in trades]), times, ids, np.zeros(len(trades), np.int8), ones, ones))
@@ -64,6 +66,13 @@ def test_a_number_that_came_late_is_no_damage_where_a_row_says_so(trade_ids: str
     assert found(trade_ids, rows, trades) == []
     assert found(trade_ids, rows, trades[:2], trades[2:]) == []
     assert found(trade_ids, [*gap(0, 10, (101, 102))], trades[:1], trades[2:3], trades[1:2]) == []
+
+
+def test_a_trade_that_waited_for_another_connection_lies_behind_the_gap_that_begins_with_that_one_s_last() -> None:
+    trades, received = row_of([100, 101, 102, 104, 105]), [0, 50, 45, 40, 60]
+    for tables in ([trades], [trades[:3], trades[3:]]):
+        assert found("contiguous", gap(50, 50, (103, 103)), *tables, received=received.__getitem__) == []
+        assert len(found("contiguous", gap(51, 51, (103, 103)), *tables, received=received.__getitem__)) == 1
 
 
 @pytest.mark.parametrize("trade_ids", NUMBERED)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from xtrader.store.chain import MOST, Tell, Times, to_ints
+from xtrader.store.chain import BACKWARDS, MOST, Tell, Times, to_ints
 from xtrader.store.coverage_map import CoverageMap, Ints
 from xtrader.venues.base import Rules
 
@@ -33,6 +33,7 @@ class TradeChain:
         self._last: int | None = None
         """The highest number since the venue last began to count."""
         self._ts = 0
+        self._latest = 0
         self._recent: deque[tuple[Ints, Ints]] = deque()
         self._names: deque[set[str]] = deque()
 
@@ -66,6 +67,7 @@ class TradeChain:
     def _check_numbers(self, numbers: Ints, ts_event: Ints, ts: Ints) -> None:
         told = 0
         start = 0
+        latest = self._until(ts)
         doubled: npt.NDArray[np.bool_] | None = None
         while start < len(numbers) and told < MOST:
             if self._last is None:
@@ -80,20 +82,30 @@ class TradeChain:
                         self._tell(f"{doubled.sum()} trades are there twice, the first of them {numbers[doubled.argmax()]}")
                 odd = behind & ~doubled[start:] & ~self._coverage.came_later(rest)
                 stop = int(odd.argmax()) if odd.any() else stop
-            told += self._follow(rest[:stop][~behind[:stop]], ts[start : start + stop][~behind[:stop]])
+            ahead = np.flatnonzero(~behind[:stop])
+            told += self._follow(rest[ahead], ts[start:][ahead], latest[start:][ahead])
             start += stop
             if start < len(numbers):
                 # Lower than before, and neither late nor twice: the venue began to count anew, or the rows are out of order.
                 place = max(start - 1, 0)
                 before, ts_before = (int(numbers[place]), int(ts[place])) if start else (self._last, self._ts)
-                number, low, high = int(numbers[start]), *sorted((ts_before, int(ts[start])))
+                number, low, high = int(numbers[start]), *_span(ts_before, int(ts[start]), int(latest[start]))
                 if not self._coverage.explains_ids(number, number, low, high):
                     told += 1
                     self._tell(f"trade {number} at {ts[start]} follows {before}, and no gap row says why")
                 self._last = None
         self._remember(numbers, ts_event)
 
-    def _follow(self, numbers: Ints, ts: Ints) -> int:
+    def _until(self, ts: Ints) -> Ints:
+        """When the latest of each trade and those before it was received. Of two connections one is waited for, and the trade that
+        waited is stored after later ones; a gap before it begins no earlier than these. A clock that was set back begins anew."""
+        latest = np.maximum.accumulate(np.concatenate(([self._latest], ts)))[1:]
+        latest = np.where(latest - ts > BACKWARDS, ts, latest)
+        if len(latest):
+            self._latest = int(latest[-1])
+        return latest
+
+    def _follow(self, numbers: Ints, ts: Ints, latest: Ints) -> int:
         """Take numbers that only grow; how many findings were told."""
         if not len(numbers):
             return 0
@@ -102,7 +114,7 @@ class TradeChain:
         times = np.concatenate(([self._ts], ts))
         told = 0
         for place in np.flatnonzero(np.diff(before) != 1) if self._rules.trade_ids == "contiguous" else ():
-            low, high = sorted((int(times[place]), int(times[place + 1])))
+            low, high = _span(int(times[place]), int(times[place + 1]), int(latest[place]))
             last, number = int(before[place]), int(before[place + 1])
             if told < MOST and not self._coverage.explains_ids(last + 1, number - 1, low, high):
                 told += 1
@@ -125,6 +137,11 @@ class TradeChain:
         recent.append((numbers[-REMEMBERED:], ts_event[-REMEMBERED:]))
         while len(recent) > 1 and _rows(recent) - len(recent[0][0]) >= REMEMBERED:
             recent.popleft()
+
+
+def _span(before: int, ts: int, latest: int) -> tuple[int, int]:
+    """The times within which a gap between two trades lies."""
+    return min(before, ts), max(before, ts, latest)
 
 
 def _rows(recent: Iterable[tuple[Ints, Ints]]) -> int:
