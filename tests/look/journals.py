@@ -134,3 +134,11 @@ def frames_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(frames, "read_frame", reading)
     return read
+
+
+def spoil(directory: Path, offset: int) -> None:
+    """Damage the frame at an offset of a journal."""
+    segment = next(one for one in frames.segments(directory) if one.base <= offset < one.end)
+    with segment.path.open("r+b") as file:
+        file.seek(offset - segment.base + 40)
+        file.write(b"\xff\xff\xff\xff")

@@ -1,5 +1,6 @@
 """The live book of a journal: the same book as whoever applied every message, and never one called live that is not."""
 
+import shutil
 import threading
 from pathlib import Path
 from random import Random
@@ -19,6 +20,7 @@ from tests.look.journals import (
     nothing,
     scribe,
     snapshot,
+    spoil,
     trade,
 )
 from xtrader.errors import ConfigError
@@ -114,12 +116,8 @@ def test_no_book_is_built_across_damage_in_an_earlier_file(tmp_path: Path) -> No
         first = writer.journal.end
         for update in deltas(60):
             writer.write(update)
-        found = segments(tmp_path)
-        assert found[-1].base > first
-        segment = next(one for one in found if one.base <= first < one.end)
-        with segment.path.open("r+b") as file:
-            file.seek(first - segment.base + 40)
-            file.write(b"\xff\xff\xff\xff")
+        assert segments(tmp_path)[-1].base > first
+        spoil(tmp_path, first)
         live_book = LiveBook(tmp_path, KEY, never)
         picture = seen(live_book, writer.clock)
         assert (picture.standing.state, picture.standing.cause, picture.book) == ("gap", "storage", None)
@@ -234,10 +232,7 @@ def test_after_damage_no_book_is_shown_as_live_until_a_snapshot(tmp_path: Path) 
         first = writer.journal.end
         writer.write(*deltas(3))
         writer.write(*deltas(3, first=5))
-        segment = segments(tmp_path)[-1]
-        with segment.path.open("r+b") as file:
-            file.seek(first - segment.base + 40)
-            file.write(b"\xff\xff\xff\xff")
+        spoil(tmp_path, first)
         live_book = LiveBook(tmp_path, KEY, nothing)
         picture = seen(live_book, writer.clock)
         assert (picture.standing.state, picture.standing.cause, picture.book) == ("gap", "storage", None)
@@ -271,6 +266,16 @@ def test_the_instruments_that_can_be_switched_to_are_those_subscribed(tmp_path: 
 def test_a_directory_without_a_journal_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no journal of a recorder in '.*nowhere'"):
         LiveBook(tmp_path / "nowhere", KEY, nothing)
+
+
+def test_a_journal_that_is_deleted_while_one_looks_is_told_by_name(tmp_path: Path) -> None:
+    with scribe(tmp_path / "journal") as writer:
+        writer.cover("live", "start")
+        writer.write(snapshot())
+        live_book = LiveBook(tmp_path / "journal", KEY, nothing)
+        shutil.rmtree(tmp_path / "journal")
+        with pytest.raises(ConfigError, match=r"no journal of a recorder in '.*journal'"):
+            live_book.poll()
 
 
 def test_streams_of_one_instrument_may_come_from_different_workers(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_a_live_book_whose_snapshot_is_in_files_only_is_the_true_one_and_no_fram
     assert picture.book == sides(built(every))
 
 
-def test_files_of_an_earlier_run_are_no_ground_for_a_live_book(tmp_path: Path) -> None:
+def test_files_answer_for_the_live_interval_of_their_own_collector_only(tmp_path: Path) -> None:
     with scribe(tmp_path / ".journal") as writer:
         row = writer.cover("live", "start")
         put(writer, snapshot(), *deltas(20))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.look.journals import INSTRUMENT, KEY, NOW, deltas, scribe, snapshot
+from tests.look.journals import INSTRUMENT, KEY, NOW, deltas, scribe, snapshot, spoil
 from xtrader.model.market import Coverage
 from xtrader.pipeline import codec
 from xtrader.pipeline.follow import Follower, find, instruments, newest, tracks
@@ -21,15 +21,11 @@ def test_damage_is_told_once_though_the_group_after_it_is_still_being_written(tm
         writer.write(Coverage(KEY, "L2", "live", "start", NOW, None), *deltas(3))
         segment = segments(tmp_path)[-1]
         text = segment.path.read_bytes()
-        with segment.path.open("r+b") as file:
-            file.seek(first - segment.base + 40)
-            file.write(b"\xff\xff\xff\xff")
+        spoil(tmp_path, first)
         os.truncate(segment.path, len(text) - 8)
         assert [type(one) for one in follower.groups()] == [Damaged]
         assert list(follower.groups()) == []
-        os.truncate(segment.path, len(text) - 8)
-        with segment.path.open("r+b") as file:
-            file.seek(len(text) - 8)
+        with segment.path.open("ab") as file:
             file.write(text[-8:])
         (group,) = follower.groups()
         assert isinstance(group, list)

@@ -14,7 +14,7 @@ from xtrader.errors import ConfigError
 from xtrader.model.instrument import Instrument
 from xtrader.pipeline import codec
 from xtrader.pipeline.codec import Payload
-from xtrader.pipeline.frames import Damaged, Segment, read_frames, segments
+from xtrader.pipeline.frames import Damaged, Found, Segment, read_frames, segments
 from xtrader.pipeline.state import State
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class Follower:
         position = self._position
         held: list[Payload] = []
         damaged: Damaged | None = None
-        for item in read_frames(self._journal, position):
+        for item in _frames(self._journal, position):
             if item.offset != position:
                 if position == self._position:
                     raise FellBehind
@@ -115,14 +115,19 @@ class Track:
 
     def _within(self, segment: Segment) -> Iterator[Payload | Damaged]:
         position = segment.base
-        try:
-            for item in read_frames(self.journal, segment.base, segment.end):
-                if item.offset != position:
-                    raise FellBehind
-                position = item.end
-                yield item if isinstance(item, Damaged) else codec.read_payload(item.payload)
-        except FileNotFoundError:
-            raise FellBehind from None
+        for item in _frames(self.journal, segment.base, segment.end):
+            if item.offset != position:
+                raise FellBehind
+            position = item.end
+            yield item if isinstance(item, Damaged) else codec.read_payload(item.payload)
+
+
+def _frames(journal: Path, start: int, limit: int | None = None) -> Iterator[Found | Damaged]:
+    try:
+        yield from read_frames(journal, start, limit)
+    except FileNotFoundError:
+        # A file that was listed and is deleted before it is opened.
+        raise FellBehind from None
 
 
 def _single(group: list[Payload] | Damaged) -> Iterable[Payload | Damaged]:
