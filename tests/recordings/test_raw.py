@@ -46,11 +46,26 @@ def test_everything_comes_back_as_it_was(tmp_path: Path) -> None:
             Opened(name, "wss://x.com/ws", START, "X_SPOT"),
             Sent(name, b'{"op":"subscribe"}', START + 1),
             *(Received(name, payload, START + 10 + i) for i, payload in enumerate(PAYLOADS)),
-            Answered("https://x.com/depth?symbol=A", 200, b'{"bids":[]}\n', {"Date": "now"}, START + SECOND),
+            Answered("https://x.com/depth?symbol=A", 200, b'{"bids":[]}\n', {"Date": "now"}, START + SECOND, name),
             Closed(name, START + SECOND, "closed"),
         ],
         [],
     )
+
+
+def test_a_recording_begins_when_its_connection_stood_and_not_when_it_was_tried(tmp_path: Path) -> None:
+    writer = RawWriter(tmp_path, "X", "X/0", "wss://x.com", START)
+    writer.opened(START + SECOND)
+    writer.received(b"{}", START + 2 * SECOND)
+    writer.opened(START + 3 * SECOND)
+    writer.close()
+    assert writer.path is not None
+    name = writer.path.name
+    assert read(writer.path)[0] == [
+        Opened(name, "wss://x.com", START + SECOND, "X"),
+        Received(name, b"{}", START + 2 * SECOND),
+        Closed(name, START + 2 * SECOND, "closed"),
+    ]
 
 
 def test_a_torn_file_keeps_every_block_before_the_tear(tmp_path: Path) -> None:

@@ -214,6 +214,24 @@ def test_a_second_connection_whose_book_is_not_in_sync_yet_begins_with_a_gap(tmp
     ]
 
 
+def test_of_two_connections_that_wait_for_a_snapshot_the_one_that_asked_gets_its_own(tmp_path: Path) -> None:
+    first, second = (RawWriter(tmp_path, "BINANCE_SPOT", f"BINANCE_SPOT/{n}", WS, START + n) for n in (0, 1))
+    body = json.dumps({"lastUpdateId": 5, "bids": [["100", "1"]], "asks": [["101", "1"]]}).encode()
+    for n in range(1, 20):
+        first.received(delta(n), START + n * MS)
+        second.received(delta(n), START + n * MS + 7)
+        if n in (5, 9):
+            (second if n == 5 else first).answered(REST, 200, body, {}, START + n * MS + 20)
+    first.close()
+    second.close()
+    records, _, _ = run(tmp_path)
+    books = [record for record in records if isinstance(record, BookUpdate)]
+    assert [(book.sequence, book.ts_recv - START) for book in books] == [
+        (5, 5 * MS + 20),
+        *((n, n * MS + 7) for n in range(6, 20)),
+    ]
+
+
 def test_a_connection_that_was_lost_and_made_again_is_a_gap(tmp_path: Path) -> None:
     connection(tmp_path, 1, 40, snapshot=3)
     connection(tmp_path, 60, 100, snapshot=65)

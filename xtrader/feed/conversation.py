@@ -39,6 +39,7 @@ Emit: TypeAlias = Callable[[Trade | BookUpdate | Coverage], None]
 class Raw(Protocol):
     """Where the raw traffic of a connection is kept, if it is."""
 
+    def opened(self, now: int) -> None: ...
     def received(self, payload: bytes | bytearray | memoryview, ts_recv: int) -> None: ...
     def sent(self, payload: str, ts: int) -> None: ...
     def answered(self, url: str, status: int, body: bytes, headers: Mapping[str, str], ts: int) -> None: ...
@@ -94,6 +95,8 @@ class Conversation:
         connection = await wire.connect(self.link.url, self._on_message, now=self._clock.now)
         self.opened_at = self.last_frame = self._clock.now()
         watch = Watch(self.opened_at, self._expiry)
+        if self._raw is not None:
+            self._raw.opened(self.opened_at)
         try:
             self._take(self.session.start(self.opened_at))
             self._spawn(self._send_all(connection))

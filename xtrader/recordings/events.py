@@ -65,6 +65,8 @@ class Answered(NamedTuple):
     body: bytes
     headers: Mapping[str, str]
     ts: int
+    connection: str = ""
+    """Which asked; empty where the format does not say."""
 
 
 Event: TypeAlias = Opened | Closed | Torn | Sent | Received | Answered

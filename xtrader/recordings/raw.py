@@ -57,13 +57,21 @@ class RawWriter:
         """The file, once there is one."""
         self._directory = directory
         self._link_name = link_name
-        self._began = self._ts = now
-        self._due = now + INTERVAL
         self._has_secrets = False
         self._is_closed = False
         self._file: IO[bytes] | None = None
-        head = {"format": 1, "exchange": exchange, "link": link_name, "url": redact.url(url)}
-        self._pending = bytearray(_line(b"O", now, _json(head)))
+        self._head = _json({"format": 1, "exchange": exchange, "link": link_name, "url": redact.url(url)})
+        self._begin(now)
+
+    def opened(self, now: int) -> None:
+        """The connection stands since `now`: what it took to make it is no part of it. Too late once a message was kept."""
+        if len(self._pending) == self._opening != 0:
+            self._begin(now)
+
+    def _begin(self, now: int) -> None:
+        self._began = self._ts = now
+        self._due = now + INTERVAL
+        self._pending = bytearray(_line(b"O", now, self._head))
         self._opening = len(self._pending)
 
     def sent(self, payload: str, ts: int) -> None:
@@ -258,7 +266,8 @@ def _parse(block: bytes, connection: str, name: str) -> Iterator[Event]:
                 case b"A":
                     answer = json.loads(payload)
                 case b"B":
-                    yield Answered(str(answer["url"]), int(answer["status"]), payload, dict(answer["headers"]), ts)  # type: ignore[call-overload]
+                    url, status, headers = str(answer["url"]), int(answer["status"]), dict(answer["headers"])  # type: ignore[call-overload]
+                    yield Answered(url, status, payload, headers, ts, connection)
                 case b"C":
                     yield Closed(connection, ts, "closed")
                 case _:

@@ -1,7 +1,8 @@
 """Answers: gives a session's REST request the answer that was recorded for it.
 
 One rule: each recorded answer is given once, at its recorded time if the request is older, at once if the answer is older; of older
-ones only the last is kept. So a session that finds an answer too old waits for the next one, as it would on the wire.
+ones only the last is kept. So a session that finds an answer too old waits for the next one, as it would on the wire. Of several
+that wait for the same, the one on the connection that asked gets it.
 """
 
 from __future__ import annotations
@@ -28,30 +29,31 @@ class Answers(Generic[T]):
     def __init__(self, only_symbol: str) -> None:
         """`only_symbol`: what an answer that names no request and no symbol is about; empty if that cannot be told."""
         self._only_symbol = only_symbol
-        self._waiting: list[tuple[Fetch, T]] = []
+        self._waiting: list[tuple[Fetch, T, str]] = []
         self._kept: dict[str, Answered] = {}
 
-    def ask(self, fetch: Fetch, who: T) -> Answered | None:
-        """The answer that is there already; else None, and the request waits."""
+    def ask(self, fetch: Fetch, who: T, connection: str) -> Answered | None:
+        """The answer that is there already; else None, and the request that was made for a `connection` waits."""
         for url, answer in self._kept.items():
             if self._fits(fetch, answer):
                 del self._kept[url]
                 return answer
-        self._waiting.append((fetch, who))
+        self._waiting.append((fetch, who, connection))
         return None
 
     def came(self, answer: Answered) -> tuple[Fetch, T] | None:
         """The request that an answer is for; None if none waits for it, in which case it is kept."""
-        for i, (fetch, who) in enumerate(self._waiting):
-            if self._fits(fetch, answer):
-                del self._waiting[i]
-                return fetch, who
-        self._kept[answer.url or self._symbol(answer)] = answer
-        return None
+        fitting = [waiting for waiting in self._waiting if self._fits(waiting[0], answer)]
+        if not fitting:
+            self._kept[answer.url or self._symbol(answer)] = answer
+            return None
+        chosen = next((waiting for waiting in fitting if waiting[2] == answer.connection), fitting[0])
+        self._waiting.remove(chosen)
+        return chosen[:2]
 
     def forget(self, who: T) -> None:
         """Someone is gone; its requests wait no longer."""
-        self._waiting = [(fetch, asking) for fetch, asking in self._waiting if asking is not who]
+        self._waiting = [waiting for waiting in self._waiting if waiting[1] is not who]
 
     def _fits(self, fetch: Fetch, answer: Answered) -> bool:
         if answer.url:

@@ -207,7 +207,7 @@ class Replay:
     def _fetch(self, strand: Strand, fetch: Fetch) -> None:
         if fetch.purpose != "snapshot":
             return
-        answer = self._answers.ask(fetch, strand)
+        answer = self._answers.ask(fetch, strand, strand.connection)
         if answer is not None:
             self._answer(strand, fetch, answer)
 
