@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter, deque
 from collections.abc import Iterable
 from functools import partial
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.venues.speakers import SPEAKERS
+from xtrader.clock import SECOND
 from xtrader.feed.redundant import Redundant
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Trade
@@ -25,6 +27,7 @@ BOOK = Subscription("L2", "X", "B")
 TAPE = Subscription("TRADES", "X", "B")
 MS = 1_000_000
 Sides = tuple[dict[float, float], dict[float, float]]
+NEVER = 1 << 60
 which = st.integers(0, 1)
 
 
@@ -106,11 +109,23 @@ class Merging(RuleBasedStateMachine):
 
 
 class Books(Merging):
-    """A venue that cuts its changes into other messages on each connection; a number may run backwards when it begins anew."""
+    """A venue that cuts its changes into other messages on each connection; a number may run backwards when it begins anew.
+
+    Messages have the time of the state that they lead to. A venue that begins to count anew is away for longer than a second: were
+    it not, nothing would tell states of two counts apart where their numbers are the same by chance. Snapshots have the state's
+    time, that at which they were asked for, or none, as on Binance spot.
+    """
 
     subscription = BOOK
 
     def __init__(self) -> None:
+        self.clock = 1000 * SECOND
+        self.times = [self.clock]
+        """The venue's time of each version."""
+        self.begun: int | None = None
+        """The first time that is known of what is stored since its numbers may have begun anew."""
+        self.is_timed = False
+        """The time of what is stored is known."""
         self.numbers = [100]
         self.versions: list[Sides] = [({}, {})]
         self.levels: list[tuple[int, float, float]] = [(0, 0.0, 0.0)]
@@ -133,6 +148,8 @@ class Books(Merging):
         self.levels.append((side, level, float(size)))
         self.numbers.append(self.numbers[-1] + step)
         self.resets.append(self.resets[-1])
+        self.clock += MS
+        self.times.append(self.clock)
 
     @rule(low=st.integers(60, 90))
     def begin_anew(self, low: int) -> None:
@@ -143,6 +160,8 @@ class Books(Merging):
         self.levels.append((0, -1.0, 0.0))
         self.numbers.append(low)
         self.resets.append(self.resets[-1] + 1)
+        self.clock += 2 * SECOND
+        self.times.append(self.clock)
         for number in (0, 1):
             self.send(number)
 
@@ -156,7 +175,7 @@ class Books(Merging):
         sides = [{price: size for at, price, size in changed if at == side} for side in (0, 1)]
         bids, asks = list(sides[0].items()), list(sides[1].items())
         ids = self.numbers[newest], self.numbers[wire.sent]
-        wire.on_its_way.append(BookUpdate(BOOK.key, False, bids, asks, *ids, newest, 0))
+        wire.on_its_way.append(BookUpdate(BOOK.key, False, bids, asks, *ids, self.times[newest], 0))
         wire.sent = newest
 
     @rule(number=which)
@@ -170,20 +189,30 @@ class Books(Merging):
         update = msgspec.structs.replace(sent, ts_recv=self.now)
         assert wire.book is not None
         wire.book.apply(update)
+        wire.since = min(wire.since, self.at(update.ts_event))
         gaps = len(self.gaps)
         self.merged.take(number, update)
         assert len(self.gaps) == gaps or self.resets[wire.sent], "a message tells of no loss, but where numbers began anew"
 
-    @rule(number=which, behind=st.integers(0, 2))
-    def sync(self, number: int, behind: int) -> None:
+    def at(self, ts: int | None) -> int:
+        """The venue's version at a time of its own."""
+        assert ts is not None
+        return bisect(self.times, ts) - 1
+
+    @rule(number=which, behind=st.integers(0, 2), time=st.sampled_from(["state", "state", "asked", "none"]))
+    def sync(self, number: int, behind: int, time: str) -> None:
         wire = self.wires[number]
         if wire.state == "live":
             return
         self.now += MS
-        at = max(0, len(self.versions) - 1 - behind)
-        wire.state, wire.book, wire.sent, wire.since = "live", Book(), at, at
+        at = max(0, len(self.versions) - 1 - (0 if time == "asked" else behind))
+        # Where such a snapshot belongs is told by the messages after it, if not by the books.
+        wire.state, wire.book, wire.sent, wire.since = "live", Book(), at, at if time == "state" else NEVER
         bids, asks = (list(side.items()) for side in self.versions[at])
-        update = BookUpdate(BOOK.key, True, bids, asks, self.numbers[at], None, at, self.now)
+        ts = None if time == "none" else self.times[at]
+        if time == "asked":
+            ts = self.clock = self.clock + 30 * SECOND
+        update = BookUpdate(BOOK.key, True, bids, asks, self.numbers[at], None, ts, self.now)
         wire.book.apply(update)
         self.merged.take(number, update)
         self.cover(number, "live", None)
@@ -191,14 +220,22 @@ class Books(Merging):
     def covering(self, *, without: int) -> bool:
         # Whether numbers of before and after a new beginning follow each other cannot be known.
         other = self.wires[1 - without]
-        return super().covering(without=without) and self.resets[other.since] == self.resets[-1] == self.resets[self.stored()]
+        if not super().covering(without=without) or not self.is_timed or self.begun is None:
+            return False
+        is_placed = self.times[other.since] >= self.begun - SECOND
+        return is_placed and self.resets[other.since] == self.resets[-1] == self.resets[self.stored()]
 
     def stored_update(self, update: BookUpdate) -> None:
+        is_anew = update.is_snapshot
         if update.is_snapshot:
             assert self.version is None or self.gaps, "a book begins anew only after a gap row"
             self.gaps.clear()
         else:
             assert update.prev_sequence == self.book.sequence
+            is_anew = (update.sequence or 0) < (update.prev_sequence or 0)
+        if is_anew or self.begun is None:
+            self.begun = update.ts_event
+        self.is_timed = update.ts_event is not None
         self.book.apply(update)
         held = (self.book.bids.sizes, self.book.asks.sizes)
         if update.ts_event is None:
@@ -206,7 +243,7 @@ class Books(Merging):
             assert true
             self.version = true[-1]
         else:
-            self.version = update.ts_event
+            self.version = self.at(update.ts_event)
             assert held == self.versions[self.version]
 
 
@@ -244,7 +281,7 @@ class Tapes(Merging):
 
     def stored(self) -> int:
         # Before the first trade anything follows.
-        return 1 << 60 if self.number is None else self.number
+        return NEVER if self.number is None else self.number
 
     @rule(count=st.integers(1, 3), to=st.sampled_from([(0,), (1,), (0, 1), (0, 1), ()]))
     def trade(self, count: int, to: tuple[int, ...]) -> None:
@@ -350,6 +387,121 @@ def test_numbers_that_began_anew_on_one_connection_only_are_not_taken_for_the_ol
     ]
     assert isinstance(stored[-1], BookUpdate)
     assert (stored[-1].is_snapshot, stored[-1].sequence) == (True, 105)
+
+
+class TwoBooks:
+    """The book of two connections, recorded as one, by hand."""
+
+    def __init__(self) -> None:
+        self.live: list[Book | None] = [None, None]
+        self.stored: list[Trade | BookUpdate | Coverage] = []
+        self.merged = Redundant([BOOK], [lambda key: self.live[0], lambda key: self.live[1]], self.stored.append)
+        self.now = MS
+
+    def snapshot(self, number: int, sequence: int, second: float | None, *bids: float) -> None:
+        self.live[number] = Book()
+        self.take(number, sequence, None, second, *bids)
+        self.merged.take(number, Coverage(BOOK.key, "L2", "live", "start", self.now, None))
+
+    def take(self, number: int, sequence: int, previous: int | None, second: float | None, *bids: float) -> None:
+        """A message with the venue's time and the prices of its bids; a snapshot if it follows nothing."""
+        self.now += MS
+        ts = None if second is None else int(second * SECOND)
+        update = BookUpdate(BOOK.key, previous is None, [(price, 1.0) for price in bids], [], sequence, previous, ts, self.now)
+        book = self.live[number]
+        assert book is not None
+        book.apply(update)
+        self.merged.take(number, update)
+
+    def drop(self, number: int) -> None:
+        self.now += MS
+        self.live[number] = None
+        self.merged.take(number, Coverage(BOOK.key, "L2", "gap", "disconnect", self.now, None))
+
+    @property
+    def gaps(self) -> int:
+        return sum(isinstance(record, Coverage) and record.state == "gap" for record in self.stored)
+
+    @property
+    def bids(self) -> set[float]:
+        """What a reader of the recording holds."""
+        book = Book()
+        for record in self.stored:
+            if isinstance(record, BookUpdate):
+                assert record.is_snapshot or record.prev_sequence == book.sequence
+                book.apply(record)
+        return set(book.bids.sizes)
+
+
+@pytest.mark.parametrize("second", [20, None])
+@pytest.mark.parametrize("sequence", [61, 40])
+def test_a_snapshot_of_after_a_new_beginning_does_not_follow_what_was_stored_before_it(sequence: int, second: float | None) -> None:
+    two = TwoBooks()
+    two.snapshot(0, 61, 10, 1)
+    two.snapshot(1, sequence, second, 2)
+    two.drop(0)
+    assert two.gaps == 1
+    two.take(1, 62, sequence, 21, 3)
+    assert two.bids == {2, 3}
+
+
+def test_a_snapshot_of_after_a_new_beginning_that_the_old_numbers_reach_does_not_follow_them() -> None:
+    two = TwoBooks()
+    two.snapshot(0, 100, 10, 1)
+    two.snapshot(1, 200, 20, 2)
+    two.take(0, 250, 100, 11)
+    two.drop(0)
+    assert (two.gaps, two.bids) == (1, {2})
+
+
+def test_a_snapshot_of_before_a_new_beginning_is_not_followed_by_what_came_after_it() -> None:
+    two = TwoBooks()
+    two.snapshot(0, 100, 20, 1)
+    two.snapshot(1, 90, 10, 2)
+    two.drop(0)
+    assert (two.gaps, two.bids) == (1, {2})
+
+
+def test_a_connection_that_lags_behind_a_new_beginning_does_not_go_on_from_after_it() -> None:
+    two = TwoBooks()
+    for number in (0, 1):
+        two.snapshot(number, 100, 10, 1)
+    two.take(0, 60, 100, 20)
+    two.take(0, 150, 60, 21, 2)
+    two.take(1, 101, 100, 10.1, 3)
+    two.drop(0)
+    assert (two.gaps, two.bids) == (1, {1, 3})
+
+
+def test_messages_of_a_connection_that_began_anew_first_go_on_once_the_other_one_began_anew_too() -> None:
+    two = TwoBooks()
+    two.snapshot(0, 100, 10, 1)
+    two.snapshot(1, 60, 20, 1)
+    two.take(1, 61, 60, 20.1, 2)
+    two.take(0, 60, 100, 20)
+    two.drop(0)
+    assert (two.gaps, two.bids) == (0, {1, 2})
+
+
+@pytest.mark.parametrize("second", [1000, None])
+def test_the_same_book_at_the_same_number_is_the_same_state_however_new_the_snapshot_is(second: float | None) -> None:
+    two = TwoBooks()
+    two.snapshot(0, 100, 10, 1)
+    two.snapshot(1, 100, second, 1)
+    two.drop(0)
+    two.take(1, 101, 100, 1001, 2)
+    assert (two.gaps, two.bids) == (0, {1, 2})
+
+
+def test_a_snapshot_without_a_time_is_placed_by_the_message_that_follows_it() -> None:
+    two = TwoBooks()
+    two.snapshot(0, 100, None, 1)
+    two.take(0, 101, 100, 10, 2)
+    two.snapshot(1, 99, None, 1)
+    two.take(1, 101, 99, 10, 2)
+    two.drop(0)
+    two.take(1, 102, 101, 10.1, 3)
+    assert (two.gaps, two.bids) == (0, {1, 2, 3})
 
 
 @pytest.mark.parametrize("subscription", [BOOK, TAPE])
@@ -479,6 +631,26 @@ def test_a_connection_without_a_trade_yet_does_not_count_the_old_way_after_the_o
     assert two.numbers == [500, 1, 2, 3]
 
 
+def test_a_connection_that_was_silent_does_not_bring_trades_of_before_the_venue_began_anew() -> None:
+    two = Two()
+    two.take(0, 500)
+    two.take(0, 1, late=600)
+    two.take(1, 501, 502)
+    two.take(0, 2, late=600)
+    two.take(1, 2, 3, late=600)
+    assert (two.numbers, two.told) == ([500, 1, 2, 3], [("venue_gap", None, None)])
+
+
+def test_a_connection_that_was_first_to_count_anew_goes_on_when_the_other_one_is_lost() -> None:
+    two = Two()
+    two.take(0, 500)
+    two.take(1, 600, late=600)
+    two.take(0, 1, late=1150)
+    two.drop(0)
+    two.take(1, 601, late=600)
+    assert (two.numbers, two.told) == ([500, 1, 600, 601], [("venue_gap", None, None), ("disconnect", 2, 599)])
+
+
 def test_what_a_silent_connection_lacks_begins_where_another_one_last_recorded() -> None:
     stored: list[Trade | BookUpdate | Coverage] = []
     merged = Redundant([TAPE], [lambda key: None, lambda key: None], stored.append)
@@ -597,6 +769,27 @@ def test_a_connection_that_never_was_live_proves_nothing_when_it_stops() -> None
     merged.take(0, Coverage(TAPE.key, "TRADES", "gap", "shutdown", 50 * MS, None))
     gaps = [row for row in stored if isinstance(row, Coverage) and row.state == "gap"]
     assert [(row.cause, row.ts_from) for row in gaps] == [("shutdown", 50 * MS)]
+
+
+@pytest.mark.parametrize("exchange", SPEAKERS)
+def test_a_new_connection_is_linked_though_nothing_changes_in_the_book(exchange: str) -> None:
+    pair = Pair(exchange)
+    old = pair.sessions[0]
+    fresh = market(exchange, {}).session(Link(exchange, "test", "", (pair.subscription,)), "start", {})
+    pair.sessions = [old, fresh]
+    pair.merged = Redundant([pair.subscription], [old.book, fresh.book], pair.put)
+    pair.merged.resume(0, old)
+    pair.now += 60 * SECOND
+    pair.carry_out(1, fresh.start(pair.now))
+    for text in pair.speaker.hello():
+        pair.carry_out(1, fresh.receive(text, pair.now))
+    pair.fetches.clear()
+    pair.carry_out(1, fresh.idle(pair.now + 3 * SECOND))
+    assert not pair.merged.linked(1)
+    text = pair.speaker.snapshot(pair.number, [(10, 1)], [(11, 1)], pair.now // MS)
+    snapshot = fresh.answer(pair.fetches[1], 200, text, pair.now) if pair.fetches else fresh.receive(text, pair.now)
+    pair.carry_out(1, snapshot)
+    assert pair.merged.linked(1)
 
 
 def test_a_deeper_book_that_takes_over_from_a_shallow_one_takes_its_place() -> None:

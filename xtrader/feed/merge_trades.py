@@ -12,7 +12,7 @@ import msgspec
 
 from xtrader.feed.merge import HELD, PATIENCE, Member, Merged, Put
 from xtrader.model.market import Coverage, Trade
-from xtrader.venues.trades import Hole, Numbers, SeenTrades, filled, missing
+from xtrader.venues.trades import RESTART_AFTER, Hole, Numbers, SeenTrades, filled, missing
 
 REMEMBERED = 10_000
 """Ids of trades without numbers that are remembered."""
@@ -22,15 +22,13 @@ class TradeMember(Member):
     """A connection's trades: an unbroken run from the number `since` on (None before its first trade). `held` are those beyond a
     hole, by their numbers; `gap` is what the connection itself last said to be missing."""
 
-    __slots__ = ("gap", "held", "since", "stale")
+    __slots__ = ("gap", "held", "since")
 
     def __init__(self) -> None:
         super().__init__()
         self.since: int | None = None
         self.held: deque[Trade] = deque()
         self.gap: Coverage | None = None
-        self.stale = False
-        """It still counts the old way after the venue began anew."""
 
     def hold(self, trade: Trade) -> None:
         """Keep a trade for later."""
@@ -47,6 +45,8 @@ class MergedTrades(Merged[TradeMember]):
         super().__init__(key, "TRADES", [TradeMember() for _ in range(connections)], put)
         self._numbers = Numbers(None)
         self._ids: dict[str, None] = {}
+        self._ts_begun: int | None = None
+        """The time of the first trade of the count that is stored; None for the first count."""
 
     @property
     def last(self) -> int | None:
@@ -80,7 +80,7 @@ class MergedTrades(Merged[TradeMember]):
             self._take_unnumbered(trade)
             return
         gap, member.gap = member.gap, None
-        if member.stale:
+        if self._ts_begun is not None and self._is_of_an_earlier_count(trade):
             return
         if member.since is None:
             member.since = _first(trade)
@@ -154,11 +154,7 @@ class MergedTrades(Merged[TradeMember]):
 
     def _is_covered_by_another(self, member: TradeMember) -> bool:
         return any(
-            other is not member
-            and other.state == "live"
-            and not other.stale
-            and other.since is not None
-            and self._covers(other.since)
+            other is not member and other.state == "live" and other.since is not None and self._covers(other.since)
             for other in self.members
         )
 
@@ -176,10 +172,16 @@ class MergedTrades(Merged[TradeMember]):
         cause = "disconnect" if gap is None or (gap.ids_from, gap.ids_to) != ids else gap.cause
         self._store(trade, Hole(*ids, *self._hole(cause, trade.ts_recv, missing(*ids), ids)))
 
+    def _is_of_an_earlier_count(self, trade: Trade) -> bool:
+        """True for what a connection still brings of before the venue began to count anew: only the time tells."""
+        return self._ts_begun is not None and trade.ts_event is not None and trade.ts_event < self._ts_begun - RESTART_AFTER
+
     def _restart(self, member: TradeMember, trade: Trade) -> None:
+        self._ts_begun = trade.ts_event
         for other in self.members:
-            other.held.clear()
-            other.stale = other is not member and other.since is not None
+            # One that is ahead may have begun anew long ago, with a number that was above the last one by chance.
+            other.held = deque(one for one in other.held if not self._is_of_an_earlier_count(one))
+            other.since = _first(other.held[0]) if other.held else None
         member.since = _first(trade)
         self._hole("venue_gap", trade.ts_recv, "numbers restarted")
         self._numbers = Numbers(None)
@@ -208,7 +210,6 @@ class MergedTrades(Merged[TradeMember]):
     def _forget(self, member: TradeMember) -> None:
         """Its run ends. What it held is beyond a hole that another connection was to fill, and so is part of that one's run."""
         member.since = None
-        member.stale = False
         member.held.clear()
 
 
