@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.test_config import settings as settings_of
+from tests.settings.test_load import settings as settings_of
 from xtrader.durable import keep_file, kept_file
 from xtrader.pipeline.cursors import largest_cursor, read_cursor, write_cursor
 from xtrader.settings.directories import collector_id

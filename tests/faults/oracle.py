@@ -6,7 +6,7 @@ rows declare as not recorded; and every interval so declared has a reason that r
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -195,11 +195,11 @@ def books(outcome: Outcome, subscription: Subscription, intervals: list[Interval
         if type(event) is BookEvent and (event.exchange, event.symbol) == (subscription.exchange, subscription.instrument)
     ]
     numbers = {event.sequence: number for number, (_, event) in enumerate(sent)}
-    answered = {
-        event.sequence: event
-        for _, event in outcome.events
-        if type(event) is SnapshotEvent and (event.exchange, event.symbol) == (subscription.exchange, subscription.instrument)
-    }
+    answered: dict[int, list[SnapshotEvent]] = defaultdict(list)
+    for _, event in outcome.events:
+        if type(event) is SnapshotEvent and (event.exchange, event.symbol) == (subscription.exchange, subscription.instrument):
+            # A probe asks for a few levels of the same state.
+            answered[event.sequence].append(event)
     changed = {fault.number for fault in altered(outcome, subscription, ALTERED)}
     ours: Books = ({}, {})
     true: Books = ({}, {})
@@ -225,10 +225,10 @@ def books(outcome: Outcome, subscription: Subscription, intervals: list[Interval
             if last is not None and row.prev_sequence is not None and row.prev_sequence > last and event.previous != last:
                 yield f"{row.prev_sequence} does not follow {last}"
         if row.is_snapshot:
-            answer = answered.get(row.sequence) if row.sequence is not None else None
+            answers = answered.get(row.sequence, []) if row.sequence is not None else []
             # What a venue left crossed, and uncrossed again, may still hold what an altered message made of it.
-            is_whole = is_whole or answer is not None or not (place is not None and row.ts_recv in uncrossed)
-            if place is None and answer is not None and not have_levels(row, answer):
+            is_whole = is_whole or bool(answers) or not (place is not None and row.ts_recv in uncrossed)
+            if place is None and answers and not any(have_levels(row, answer) for answer in answers):
                 yield f"the snapshot {row.sequence} is not what was answered"
         elif row.sequence in changed:
             is_whole = False
@@ -285,11 +285,13 @@ def change(side: dict[float, float], levels: object) -> None:
 def reasons(outcome: Outcome, subscription: Subscription, intervals: list[Interval]) -> Iterator[str]:
     """Precision: what is declared as not recorded begins and ends where recording did, and has a fault to account for it."""
     faults = [(at, fault) for at, fault in outcome.faults if concerns(outcome, fault, subscription)]
-    taken = [
-        row.ts_recv
-        for row in outcome.records
-        if type(row) is (Trade if subscription.stream == "TRADES" else BookUpdate) and row.instrument == subscription.key
-    ]
+    taken = []
+    since = 0
+    for row in outcome.records:
+        if type(row) is (Trade if subscription.stream == "TRADES" else BookUpdate) and row.instrument == subscription.key:
+            # Changes that waited for a snapshot count from when it came.
+            since = row.ts_recv if type(row) is BookUpdate and row.is_snapshot else since
+            taken.append(max(row.ts_recv, since))
     for before, after in pairwise(intervals):
         if before.end != after.start and not (after.state == "gap" and after.start <= before.end):
             yield f"nothing is said of {before.end} to {after.start}"

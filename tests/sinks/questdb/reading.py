@@ -48,7 +48,12 @@ def updates(server: Server, prefix: str = "") -> list[BookUpdate]:
 
 def coverages(server: Server, prefix: str = "") -> list[Coverage]:
     return [
-        Coverage(key(row), row["covers"], row["state"], row["cause"], row["ts_from"], row["ts_to"], row["detail"] or "")
+        Coverage(
+            key(row),
+            *(row[name] for name in ("covers", "state", "cause", "ts_from", "ts_to")),
+            row["detail"] or "",
+            *(row[name] for name in ("ids_from", "ids_to", "depth")),
+        )
         for row in rows(server, prefix + "coverage", "ts, ts_from")
     ]
 
