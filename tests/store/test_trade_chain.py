@@ -75,6 +75,16 @@ def test_a_trade_that_waited_for_another_connection_lies_behind_the_gap_that_beg
         assert len(found("contiguous", gap(51, 51, (103, 103)), *tables, received=received.__getitem__)) == 1
 
 
+@pytest.mark.parametrize(("ids", "damage"), [((103, 103), 0), (None, 1)])
+def test_a_trade_may_be_received_within_a_gap_that_names_others(ids: tuple[int, int] | None, damage: int) -> None:
+    """It came on another connection and waited; a gap that names nothing says that nothing was recorded then."""
+    closed = Row("", "TRADES", "live", "start", 0, 50, "")
+    trades, received = row_of([100, 101, 102, 104, 105]), [0, 10, 50, 60, 80]
+    told = found("contiguous", [closed, *gap(50, 70, ids)], trades, received=received.__getitem__)
+    assert [text for text in told if "in no interval that is live" in text] == told
+    assert len(told) == damage
+
+
 @pytest.mark.parametrize("trade_ids", NUMBERED)
 def test_rows_out_of_order_are_damage_without_such_a_row(trade_ids: str) -> None:
     told = found(trade_ids, [], row_of([100, 101, 103, 102, 104]))

@@ -133,11 +133,13 @@ class CoverageMap:
 
     def uncovered(self, ts: Ints) -> npt.NDArray[np.bool_]:
         """Which of these times are inside no live interval, ends included. Around a start, and where the journal was damaged, the
-        last batch may be later than what recovery could prove, so gaps of those causes are no contradiction. Older recorders also
-        stored the message that crossed the book, with which the gap that tells so ends."""
+        last batch may be later than what recovery could prove, so gaps of those causes are no contradiction; nor is one that names
+        the trades that are missing to any other: with two connections one may have been received meanwhile, and waited. Older
+        recorders also stored the message that crossed the book, with which the gap that tells so ends."""
         found = np.ones(len(ts), bool)
         for one in self.intervals:
-            if one.state == "live" or (one.state == "gap" and one.cause in ("start", "storage")):
+            is_vague = one.state == "gap" and (one.cause in ("start", "storage") or one.ids_from is not None)
+            if one.state == "live" or is_vague:
                 found &= (ts < one.ts_from) | (ts > one.end(FOREVER))
             elif _is_older_crossing(one):
                 found &= ts != one.end(FOREVER)
