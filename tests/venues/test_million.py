@@ -27,13 +27,16 @@ MS = 1_000_000
 FATES = ["fine"] * 8 + ["lost"] * 4 + ["doubled"] * 4 + ["swapped"] * 4 + ["late"] * 2
 GRACE = 5_200
 """Milliseconds after which numbers that began anew must have been found; until then they may pass for repetitions."""
+UNDATED = 30_200
+"""The same for books whose snapshot states no time: changes below its number may be those of a stream that is behind."""
 
 
 class BookTruth:
     """The venue's book, and what was stored of it. Every size is the version that set it, so no two versions are equal."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, grace: int) -> None:
         self._random = random
+        self._grace = grace
         self.number = 1_000_000
         self.version = 0
         self.bids: dict[int, int] = {}
@@ -112,7 +115,7 @@ class BookTruth:
         if self.ts_reset is not None:
             if self.stored is None or self.stored == self.version:
                 self.ts_reset = None
-            elif ms - self.ts_reset <= GRACE:
+            elif ms - self.ts_reset <= self._grace:
                 return
         assert self.stored is None or self.stored == self.version, "a change was dropped, and nothing says so"
 
@@ -195,7 +198,7 @@ class Episode:
         self.random = random = Random(seed)
         self.speaker = speaker
         self.market = market(speaker.exchange, {})
-        self.books = BookTruth(random)
+        self.books = BookTruth(random, UNDATED if speaker.exchange.startswith("BINANCE") else GRACE)
         self.tape = TradeTruth(random)
         self.firsts: dict[int, int] = {}
         self.faults: Counter[str] = Counter()
