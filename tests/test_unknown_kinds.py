@@ -16,7 +16,7 @@ from xtrader.feed.redundant import Redundant
 from xtrader.feed.rest import Rest
 from xtrader.model.subscription import Subscription
 from xtrader.pipeline.batch import Batcher
-from xtrader.sinks import memory, stored
+from xtrader.sinks import memory
 from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.sinks.questdb import rows
 
@@ -61,16 +61,8 @@ def tables(record: Any, _: Path) -> None:
     rows.table(record)
 
 
-def files(record: Any, place: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    pq.write_table(pa.table({"x": [1]}), place / "x.parquet")
-    list(stored.batches(str(place / "x.parquet"), record.stream, KEY))
-
-
 @pytest.mark.parametrize(
-    "takes", [feed, redundant, redundant_stream, batcher, records_of_a_batch, parquet, tables, files], ids=lambda one: one.__name__
+    "takes", [feed, redundant, redundant_stream, batcher, records_of_a_batch, parquet, tables], ids=lambda one: one.__name__
 )
 def test_what_nobody_knows_is_an_error_that_names_it(takes: Callable[[Any, Path], None], tmp_path: Path) -> None:
     with pytest.raises(UnknownKind, match=r"nothing here takes (Rate|FUNDING)"):

@@ -15,6 +15,7 @@ import xtrader
 from tests.pipeline.records import DAY_START, trade
 from tests.store import made
 from tests.store.recordings import SECOND, record
+from xtrader.errors import DamagedFile
 from xtrader.sinks.manifest import lines_in_force
 from xtrader.store.compact import HOUR, compact
 from xtrader.store.dataset import Dataset
@@ -59,7 +60,7 @@ def test_a_part_that_is_gone_and_in_no_other_is_an_error(directory: Path) -> Non
     rows = xtrader.open(directory).trades(made.OKX)
     line = next(line for line in lines_in_force(directory) if (line.stream, line.instrument) == ("TRADES", made.OKX))
     (directory / line.path).unlink()
-    with pytest.raises(FileNotFoundError, match=Path(line.path).name):
+    with pytest.raises(DamagedFile, match=Path(line.path).name):
         rows.to_arrow()
 
 

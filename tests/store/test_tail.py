@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -165,7 +166,7 @@ def test_parts_that_were_merged_above_the_cursor_are_there_once(tmp_path: Path) 
     for stream in ("TRADES", "L2"):
         parts = [line for line in lines if line["stream"] == stream]
         paths = [tmp_path / "data" / line["path"] for line in parts]
-        name = parts[0]["path"].replace("part-", "merged-")
+        name = re.sub(r"-\d+\.parquet$", f"-{parts[-1]['last_offset']:020d}.parquet", parts[0]["path"])
         pq.write_table(pa.concat_tables(pq.read_table(path, partitioning=None) for path in paths), tmp_path / "data" / name)
         merged = parts[-1] | {
             "path": name,

@@ -36,11 +36,12 @@ def test_a_request_that_was_answered_badly_is_sent_again_as_it_was(
     with Rig(tmp_path, server, prefix, {"QUESTDB_CONF": conf}) as rig:
         rig.load(0.5)
         rig.until_shown()
-        proxy.plan = iter([fault, "", "", fault, fault])
-        rig.until(lambda: proxy.spoilt[fault] == 3)
+        # What is tried again on a slow machine may be cut anew with later rows: it goes on until three came as they were.
+        proxy.plan = itertools.cycle([fault, "", "", fault, fault, ""])
+        rig.until(lambda: proxy.spoilt[fault] >= 3 and proxy.again >= 3)
+        proxy.plan = iter(())
         rig.finish()
         rig.check()
-    assert proxy.again >= 3
 
 
 def test_a_slow_answer_is_waited_for(tmp_path: Path, server: Server, prefix: str, proxy: Proxy) -> None:
