@@ -57,7 +57,7 @@ def damage(directory: Path, place: int, byte: int) -> None:
     path.write_bytes(content)
 
 
-def goes_on(whole: Path, directory: Path) -> None:
+def check_it_goes_on(whole: Path, directory: Path) -> None:
     """The sink starts where it was, commits again, and every part there is is listed once, with what it holds."""
     before = paths(whole)
     sink = opened(directory, 8 + 8 * COMMITS)
@@ -83,7 +83,7 @@ def test_a_damaged_byte_of_the_last_lines_costs_nothing_but_itself(whole: Path, 
     damage(directory, place, byte)
     if seed % 4 == 3:
         opened(directory, 8).close()
-    goes_on(whole, directory)
+    check_it_goes_on(whole, directory)
 
 
 def test_a_damaged_line_is_set_aside_and_told(whole: Path, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_damaged_line_is_set_aside_and_told(whole: Path, tmp_path: Path) -> No
     damage(directory, path.stat().st_size - 100, ord("~"))
     bad = path.read_bytes().splitlines()[-1]
     with capture_logs() as logs:
-        goes_on(whole, directory)
+        check_it_goes_on(whole, directory)
     (told,) = [entry for entry in logs if entry["event"] == "list_damaged"]
     assert (told["log_level"], told["lines"], told["file"]) == ("warning", 1, str(path))
     assert Path(told["set_aside"]).read_bytes() == bad + b"\n" != line + b"\n"
@@ -107,7 +107,7 @@ def test_a_line_whose_seal_alone_was_damaged_is_proven_by_the_next_one(whole: Pa
     lines = path.read_bytes().splitlines(keepends=True)
     damage(directory, len(b"".join(lines[:-1])) - 5, ord("~"))
     with capture_logs() as logs:
-        goes_on(whole, directory)
+        check_it_goes_on(whole, directory)
     assert [entry["made_again"] for entry in logs if entry["event"] == "list_damaged"] == [[]]
     assert manifest(directory)[: len(lines)] == manifest(whole)
 
@@ -126,6 +126,7 @@ def test_a_healthy_start_does_not_read_the_directories(whole: Path, tmp_path: Pa
     monkeypatch.setattr(Path, "glob", None)
     opened(directory, 8 + 8 * COMMITS).close()
     opened(directory, 8).close()
+    assert manifest(directory) == manifest(whole)
 
 
 def test_what_compact_left_on_its_way_is_not_taken_for_a_part_that_a_line_lost(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def _refused(sink: Sink, batch: Batch, places: Sequence[int]) -> Iterator[tuple[
 
 
 def _refusal(sink: Sink, batch: Batch) -> str | None:
-    """Why the sink does not take a batch; None if it does. What is refused for now only is raised."""
+    """Why the sink does not take a batch; None if it does. Raises what may be taken when it is tried again."""
     try:
         sink.check(batch)
         sink.write(batch)
