@@ -168,13 +168,28 @@ def test_the_command_prints_the_variables_writes_the_truth_and_ends_on_sigterm(t
 
 def test_a_port_that_is_taken_is_an_error_and_leaves_nothing_behind() -> None:
     async def main() -> None:
-        async with Emulator(["BINANCE_SPOT"], instruments=1, rate=0) as emulator:
-            port = int(emulator.variables["XTRADER_BINANCE_SPOT_WS_URL"].rpartition(":")[2])
-            with pytest.raises(ConfigError, match=f"port {port} of 127.0.0.1, for OKX_SWAP, is in use; give another --port"):
-                async with Emulator(["DERIBIT", "OKX_SWAP"], instruments=1, rate=0, port=port - 1):
-                    pass
+        for _ in range(20):
+            async with Emulator(["BINANCE_SPOT"], instruments=1, rate=0) as emulator:
+                port = int(emulator.variables["XTRADER_BINANCE_SPOT_WS_URL"].rpartition(":")[2])
+                if not free(port - 1):
+                    continue  # Other programs on this machine have ports too.
+                with pytest.raises(ConfigError, match=f"port {port} of 127.0.0.1, for OKX_SWAP, is in use; give another --port"):
+                    async with Emulator(["DERIBIT", "OKX_SWAP"], instruments=1, rate=0, port=port - 1):
+                        pass
+                assert free(port - 1)
+                return
+        pytest.fail("no two ports in a row, the lower one free, in 20 tries")
 
     asyncio.run(main())
+
+
+def free(port: int) -> bool:
+    """Whether a server can be had on this port of loopback."""
+    try:
+        with sockets.create_server(("127.0.0.1", port)):
+            return True
+    except OSError:
+        return False
 
 
 def test_the_book_of_the_truth_is_replayed_up_to_a_sequence() -> None:
