@@ -69,7 +69,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 OWN = ("venues", "emulator")
 """Where venues are at home."""
-SAYS = {"cli/main.py", "cli/demo.py"}
+SAYS = {"cli/options.py", "cli/demo.py"}
 """Files that show a user what a subscription looks like."""
 
 

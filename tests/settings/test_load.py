@@ -143,7 +143,9 @@ def test_a_misspelt_variable_of_the_database_is_told() -> None:
 
 
 def test_an_error_from_dotenv_says_so(tmp_path: Path) -> None:
-    assert refusal({}, {}, dotenv(tmp_path, "XTRADER_LOG=loud\n")).startswith("XTRADER_LOG in .env 'loud' is not one of")
+    assert refusal({}, {}, dotenv(tmp_path, "XTRADER_LOG=loud\n")).startswith(
+        f"XTRADER_LOG in {tmp_path}/.env line 1 'loud' is not one of"
+    )
 
 
 @pytest.mark.parametrize("literal", ["${SUBSCRIPTIONS}", "$(SUBSCRIPTIONS)", "$SUBSCRIPTIONS", " ${SUBSCRIPTIONS} "])

@@ -18,11 +18,13 @@ from xtrader import __version__, logs, sinks
 from xtrader.cli import tables
 from xtrader.cli.book import book
 from xtrader.cli.compact import compact
+from xtrader.cli.config import config
 from xtrader.cli.coverage import coverage
 from xtrader.cli.demo import demo
 from xtrader.cli.emulate import emulate
 from xtrader.cli.lane import lane
 from xtrader.cli.load import load
+from xtrader.cli.options import recording_options
 from xtrader.cli.plan import plan
 from xtrader.cli.plot import plot
 from xtrader.cli.renormalise import renormalise
@@ -47,12 +49,7 @@ EPILOG = "Settings come from flags, else from the environment, else from .env in
 
 @click.group(invoke_without_command=True, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="xtrader", message="%(prog)s %(version)s")
-@click.option("--subscriptions", metavar="LIST", help="STREAM:EXCHANGE@INSTRUMENT, comma separated, such as L2:OKX_SWAP@BTCUSDT.")
-@click.option("--sink", metavar="NAME", help=f"Where rows go: {', '.join(sinks.names())}, or several (default {sinks.DEFAULT}).")
-@click.option("--output-directory", metavar="DIR", help="Where the Parquet files go (default ./data; may be s3://…).")
-@click.option("--raw-directory", metavar="DIR", help="Also keep every received byte here.")
-@click.option("--verbose", is_flag=True, help="Log telemetry every 10 seconds.")
-@click.option("--shutdown-after", metavar="SECONDS", help="Finish by itself after this time.")
+@recording_options
 @click.pass_context
 def cli(context: click.Context, /, **flags: object) -> None:
     """Record order books and trades into Parquet files that can be proven complete.
@@ -82,6 +79,7 @@ COMMANDS = (
     repair,
     *map(tables.group, sinks.able("statements")),
     load,
+    config,
     lane,
     worker,
 )

@@ -76,7 +76,12 @@ def require_usable(upload: Upload | None, rotate_bytes: int, variables: Mapping[
 
 def secrets_of(variables: Mapping[str, str]) -> tuple[str, ...]:
     """The values among a store's variables that must never be shown."""
-    return tuple(value for name, value in variables.items() if re.search("SECRET|TOKEN|KEY|SAS", name))
+    return tuple(value for name, value in variables.items() if is_secret(name))
+
+
+def is_secret(name: str) -> bool:
+    """Whether a store's variable of this name holds what must never be shown."""
+    return re.search("SECRET|TOKEN|KEY|SAS", name) is not None
 
 
 def _checked(given: Given) -> str:

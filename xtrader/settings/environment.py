@@ -10,12 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from xtrader import sinks
-from xtrader.settings.load import Settings, load
+from xtrader.settings.load import Settings, Sources, load, sources_of
 
 
 def load_process(flags: Mapping[str, object]) -> Settings:
     """Settings of this process: its environment, and `.env` in the working directory."""
     return load(flags, os.environ, Path(".env"))
+
+
+def process_sources(flags: Mapping[str, object]) -> Sources:
+    """What `load_process` reads."""
+    return sources_of(flags, os.environ, Path(".env"))
 
 
 def lane_environment(settings: Settings) -> dict[str, str]:

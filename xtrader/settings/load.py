@@ -97,16 +97,41 @@ class Settings:
         return any(map(sinks.writes_files, self.sinks))
 
 
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Variables of one kind of source: those of the process (`file` None), or the lines of a file."""
+
+    texts: Mapping[str, str]
+    lines: Mapping[str, int] = field(default_factory=dict)
+    file: Path | None = None
+
+    @classmethod
+    def of_file(cls, path: Path) -> Layer:
+        """What a file says. Raises ConfigError."""
+        found = read_dotenv(path)
+        return cls({name: one.text for name, one in found.items()}, {name: one.line for name, one in found.items()}, path)
+
+    def place(self, name: str) -> str:
+        """Where a variable of this layer stands, to follow its name in a sentence."""
+        return "" if self.file is None else f" in {self.file} line {self.lines[name]}"
+
+    def value(self, name: str) -> Value:
+        """A variable that is here."""
+        source = "environment" if self.file is None else f"{self.file}:{self.lines[name]}"
+        return Value(self.texts[name], name + self.place(name), source, name)
+
+
 class Sources:
     """Where values come from, strongest first. An empty variable means the default, and hides weaker sources."""
 
-    def __init__(self, flags: Mapping[str, object], environ: Mapping[str, str], dotenv: Mapping[str, str]) -> None:
+    def __init__(self, flags: Mapping[str, object], *layers: Layer) -> None:
         self.flags = {
-            FLAGS[name]: Value(str(given), "--" + name.replace("_", "-"))
+            FLAGS[name]: Value(str(given), flag, flag)
             for name, given in flags.items()
             if given is not None and given is not False
+            for flag in ("--" + name.replace("_", "-"),)
         }
-        self.layers = ((environ, ""), (dotenv, " in .env"))
+        self.layers = layers
 
     def find(self, *names: str) -> Value | None:
         """The strongest value of a setting; of several names in one source the first counts."""
@@ -117,26 +142,34 @@ class Sources:
 
     def variable(self, *names: str) -> Value | None:
         """The same without flags."""
-        for layer, place in self.layers:
+        for layer in self.layers:
             for name in names:
-                if name in layer:
-                    return Value(layer[name], name + place) if layer[name] else None
+                if name in layer.texts:
+                    return layer.value(name) if layer.texts[name] else None
         return None
 
     def secret(self, name: str) -> Value | None:
         """A value given directly or as the path of a file; both in one source contradict each other."""
-        for layer, place in self.layers:
-            if layer.get(name) and layer.get(f"{name}_FILE"):
-                raise ConfigError(f"{name} and {name}_FILE are both set{place}; keep one of them")
-            if layer.get(f"{name}_FILE"):
-                return Value(_secret_file(layer[f"{name}_FILE"], f"{name}_FILE{place}"), f"{name}_FILE{place}")
-            if name in layer:
-                return Value(layer[name], name + place) if layer[name] else None
+        by_file = f"{name}_FILE"
+        for layer in self.layers:
+            if layer.texts.get(name) and layer.texts.get(by_file):
+                raise ConfigError(f"{name} and {by_file} are both set{layer.place(by_file)}; keep one of them")
+            if layer.texts.get(by_file):
+                given = layer.value(by_file)
+                return Value(_secret_file(given.text, given.origin), given.origin, given.source, by_file)
+            if name in layer.texts:
+                return layer.value(name) if layer.texts[name] else None
         return None
 
     def names(self) -> set[str]:
         """Every variable that is set."""
-        return {name for layer, _ in self.layers for name in layer}
+        return {name for layer in self.layers for name in layer.texts}
+
+
+def sources_of(flags: Mapping[str, object], environ: Mapping[str, str], dotenv_path: Path | None) -> Sources:
+    """Flags (None: not given), then variables, then the `.env` file (None: do not look). Raises ConfigError."""
+    files = () if dotenv_path is None else (Layer.of_file(dotenv_path),)
+    return Sources(flags, Layer(environ), *files)
 
 
 def load(
@@ -148,7 +181,11 @@ def load(
 
     Raises ConfigError with one sentence.
     """
-    sources = Sources(flags, environ, read_dotenv(dotenv_path) if dotenv_path is not None else {})
+    return settings_of(sources_of(flags, environ, dotenv_path))
+
+
+def settings_of(sources: Sources) -> Settings:
+    """What the sources say together. Raises ConfigError with one sentence."""
     warnings = _unknown_variables(sources.names())
     subscriptions = _subscriptions(sources, warnings)
     chosen = _sinks(sources.find("XTRADER_SINK"))

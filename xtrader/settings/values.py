@@ -18,10 +18,13 @@ COLLECTOR: Final = re.compile(r"[a-z0-9-]{1,32}")
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A text and where it came from, as errors name it."""
+    """A text and where it came from: `origin` as errors name it, `source` without the variable's name (`--sink`, `environment`,
+    `.env:3`), `variable` the one that gave it, which may be another name of the setting, or NAME_FILE."""
 
     text: str
     origin: str
+    source: str = ""
+    variable: str = ""
 
 
 def verbose(given: Value | None) -> bool:

@@ -1,0 +1,93 @@
+"""What a run would use: every setting with its value and where that came from, as `xtrader config show` prints it.
+
+Rule: a secret is only ever said to be set or not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from xtrader import sinks, venues
+from xtrader.settings.destination import is_secret
+from xtrader.settings.load import UNEXPANDED, Settings, Sources, settings_of
+from xtrader.settings.values import Value
+
+DEFAULT = "default"
+OWN: Mapping[str, Callable[[Settings], object]] = {
+    "SUBSCRIPTIONS": lambda settings: settings.subscriptions,
+    "XTRADER_SINK": lambda settings: ",".join(settings.sinks),
+    "XTRADER_OUTPUT_DIRECTORY": lambda settings: (
+        settings.upload.url if settings.upload and settings.upload.spool else str(settings.output_directory)
+    ),
+    "XTRADER_UPLOAD_URL": lambda settings: settings.upload.url if settings.upload and not settings.upload.spool else None,
+    "XTRADER_UPLOAD_KEEP_LOCAL": lambda settings: settings.upload.keep_local if settings.upload else None,
+    "XTRADER_VERBOSE": lambda settings: settings.verbose,
+    "XTRADER_SHUTDOWN_AFTER": lambda settings: settings.shutdown_after,
+    "XTRADER_RAW_DIRECTORY": lambda settings: settings.raw_directory and str(settings.raw_directory),
+    "XTRADER_JOURNAL_DIRECTORY": lambda settings: str(settings.journal_directory),
+    "XTRADER_CACHE_DIRECTORY": lambda settings: str(settings.cache_directory),
+    "XTRADER_CATALOGUE_INTERVAL": lambda settings: settings.catalogue_interval,
+    "XTRADER_COLLECTOR_ID": lambda settings: settings.collector,
+    "XTRADER_WORKERS": lambda settings: settings.workers,
+    "XTRADER_FLUSH_INTERVAL": lambda settings: settings.flush_interval,
+    "XTRADER_FSYNC_INTERVAL": lambda settings: settings.fsync_interval,
+    "XTRADER_ROTATE_SECONDS": lambda settings: settings.rotate_seconds,
+    "XTRADER_ROTATE_BYTES": lambda settings: settings.rotate_bytes,
+    "XTRADER_MIN_FREE_BYTES": lambda settings: settings.min_free_bytes,
+    "XTRADER_JOURNAL_MAX_BYTES": lambda settings: settings.journal_max_bytes,
+    "XTRADER_CONNECTIONS": lambda settings: settings.connections,
+    "XTRADER_LOG": lambda settings: settings.log_level,
+}
+"""Variable -> what it came to: intervals in seconds, sizes in bytes, None for what is not done. All of xtrader's own."""
+ALIASES = {"XTRADER_LOG": ("XTRADER_LOG", "RUST_LOG")}
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """A setting: `value` (None for what is not set, and for every secret), `source` (`--flag`, `environment`, `.env:3`, `default`),
+    `variable` that gave it where that has another name, and whether it `is_set` by the user."""
+
+    name: str
+    value: object
+    source: str
+    variable: str
+    secret: bool
+    is_set: bool
+
+
+def effective(sources: Sources) -> tuple[Settings, tuple[Effective, ...]]:
+    """What the sources come to: the settings, and each of them by its variable's name. Raises ConfigError."""
+    settings = settings_of(sources)
+    return settings, tuple(sorted(_all(sources, settings), key=lambda one: (one.name not in OWN, one.name)))
+
+
+def _all(sources: Sources, settings: Settings) -> Iterator[Effective]:
+    for name, value in OWN.items():
+        yield _setting(name, value(settings), _given(sources, name))
+    secrets = {*sinks.secrets(), *venues.secrets()}
+    defaults = {name: default for name, (default, _) in {**sinks.variables(), **venues.variables()}.items()}
+    options = {**settings.sink_options, **settings.venue_options}
+    for name in {*defaults, *options}:
+        if name in secrets:
+            yield _setting(name, None, sources.secret(name), secret=True)
+        else:
+            yield _setting(name, options.get(name) or defaults.get(name) or None, sources.variable(name))
+    for name, text in settings.store_variables.items():
+        secret = is_secret(name)
+        yield _setting(name, None if secret else text, sources.variable(name), secret=secret)
+
+
+def _given(sources: Sources, name: str) -> Value | None:
+    names = ALIASES.get(name, (name,))
+    given = sources.find(*names) if name not in ALIASES else sources.variable(*names)
+    return sources.variable(name) if given is not None and given.text.strip() in UNEXPANDED else given
+
+
+def _setting(name: str, value: object, given: Value | None, *, secret: bool = False) -> Effective:
+    shown = re.sub(r"//[^/@\s]*@", "//…@", value) if isinstance(value, str) else value
+    if given is None:
+        return Effective(name, shown, DEFAULT, "", secret, is_set=False)
+    other = "" if given.variable in (name, given.source) else given.variable
+    return Effective(name, shown, given.source, other, secret, is_set=True)
