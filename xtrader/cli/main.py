@@ -5,23 +5,22 @@ Rule: what the user did wrong is one sentence on standard error and exit code 2,
 
 from __future__ import annotations
 
-import errno
 import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 import click
-import structlog
 
 from xtrader import __version__, logs, sinks
-from xtrader.cli import tables
+from xtrader.cli import outcome, tables
 from xtrader.cli.book import book
 from xtrader.cli.compact import compact
 from xtrader.cli.config import config
 from xtrader.cli.coverage import coverage
 from xtrader.cli.demo import demo
 from xtrader.cli.emulate import emulate
+from xtrader.cli.healthcheck import healthcheck
 from xtrader.cli.lane import lane
 from xtrader.cli.load import load
 from xtrader.cli.options import recording_options
@@ -33,16 +32,10 @@ from xtrader.cli.report import report
 from xtrader.cli.trades import trades
 from xtrader.cli.verify import verify
 from xtrader.cli.worker import worker
-from xtrader.errors import ConfigError, StorageError, XTraderError
 from xtrader.model.subscription import parse_subscriptions
 from xtrader.settings.directories import check_directories
 from xtrader.settings.environment import load_process
 from xtrader.venues import exchanges
-
-UNEXPECTED = 70
-"""Exit code of a fault of ours (EX_SOFTWARE)."""
-INTERRUPTED = 130
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 EPILOG = "Settings come from flags, else from the environment, else from .env in the working directory; see .env.example."
 
@@ -80,6 +73,7 @@ COMMANDS = (
     *map(tables.group, sinks.able("statements")),
     load,
     config,
+    healthcheck,
     lane,
     worker,
 )
@@ -96,29 +90,8 @@ def program() -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code (2 for input that cannot be used, 70 for a fault of ours)."""
-    try:
-        cli.main(args=None if arguments is None else list(arguments), prog_name="xtrader", standalone_mode=False)
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 0
-    except click.ClickException as error:
-        return _refuse(error.format_message(), 2)
-    except XTraderError as error:
-        return _refuse(str(error), error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        return _refuse("interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
-    except Exception as error:
-        if isinstance(error, OSError) and error.filename is not None:
-            kind = StorageError if error.errno in _DISK else ConfigError
-            return _refuse(f"'{error.filename}': {error.strerror}", kind.exit_code)
-        if not structlog.is_configured():
-            logs.set_up("info")
-        structlog.get_logger("xtrader").exception("unexpected")
-        return UNEXPECTED
-    return 0
+    """Run the command line; returns the exit code."""
+    return outcome.run(cli, arguments)
 
 
 def _record(flags: dict[str, object]) -> int:
@@ -132,8 +105,3 @@ def _record(flags: dict[str, object]) -> int:
     from xtrader.app import compose, workers
 
     return workers.record(settings) if workers.is_wanted(settings) else compose.record(settings)
-
-
-def _refuse(sentence: str, code: int) -> int:
-    click.echo(f"xtrader: {' '.join(sentence.split())}", err=True)
-    return code

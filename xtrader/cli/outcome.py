@@ -1,0 +1,55 @@
+"""What becomes of a command: its exit code, and one sentence on standard error where it failed.
+
+Rule: what the user did wrong is exit code 2, never a traceback.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Sequence
+
+import click
+
+from xtrader.errors import ConfigError, StorageError, XTraderError
+
+UNEXPECTED = 70
+"""Exit code of a fault of ours (EX_SOFTWARE)."""
+INTERRUPTED = 130
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+
+
+def run(command: click.Command, arguments: Sequence[str] | None = None, name: str = "xtrader") -> int:
+    """Run a command line, by default that of the process; returns the exit code (2 for input that cannot be used, 70 for a fault
+    of ours). `name` is what its help calls it."""
+    try:
+        command.main(args=None if arguments is None else list(arguments), prog_name=name, standalone_mode=False)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    except click.ClickException as error:
+        return _refuse(error.format_message(), 2)
+    except XTraderError as error:
+        return _refuse(str(error), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return _refuse("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            kind = StorageError if error.errno in _DISK else ConfigError
+            return _refuse(f"'{error.filename}': {error.strerror}", kind.exit_code)
+        import structlog
+
+        from xtrader import logs
+
+        if not structlog.is_configured():
+            logs.set_up("info")
+        structlog.get_logger("xtrader").exception("unexpected")
+        return UNEXPECTED
+    return 0
+
+
+def _refuse(sentence: str, code: int) -> int:
+    click.echo(f"xtrader: {' '.join(sentence.split())}", err=True)
+    return code
