@@ -25,9 +25,9 @@ from xtrader.clock import SystemClock
 from xtrader.model.market import BookUpdate, Record, Trade
 from xtrader.pipeline import codec
 from xtrader.pipeline.batch import Batcher
+from xtrader.pipeline.delivery import Delivery
 from xtrader.pipeline.frames import Damaged, read_frames, segments
 from xtrader.pipeline.journal import Journal, open_journal
-from xtrader.pipeline.lane import Lane
 from xtrader.pipeline.rotation import Rotation
 from xtrader.sinks.base import Trades, Updates
 from xtrader.sinks.questdb import sink as questdb
@@ -77,14 +77,14 @@ def cost(server: Server, directory: Path, count: int) -> None:
     end = journal.commit()
     options = target(server.variables() | {"QUESTDB_TABLE_PREFIX": "cost_"})
     sink = questdb.QuestdbSink(options, directory / "state", directory / "refused.jsonl")
-    lane = Lane(directory / "journal", sink, Rotation(questdb.COMMIT_SECONDS, questdb.COMMIT_BYTES), lambda _: None)
+    delivery = Delivery(directory / "journal", sink, Rotation(questdb.COMMIT_SECONDS, questdb.COMMIT_BYTES), lambda _: None)
     spent, wall, theirs = time.process_time(), time.perf_counter(), cpu(psutil.Process(server.pid))
-    lane.open()
-    lane.advance(end)
+    delivery.open()
+    delivery.advance(end)
     spent, wall, theirs = time.process_time() - spent, time.perf_counter() - wall, cpu(psutil.Process(server.pid)) - theirs
     server.settle()
     found = shown(server, "cost_")
-    lane.close()
+    delivery.close()
     journal.close()
     print(f"journal: {1e6 * writing / count:.1f} us of CPU a message, durable commits of 1,000")
     print(

@@ -11,7 +11,7 @@ import pytest
 from tests.pipeline.records import trade
 from xtrader import sinks, venues
 from xtrader.errors import ConfigError
-from xtrader.pipeline.direct import write_recording
+from xtrader.pipeline.write_records import write_records
 from xtrader.settings.load import load
 
 ONE_FILE = '''
@@ -70,7 +70,7 @@ def test_a_sink_is_one_file(place: Path) -> None:
     assert found.warnings == ("the variable LINES_FIEL is unknown and ignored; did you mean LINES_FILE?",)
     assert not found.writes_files
     sink = sinks.module("lines").make({"file": found.sink_options["LINES_FILE"]}, "c1", {})
-    write_recording([trade(1), trade(2)], sink, "c1", {})
+    write_records([trade(1), trade(2)], sink, "c1", {})
     assert (place / "out.txt").read_text() == f"{trade(1)}\n{trade(2)}\n"
 
 

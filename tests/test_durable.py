@@ -56,7 +56,7 @@ def test_no_state_of_a_sink_or_recorder_hangs_on_one_byte(tmp_path: Path) -> Non
     progress = Progress("s3://bucket", 1_795_219_200_000_000_096)
     uploaded = progress_file(tmp_path, "c1")
     uploaded.parent.mkdir()
-    memory = state.State(offset=96, http_seen=True, books={"OKX@A": ([(1.0, 2.0)], [])})
+    memory = state.Progressed(offset=96, http_seen=True, books={"OKX@A": ([(1.0, 2.0)], [])})
     wanted = settings_of({"output_directory": str(tmp_path / "data")}, {"XTRADER_JOURNAL_DIRECTORY": str(tmp_path)})
     name = collector_id(wanted)
     for place in range(17):

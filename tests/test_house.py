@@ -33,7 +33,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "feed.link": ((*BASE, "clock", "venues.base"), ("structlog", "websockets")),
     "feed.rest": ((*BASE, "clock", "feed.budget", "pauses", "venues.base"), ("structlog", "aiohttp", "tenacity")),
     "renormalise": (
-        (*BASE, "clock", "venues", "recordings", "feed.coverage", "feed.redundant", "feed.watch"),
+        (*BASE, "clock", "venues", "recordings", "feed.coverage", "feed.redundant", "feed.silence"),
         ("msgspec",),
     ),
     "pipeline": (

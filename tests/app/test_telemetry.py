@@ -6,7 +6,7 @@ from rich.console import Console
 from tests.feed.clocks import HandClock
 from xtrader.app.status import table
 from xtrader.app.telemetry import Sync, health, trouble
-from xtrader.feed.feed import Standing
+from xtrader.feed.feed import SubscriptionState
 from xtrader.model.book import Book
 from xtrader.model.subscription import Subscription
 
@@ -52,7 +52,7 @@ def test_what_is_told_stands_below_the_lines() -> None:
     ],
 )
 def test_a_line_says_how_a_book_is_and_since_when(state: str, cause: str, depth: int | None, word: str, said: str) -> None:
-    standing = Standing(
+    standing = SubscriptionState(
         subscription=Subscription("L2", "BINANCE_SPOT", "BTCUSDT"),
         state=state,
         cause=cause,

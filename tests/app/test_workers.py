@@ -189,7 +189,7 @@ def test_a_worker_that_recorded_is_started_again_at_once_and_one_that_did_not_wi
 
 
 @pytest.mark.parametrize("said", [b"", b'{"number":1,"jour'])
-@pytest.mark.parametrize("command", ["_worker", "_lane"])
+@pytest.mark.parametrize("command", ["_worker", "_deliver"])
 def test_a_process_whose_starter_is_gone_before_it_said_all_ends_quietly(command: str, said: bytes) -> None:
     ran = subprocess.run([sys.executable, "-m", "xtrader", command], input=said, capture_output=True, timeout=60, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", b"")

@@ -3,7 +3,7 @@ from pathlib import Path
 from xtrader.cli.contents import Holding, read_contents
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
-from xtrader.pipeline.direct import write_recording
+from xtrader.pipeline.write_records import write_records
 from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.store.coverage_map import Row
 
@@ -31,7 +31,7 @@ def test_a_directory_is_summed_up_from_its_files(tmp_path: Path) -> None:
         Coverage(KEY, "L2", "live", "venue_gap", at(8), at(10)),
         Coverage(KEY, "L2", "gap", "shutdown", at(10), None),
     ]
-    write_recording(records, ParquetSink(tmp_path, "test"), "test", {})
+    write_records(records, ParquetSink(tmp_path, "test"), "test", {})
     book, trades = read_contents(tmp_path)
     assert (book.stream, book.instrument) == ("L2", KEY)
     assert (book.messages, book.rows, book.gaps) == (3, 5, 1)

@@ -69,7 +69,7 @@ def test_version_and_help(tmp_path: Path) -> None:
         assert word in text
     for word in ("demo", "plan", "renormalise"):
         assert f"  {word} " in text
-    assert "_lane" not in text
+    assert "_deliver" not in text
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from xtrader.emulator.damage import FRAMES
-from xtrader.emulator.faults import KINDS, Target, draw, parse
+from xtrader.emulator.faults import KINDS, FaultTarget, draw, parse
 from xtrader.emulator.server import Emulator
 from xtrader.errors import ConfigError
 
@@ -21,13 +21,13 @@ DEPTH = (
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fault_is_read_back_as_it_was_written(kind: str) -> None:
-    drawn = draw(f"texts/{kind}", [Target("OKX_SWAP", ("BTC-USDT-SWAP", "ETH-USDT-SWAP"))], 50, 400, [kind])
+    drawn = draw(f"texts/{kind}", [FaultTarget("OKX_SWAP", ("BTC-USDT-SWAP", "ETH-USDT-SWAP"))], 50, 400, [kind])
     assert {parse(str(fault)) for fault in drawn} == set(drawn)
     assert len(set(drawn)) > 10
 
 
 def test_chance_draws_the_same_faults_for_the_same_seed_and_none_that_a_venue_cannot_have() -> None:
-    targets = [Target("A", ("a", "b")), Target("B", ("c",), cannot=("lost", "notice"))]
+    targets = [FaultTarget("A", ("a", "b")), FaultTarget("B", ("c",), cannot=("lost", "notice"))]
     drawn = draw(3, targets, 500, 100)
     assert drawn == draw(3, targets, 500, 100) != draw(4, targets, 500, 100)
     assert {fault.kind for fault in drawn} == set(KINDS)

@@ -5,22 +5,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xtrader.emulator.listing import Scale, Texts, coins
-from xtrader.emulator.market import Fill, Flow, Market, Print, prints
+from xtrader.emulator.market import EmulatedMarket, Fill, Flow, Print, prints
 
 FLOW = Flow(price=60_000, size=100, resting=500, width=600, operations=8, prints=1.0, interval=0.1)
 
 
 def test_the_same_seed_gives_the_same_batches() -> None:
-    first, second = Market("7/A", FLOW), Market("7/A", FLOW)
+    first, second = EmulatedMarket("7/A", FLOW), EmulatedMarket("7/A", FLOW)
     assert [first.step() for _ in range(200)] == [second.step() for _ in range(200)]
 
 
 def test_another_seed_gives_other_batches() -> None:
-    assert Market("7/A", FLOW).step() != Market("8/A", FLOW).step()
+    assert EmulatedMarket("7/A", FLOW).step() != EmulatedMarket("8/A", FLOW).step()
 
 
 def test_looking_at_the_book_between_batches_changes_nothing() -> None:
-    plain, watched = Market("7/A", FLOW), Market("7/A", FLOW)
+    plain, watched = EmulatedMarket("7/A", FLOW), EmulatedMarket("7/A", FLOW)
     for number in range(200):
         if number % 3 == 0:
             watched.begin()
@@ -30,7 +30,7 @@ def test_looking_at_the_book_between_batches_changes_nothing() -> None:
 
 
 def test_a_market_keeps_its_depth_its_rate_and_is_never_crossed() -> None:
-    market = Market("7/A", FLOW)
+    market = EmulatedMarket("7/A", FLOW)
     printed = 0
     for _ in range(3000):
         batch = market.step()
@@ -46,7 +46,7 @@ def test_a_market_keeps_its_depth_its_rate_and_is_never_crossed() -> None:
 
 
 def test_fills_are_numbered_one_by_one_and_never_newer_than_their_batch() -> None:
-    market = Market("7/A", FLOW._replace(prints=5.0))
+    market = EmulatedMarket("7/A", FLOW._replace(prints=5.0))
     fills = [fill for _ in range(100) for fill in market.step().fills]
     assert [fill.number for fill in fills] == list(range(fills[0].number, fills[0].number + len(fills)))
     assert all(0 <= fill.age <= 100 for fill in fills)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection
 
 from tests.emulator.talk import Side, alone, apply, ask, get, receive, talk
-from xtrader.emulator.matching import Side as Levels
+from xtrader.emulator.matching import OrderSide as Levels
 from xtrader.emulator.okx import WINDOW, Okx, floor, window_changes
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.venue import Timers

@@ -21,7 +21,7 @@ from xtrader.emulator.venue import Timers
 from xtrader.feed.conversation import Raw
 from xtrader.feed.feed import Feed
 from xtrader.feed.rest import Rest
-from xtrader.feed.watch import Expiry, never
+from xtrader.feed.silence import Expiry, never
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.recordings.raw import RawWriter

@@ -17,7 +17,7 @@ from tests.feed.test_keep import feeding, until
 from xtrader.clock import SystemClock
 from xtrader.emulator import binance_rest
 from xtrader.emulator.server import Emulator
-from xtrader.emulator.venue import Answer
+from xtrader.emulator.venue import HttpAnswer
 from xtrader.feed.rest import Rest
 from xtrader.model.subscription import Subscription
 from xtrader.venues import market
@@ -39,7 +39,7 @@ def test_two_hundred_instruments_are_in_sync_again_within_the_venues_limits(
             made = emulator.venues[exchange]
             answer = made.answer
 
-            def counted(path: str, query: Mapping[str, str]) -> Answer:
+            def counted(path: str, query: Mapping[str, str]) -> HttpAnswer:
                 nonlocal used
                 given = answer(path, query)
                 statuses[given.status] += 1

@@ -126,7 +126,7 @@ def frames_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     read: list[int] = []
     read_frame = frames.read_frame
 
-    def reading(descriptor: int, base: int, offset: int, end: int) -> frames.Found | None:
+    def reading(descriptor: int, base: int, offset: int, end: int) -> frames.JournalFrame | None:
         found = read_frame(descriptor, base, offset, end)
         if found is not None:
             read.append(offset)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.look.journals import INSTRUMENT, NOW
 from xtrader.clock import SECOND
 from xtrader.look import axis, html, png
-from xtrader.look.series import RANKS, Series, Stretch, stretches
+from xtrader.look.series import RANKS, Series, SeriesStretch, stretches
 from xtrader.look.style import caption, duration, subtitle
 from xtrader.store.intervals import Interval
 
@@ -27,9 +27,9 @@ def series(points: int = 100, gap: tuple[int, int] = (40, 60)) -> Series:
     end = NOW + SECOND * points
     cuts = [NOW, NOW + SECOND * gap[0], NOW + SECOND * gap[1], end]
     covered = [
-        Stretch("live", "start", cuts[0], cuts[1], ""),
-        Stretch("gap", "disconnect", cuts[1], cuts[2], EVIL),
-        Stretch("live", "disconnect", cuts[2], cuts[3], ""),
+        SeriesStretch("live", "start", cuts[0], cuts[1], ""),
+        SeriesStretch("gap", "disconnect", cuts[1], cuts[2], EVIL),
+        SeriesStretch("live", "disconnect", cuts[2], cuts[3], ""),
     ]
     return Series(INSTRUMENT, NOW, end, SECOND, ts, 100 + wave, 1.5 + wave, 50 + wave, 60 + wave, covered)
 
@@ -103,7 +103,7 @@ def test_every_share_of_gaps_can_be_drawn(tmp_path: Path, gap: tuple[int, int]) 
 
 def test_words_on_a_chart() -> None:
     assert subtitle(series()) == "book live for 80.00 % of the time, 1 gap; a point every 1 s"
-    assert caption(Stretch("gap", "start", 0, 1, "the recorder was not running")) == "gap: the recorder was not running"
-    assert caption(Stretch("absent", "", 0, 1, "not recorded")) == "not recorded"
-    assert len(caption(Stretch("gap", "disconnect", 0, 1, "x" * 100))) == 48
+    assert caption(SeriesStretch("gap", "start", 0, 1, "the recorder was not running")) == "gap: the recorder was not running"
+    assert caption(SeriesStretch("absent", "", 0, 1, "not recorded")) == "not recorded"
+    assert len(caption(SeriesStretch("gap", "disconnect", 0, 1, "x" * 100))) == 48
     assert [duration(ns) for ns in (5, 250_000_000, 90 * SECOND, 7200 * SECOND)] == ["5 ns", "250 ms", "1.5 min", "2 h"]

@@ -9,14 +9,14 @@ from rich.text import Text
 
 from tests.look.journals import INSTRUMENT, KEY, NOW, snapshot, trade
 from xtrader.look import draw
-from xtrader.look.picture import Picture, Standing
+from xtrader.look.picture import Picture, StreamState
 from xtrader.model.analytics import Sides
 
-LIVE = Standing("live", "start", NOW)
-GAP = Standing("gap", "disconnect", NOW, "1006")
+LIVE = StreamState("live", "start", NOW)
+GAP = StreamState("gap", "disconnect", NOW, "1006")
 
 
-def picture(standing: Standing = LIVE, book: Sides | None = None) -> Picture:
+def picture(standing: StreamState = LIVE, book: Sides | None = None) -> Picture:
     update = snapshot()
     trades = [trade(number) for number in range(30, 0, -1)]
     return Picture(KEY, NOW, standing, INSTRUMENT, book or Sides(update.bids, update.asks), 1, NOW, NOW, trades)
@@ -80,8 +80,10 @@ def test_a_step_is_at_least_one_basis_point_and_less_than_three(price: float) ->
     assert 0.9 < apart / price * 1e4 < 3.1
 
 
-@pytest.mark.parametrize("standing", [GAP, Standing("stalled", "", NOW), Standing("syncing"), Standing("stopped", "shutdown", NOW)])
-def test_a_book_that_is_not_live_has_no_colours_and_says_why(standing: Standing) -> None:
+@pytest.mark.parametrize(
+    "standing", [GAP, StreamState("stalled", "", NOW), StreamState("syncing"), StreamState("stopped", "shutdown", NOW)]
+)
+def test_a_book_that_is_not_live_has_no_colours_and_says_why(standing: StreamState) -> None:
     shown = picture(standing)
     for lines in (draw.ladder(shown, 60, 9, "size"), draw.trades(shown, 30, 9)):
         assert {str(style) for line in lines for style in (line.style, *(span.style for span in line.spans)) if style} == {
@@ -102,7 +104,7 @@ def test_what_is_paused_is_not_called_live() -> None:
 def test_a_book_with_an_empty_side_or_none_at_all_is_drawn_as_such() -> None:
     assert "one side is empty" in plain(draw.ladder(picture(book=Sides([(1.0, 1.0)], [])), 60, 9, "size"))
     assert "mid -" in plain(draw.head(picture(book=Sides([(1.0, 1.0)], [])), 80))
-    nothing = Picture(KEY, NOW, Standing("syncing"))
+    nothing = Picture(KEY, NOW, StreamState("syncing"))
     assert "no book" in plain(draw.ladder(nothing, 60, 9, "size"))
     assert "SYNCING" in plain(draw.head(nothing, 80))
 

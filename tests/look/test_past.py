@@ -15,8 +15,8 @@ from xtrader.look.series import read_series
 from xtrader.model.analytics import sides
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate
+from xtrader.pipeline.delivery import Delivery
 from xtrader.pipeline.frames import segments
-from xtrader.pipeline.lane import Lane
 from xtrader.pipeline.rotation import Rotation
 from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.store.books import filed
@@ -40,12 +40,12 @@ def test_a_live_book_whose_snapshot_is_in_files_only_is_the_true_one_and_no_fram
         writer.cover("live", "start")
         put(writer, *every[:200])
         writer.journal.commit()
-        lane = Lane(journal, ParquetSink(tmp_path, "c1"), Rotation(900, 1 << 12), lambda status: None)
-        lane.open()
-        lane.advance(segments(journal)[int(carried * (len(segments(journal)) - 1))].end)
-        lane.close()
-        assert lane.cursor > segments(journal)[1].base
-        writer.journal.release(lane.cursor)
+        delivery = Delivery(journal, ParquetSink(tmp_path, "c1"), Rotation(900, 1 << 12), lambda status: None)
+        delivery.open()
+        delivery.advance(segments(journal)[int(carried * (len(segments(journal)) - 1))].end)
+        delivery.close()
+        assert delivery.cursor > segments(journal)[1].base
+        writer.journal.release(delivery.cursor)
         read = frames_read(monkeypatch)
         live_book = find_live(Where(tmp_path, journal), "okx_swap@btcusdt")
         assert len(read) == len(set(read))
@@ -63,10 +63,10 @@ def test_files_answer_for_the_live_interval_of_their_own_collector_only(tmp_path
         row = writer.cover("live", "start")
         put(writer, snapshot(), *deltas(20))
         writer.journal.commit()
-        lane = Lane(tmp_path / ".journal", ParquetSink(tmp_path, "c1"), Rotation(900, 1 << 10), lambda status: None)
-        lane.open()
-        lane.advance(writer.journal.durable)
-        lane.close()
+        delivery = Delivery(tmp_path / ".journal", ParquetSink(tmp_path, "c1"), Rotation(900, 1 << 10), lambda status: None)
+        delivery.open()
+        delivery.advance(writer.journal.durable)
+        delivery.close()
         place, ts = Place(tmp_path), writer.clock.now()
     book = filed(place, "c1", row, ts)
     assert book is not None

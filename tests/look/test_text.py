@@ -6,14 +6,14 @@ from rich.console import Console
 
 from tests.look.journals import INSTRUMENT, KEY, NOW, trade
 from xtrader.look import text
-from xtrader.look.picture import Picture, Standing
+from xtrader.look.picture import Picture, StreamState
 from xtrader.model.analytics import Sides
 
 BOOK = Sides([(61_837.6, 3.0), (61_837.5, 5.0)], [(61_837.7, 1.0), (61_838.0, 1.5)])
 
 
 def picture(state: str = "live", book: Sides | None = BOOK) -> Picture:
-    return Picture(KEY, NOW + 123_456_789, Standing(state, "start", NOW), INSTRUMENT, book, 7, NOW, NOW + 1)
+    return Picture(KEY, NOW + 123_456_789, StreamState(state, "start", NOW), INSTRUMENT, book, 7, NOW, NOW + 1)
 
 
 def test_the_json_says_first_whether_the_book_is_live_and_holds_levels_and_figures() -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.look.journals import INSTRUMENT, KEY, NOW, snapshot, trade
 from xtrader.clock import SECOND
 from xtrader.look import draw, panels
-from xtrader.look.picture import Picture, Standing
+from xtrader.look.picture import Picture, StreamState
 from xtrader.look.statistics import News, Statistics, Summary
 from xtrader.look.view import Choices, heights, screen
 from xtrader.model.analytics import Sides
@@ -18,13 +18,13 @@ USUAL = Choices(5)
 NUMBER = re.compile(r"\d[\d,.:]*")
 
 
-def picture(standing: Standing | None = None) -> Picture:
+def picture(standing: StreamState | None = None) -> Picture:
     update = snapshot(72_518_340_112, shift=103_456.7)
     trades = [trade(number) for number in range(99, 0, -1)]
     return Picture(
         key=KEY,
         ts=LATER,
-        standing=standing or Standing("live", "start", NOW),
+        standing=standing or StreamState("live", "start", NOW),
         instrument=INSTRUMENT,
         book=Sides(update.bids, update.asks),
         sequence=update.sequence,
@@ -50,8 +50,10 @@ def lines(width: int, height: int, choices: Choices = USUAL, shown: Picture | No
 
 
 @pytest.mark.parametrize("mode", draw.MODES)
-@pytest.mark.parametrize("standing", [Standing("live", "start", NOW), Standing("gap", "disconnect", NOW, "code 1006 after 30 s")])
-def test_at_every_size_nothing_sticks_out_and_no_number_is_cut(mode: str, standing: Standing) -> None:
+@pytest.mark.parametrize(
+    "standing", [StreamState("live", "start", NOW), StreamState("gap", "disconnect", NOW, "code 1006 after 30 s")]
+)
+def test_at_every_size_nothing_sticks_out_and_no_number_is_cut(mode: str, standing: StreamState) -> None:
     choices = Choices(5, mode, chart=False)
     shown = picture(standing)
     whole = {number for line in lines(400, 200, choices, shown) for number in NUMBER.findall(line)}
@@ -121,7 +123,7 @@ def test_a_crossed_book_is_drawn_below_nought_in_red() -> None:
 
 
 def test_before_anything_is_known_panels_show_dashes_and_an_empty_chart() -> None:
-    nothing = Picture(KEY, NOW, Standing("syncing"))
+    nothing = Picture(KEY, NOW, StreamState("syncing"))
     found = screen(nothing, Statistics(NOW).summary(NOW), Choices(5), 80, 23).plain
     assert "no book" in found
     assert re.search("VWAP +-", found)
@@ -129,7 +131,7 @@ def test_before_anything_is_known_panels_show_dashes_and_an_empty_chart() -> Non
 
 
 def test_metrics_of_a_stream_that_is_not_live_have_no_colours() -> None:
-    text = screen(picture(Standing("stalled", "", NOW)), summary(), Choices(5), 80, 23)
+    text = screen(picture(StreamState("stalled", "", NOW)), summary(), Choices(5), 80, 23)
     last = text.split("\n")[16:]
     assert all(any(str(span.style) == draw.STALE and span.end == len(line) for span in line.spans) for line in last if line.plain)
 

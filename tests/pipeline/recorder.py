@@ -1,5 +1,5 @@
 """A recorder without sockets: `python -m tests.pipeline.recorder DIRECTORY RUN [SINK_DIRECTORY [URL]]` puts numbered records
-through writer, journal and lane until SIGTERM. `… lane` is its lane process."""
+through writer, journal and delivery until SIGTERM. `… delivery` is its delivery process."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.pipeline.records import trade, update
 from xtrader.clock import SystemClock
 from xtrader.errors import StorageError
 from xtrader.model.market import Coverage
+from xtrader.pipeline.delivery import DeliverySpec, delivery_main
+from xtrader.pipeline.delivery_process import DeliveryProcess
 from xtrader.pipeline.journal import open_journal
-from xtrader.pipeline.lane import LaneSpec, lane_main
-from xtrader.pipeline.process import LaneProcess
 from xtrader.pipeline.writer import Writer
 from xtrader.sinks.base import Sink, SinkSpec
 from xtrader.sinks.objects import ObjectSink
@@ -25,11 +25,11 @@ from xtrader.sinks.parquet.sink import ParquetSink
 
 RUN = 10_000_000
 """Records of run r are numbered from r * RUN on: odd ones are book messages, even ones trades."""
-LANE = (sys.executable, "-m", "tests.pipeline.recorder", "lane")
+DELIVERY = (sys.executable, "-m", "tests.pipeline.recorder", "delivery")
 KEYS = [f"OKX_SWAP@SYM{number}-USDT-SWAP" for number in range(5)]
 
 
-def make_sink(spec: LaneSpec) -> Sink:
+def make_sink(spec: DeliverySpec) -> Sink:
     directory, url = Path(spec.sink.arguments["directory"]), spec.sink.arguments.get("url")
     if url is not None:
         return ObjectSink(directory, spec.collector, url, keep_local=False)
@@ -42,11 +42,11 @@ async def record(journal_directory: Path, run: int, sink_directory: Path, url: s
     clock = SystemClock()
     journal = open_journal(journal_directory, "c1", clock, {}, segment_bytes=1 << 18)
     sink = SinkSpec("parquet", {"directory": str(sink_directory), "url": url}, 1.0, 1 << 19)
-    spec = LaneSpec(str(journal_directory), "c1", sink)
-    lane = LaneProcess(spec, journal.durable, on_cursor=journal.release, command=LANE)
-    writer = Writer(journal, clock, min_free=0, fsync_interval=0.02, on_durable=lane.advance)
+    spec = DeliverySpec(str(journal_directory), "c1", sink)
+    delivery = DeliveryProcess(spec, journal.durable, on_cursor=journal.release, command=DELIVERY)
+    writer = Writer(journal, clock, min_free=0, fsync_interval=0.02, on_durable=delivery.advance)
     working = asyncio.create_task(writer.run())
-    following = asyncio.create_task(lane.run())
+    following = asyncio.create_task(delivery.run())
     for row in journal.open_coverage():
         now = max(clock.now(), row.ts_from)
         writer.put(Coverage(row.instrument, row.stream, row.state, row.cause, row.ts_from, now, row.detail))
@@ -61,7 +61,7 @@ async def record(journal_directory: Path, run: int, sink_directory: Path, url: s
         await asyncio.sleep(0.01)
     await writer.close()
     await working
-    if await lane.finish(30):
+    if await delivery.finish(30):
         await following
     else:
         following.cancel()
@@ -71,8 +71,8 @@ async def record(journal_directory: Path, run: int, sink_directory: Path, url: s
 
 
 def main() -> int:
-    if sys.argv[1] == "lane":
-        return lane_main(make_sink)
+    if sys.argv[1] == "delivery":
+        return delivery_main(make_sink)
     directory = Path(sys.argv[1])
     sink_directory = Path(sys.argv[3]) if len(sys.argv) > 3 else directory / "data"
     try:

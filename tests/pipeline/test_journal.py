@@ -19,7 +19,7 @@ from xtrader.model.market import Coverage, Record, Trade
 from xtrader.pipeline import codec
 from xtrader.pipeline.batch import Batcher
 from xtrader.pipeline.cursors import write_cursor
-from xtrader.pipeline.frames import Damaged, Found, read_frames, segments
+from xtrader.pipeline.frames import Damaged, JournalFrame, read_frames, segments
 from xtrader.pipeline.journal import Journal, open_journal
 from xtrader.sinks.memory import records as records_of
 
@@ -54,7 +54,7 @@ def write(journal: Journal, *rows: Record) -> int:
 def rows_in(directory: Path, start: int = 0) -> list[Record]:
     found: list[Record] = []
     for item in read_frames(directory, start):
-        if isinstance(item, Found):
+        if isinstance(item, JournalFrame):
             batch = codec.read_batch(codec.read_payload(item.payload))
             found += records_of(batch) if batch is not None else []
     return found
@@ -89,7 +89,7 @@ def test_a_segment_can_be_read_alone(tmp_path: Path) -> None:
     journal.close()
     *_, last = segments(tmp_path)
     first = next(read_frames(tmp_path, last.base))
-    assert isinstance(first, Found)
+    assert isinstance(first, JournalFrame)
     meta = codec.read_meta(codec.read_payload(first.payload))
     assert meta.instruments == [instrument]
     assert meta.open == [LIVE]

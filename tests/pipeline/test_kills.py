@@ -22,7 +22,7 @@ from tests.pipeline.parts import manifest, part_paths, read_coverages, read_trad
 from tests.pipeline.recorder import KEYS, RUN, trade, update
 from xtrader.model.market import BookUpdate, Trade
 from xtrader.pipeline import codec
-from xtrader.pipeline.frames import Found, read_frames, segments
+from xtrader.pipeline.frames import JournalFrame, read_frames, segments
 from xtrader.sinks.memory import records
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -56,7 +56,7 @@ def last_numbers(directory: Path) -> dict[int, int]:
     """Run and parity (run * 2 + parity) -> the largest number that is in the journal."""
     found: dict[int, int] = {}
     for item in read_frames(directory / "journal", 0):
-        assert isinstance(item, Found)
+        assert isinstance(item, JournalFrame)
         batch = codec.read_batch(codec.read_payload(item.payload))
         for record in records(batch) if batch is not None else ():
             if isinstance(record, (BookUpdate, Trade)):

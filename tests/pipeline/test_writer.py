@@ -15,7 +15,7 @@ from xtrader.clock import SystemClock
 from xtrader.errors import ConfigError, ProtocolError, StorageError
 from xtrader.pipeline import codec, writer
 from xtrader.pipeline.batch import MAX_ROWS
-from xtrader.pipeline.frames import Found, read_frames
+from xtrader.pipeline.frames import JournalFrame, read_frames
 from xtrader.pipeline.journal import Journal, open_journal
 from xtrader.pipeline.writer import Writer, require_room
 
@@ -25,7 +25,7 @@ def opened(directory: Path) -> Journal:
 
 
 def kinds(directory: Path) -> list[int]:
-    return [codec.read_payload(item.payload).kind for item in read_frames(directory, 0) if isinstance(item, Found)]
+    return [codec.read_payload(item.payload).kind for item in read_frames(directory, 0) if isinstance(item, JournalFrame)]
 
 
 @in_loop

@@ -20,7 +20,7 @@ from xtrader.emulator.faults import parse
 from xtrader.emulator.server import Emulator
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
-from xtrader.pipeline.direct import write_recording
+from xtrader.pipeline.write_records import write_records
 from xtrader.renormalise.renormaliser import Renormaliser
 from xtrader.sinks.parquet.sink import ParquetSink
 
@@ -61,7 +61,7 @@ def told(records: list[Record]) -> dict[tuple[str, str], list[Record]]:
 def files(records: list[Record], directory: Path) -> dict[str, bytes]:
     """What books and trades are on disk, by the name of the file."""
     kept = [one for one in records if not isinstance(one, Instrument | Coverage)]
-    write_recording(kept, ParquetSink(directory, "x"), "x", {})
+    write_records(kept, ParquetSink(directory, "x"), "x", {})
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*.parquet")}
 
 

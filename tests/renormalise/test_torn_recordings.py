@@ -15,7 +15,7 @@ from tests.captures import captures
 from tests.recordings.raw_copy import copy_raw
 from xtrader.errors import ConfigError
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
-from xtrader.pipeline.direct import write_recording
+from xtrader.pipeline.write_records import write_records
 from xtrader.recordings.detect import open_recordings
 from xtrader.recordings.events import Answered, Event, Received
 from xtrader.renormalise.renormaliser import Renormaliser
@@ -137,5 +137,5 @@ def test_a_torn_recording_gives_true_rows_and_gaps_for_the_rest(tmp_path: Path, 
             check_missing(truth, records)
         if seed % 4 == 0:
             made_of = {token: {"environment": "", "depth_window": ""} for token in renormaliser.markets}
-            write_recording(records, ParquetSink(tmp_path / f"out{seed}", "recorded"), "recorded", made_of)
+            write_records(records, ParquetSink(tmp_path / f"out{seed}", "recorded"), "recorded", made_of)
             assert verify(tmp_path / f"out{seed}", rules, 1).exit_code < 2, seed

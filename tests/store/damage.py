@@ -11,7 +11,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xtrader.sinks.manifest import Line, seal, unseal
+from xtrader.sinks.manifest import ManifestLine, seal, unseal
 from xtrader.store.verify_parts import describe
 
 Damage = Callable[[Path, random.Random], Path]
@@ -75,7 +75,7 @@ def relist(directory: Path, *changed: Path) -> None:
     names = {one.relative_to(directory).as_posix() for one in changed}
     texts, before = [], 0
     for text in path.read_bytes().splitlines():
-        line = msgspec.json.decode(unseal(text)[0], type=Line)
+        line = msgspec.json.decode(unseal(text)[0], type=ManifestLine)
         line = describe(directory, line.path, line.coverage) if line.path in names else line
         sealed, before = seal(line, before)
         texts.append(sealed)

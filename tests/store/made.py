@@ -11,8 +11,8 @@ from xtrader.clock import SECOND
 from xtrader.feed.coverage import CoverageTracker
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
-from xtrader.pipeline.direct import write_recording
 from xtrader.pipeline.rotation import Rotation
+from xtrader.pipeline.write_records import write_records
 from xtrader.sinks.parquet.sink import ParquetSink
 
 OKX, BINANCE = "OKX_SWAP@BTC-USDT-SWAP", "BINANCE_SPOT@BTCUSDT"
@@ -31,7 +31,7 @@ FACTS = {"OKX_SWAP": {"environment": "demo"}, "BINANCE_SPOT": {"environment": "d
 
 def record(directory: Path, collector: str = "c1", seconds: float = 60.0, end: int = END) -> None:
     """Write it; a part of each stream every so many seconds."""
-    write_recording(records(end), ParquetSink(directory, collector), collector, FACTS, Rotation(seconds))
+    write_records(records(end), ParquetSink(directory, collector), collector, FACTS, Rotation(seconds))
 
 
 def records(end: int = END) -> Iterator[Record]:

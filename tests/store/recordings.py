@@ -1,4 +1,4 @@
-"""Recordings for the tests of the store: numbered records through the real journal, lane and sink, or straight into the sink."""
+"""Recordings for the tests of the store: numbered records through the real journal, delivery and sink, or into the sink alone."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Record
-from xtrader.pipeline.direct import write_recording
 from xtrader.pipeline.rotation import Rotation
+from xtrader.pipeline.write_records import write_records
 from xtrader.sinks.parquet.sink import ParquetSink
 
 SECOND = 10**9
@@ -19,7 +19,7 @@ START = 1_795_219_200_000_000_000
 def record(directory: Path, records: Iterable[Record], collector: str = "c1", rotate_seconds: float = 900) -> Path:
     """Write records as a recorder would, in parts of `rotate_seconds` of their own time."""
     sink = ParquetSink(directory, collector, buffer_bytes=1 << 16)
-    write_recording(records, sink, collector, {}, Rotation(rotate_seconds, 1 << 30))
+    write_records(records, sink, collector, {}, Rotation(rotate_seconds, 1 << 30))
     return directory
 
 

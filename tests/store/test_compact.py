@@ -22,8 +22,8 @@ from tests.store import made
 from tests.store.damage import bit_flip, parts
 from xtrader.cli.main import main
 from xtrader.errors import ConfigError
-from xtrader.pipeline.direct import Direct, write_recording
 from xtrader.pipeline.rotation import Rotation
+from xtrader.pipeline.write_records import RecordWriter, write_records
 from xtrader.sinks.manifest import lines_in_force
 from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.store.compact import HOUR, Outcome, compact
@@ -86,7 +86,7 @@ def test_parts_that_were_recorded_under_other_settings_are_not_mixed(tmp_path: P
     for number, environment in enumerate(("demo", "production")):
         records = [trade(100 * number + count) for count in range(50)]
         facts = {"OKX_SWAP": {"environment": environment}}
-        write_recording(records, ParquetSink(tmp_path, "c1"), "c1", facts, Rotation(0.01))
+        write_records(records, ParquetSink(tmp_path, "c1"), "c1", facts, Rotation(0.01))
     compact(tmp_path, HOUR)
     assert sorted(line.settings["environment"] for line in lines_in_force(tmp_path)) == ["demo", "production"]
 
@@ -113,7 +113,7 @@ def test_a_damaged_list_is_no_ground_to_work_on(tmp_path: Path) -> None:
 
 def test_beside_a_recorder_only_what_it_is_done_with_is_merged_and_a_redone_commit_adds_nothing(tmp_path: Path) -> None:
     rows = [trade(number, TRADED, DAY_START + number * HOUR // 100) for number in range(450)]
-    with Direct(ParquetSink(tmp_path, "c1"), "c1", {}, Rotation(600.0)) as direct:
+    with RecordWriter(ParquetSink(tmp_path, "c1"), "c1", {}, Rotation(600.0)) as direct:
         for row in rows[:400]:
             direct.put(row)
         listed = lines_in_force(tmp_path)
@@ -124,7 +124,7 @@ def test_beside_a_recorder_only_what_it_is_done_with_is_merged_and_a_redone_comm
             direct.put(row)
     compact(tmp_path, HOUR)
     assert trade_ids(tmp_path) == list(range(450))
-    write_recording(rows, ParquetSink(tmp_path, "c1"), "c1", {}, Rotation(600.0))
+    write_records(rows, ParquetSink(tmp_path, "c1"), "c1", {}, Rotation(600.0))
     assert trade_ids(tmp_path) == list(range(450))
     assert len(parts(tmp_path)) == len(lines_in_force(tmp_path))
 

@@ -13,7 +13,7 @@ from tests.store import made
 from tests.store.recordings import SECOND, START, instrument, record
 from xtrader.feed.coverage import CoverageTracker
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
-from xtrader.sinks.manifest import Line, seal, unseal
+from xtrader.sinks.manifest import ManifestLine, seal, unseal
 from xtrader.store.coverage import read_timeline
 from xtrader.store.report import report_day
 from xtrader.store.verify import Report, verify
@@ -152,7 +152,7 @@ def drop(directory: Path, stream: str) -> None:
     (path,) = (directory / "_manifest").glob("*.jsonl")
     texts, before = [], 0
     for text in path.read_bytes().splitlines():
-        line = msgspec.json.decode(unseal(text)[0], type=Line)
+        line = msgspec.json.decode(unseal(text)[0], type=ManifestLine)
         if line.stream != stream:
             sealed, before = seal(line, before)
             texts.append(sealed)

@@ -22,7 +22,7 @@ from tests.faults.world import VENUES, Outcome, Plan
 from tests.faults.world import record as run
 from tests.store.recordings import record
 from tests.store.test_book import sides
-from xtrader.emulator.faults import Fault, Target, draw, parse
+from xtrader.emulator.faults import Fault, FaultTarget, draw, parse
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import FaultEvent, SnapshotEvent, TradeEvent
 from xtrader.errors import NotCovered
@@ -49,7 +49,7 @@ BOOK_FAULTS = (
 
 def faulty(seed: int) -> Outcome:
     def drawn(emulator: Emulator) -> list[Fault]:
-        targets = [Target(name, tuple(made.boards), made.cannot) for name, made in emulator.venues.items()]
+        targets = [FaultTarget(name, tuple(made.boards), made.cannot) for name, made in emulator.venues.items()]
         return draw(f"day/{seed}", targets, 14, 60, BOOK_FAULTS)
 
     return run(Plan(seed=seed, instruments=1, draw=drawn, patience=25))

@@ -8,9 +8,9 @@ from pathlib import Path
 from tests.pipeline.test_journal import Ticks
 from tests.store import made
 from xtrader.model.market import Coverage
-from xtrader.pipeline.direct import write_recording
 from xtrader.pipeline.journal import open_journal
 from xtrader.pipeline.rotation import Rotation
+from xtrader.pipeline.write_records import write_records
 from xtrader.sinks.manifest import left_open
 from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.store.leftover import finish_journal
@@ -23,7 +23,7 @@ AFTER = made.END + 3600 * made.SECOND
 def test_the_next_start_tells_what_a_deleted_journal_cost(tmp_path: Path) -> None:
     data, journal = tmp_path / "data", tmp_path / "journal"
     killed = [one for one in made.records() if not (isinstance(one, Coverage) and made.END in (one.ts_from, one.ts_to))]
-    write_recording(killed, ParquetSink(data, "c1"), "c1", made.FACTS, Rotation(60))
+    write_records(killed, ParquetSink(data, "c1"), "c1", made.FACTS, Rotation(60))
     last = max(getattr(one, "ts_recv", 0) for one in killed)
     begun = open_journal(journal, "c1", Ticks(AFTER), made.FACTS, left=partial(left_open, data, "c1"))
     rows = begun.open_coverage()

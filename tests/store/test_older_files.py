@@ -14,7 +14,7 @@ from tests.store.recordings import START, record
 from xtrader.errors import ConfigError
 from xtrader.model.market import BookUpdate, Coverage
 from xtrader.sinks.base import Coverages
-from xtrader.sinks.manifest import Line, Manifest, coverage_of, stated
+from xtrader.sinks.manifest import Manifest, ManifestLine, coverage_of, stated
 from xtrader.sinks.stored import batches
 from xtrader.store.compact import compact
 from xtrader.store.verify import verify
@@ -29,7 +29,7 @@ def older(tmp_path: Path) -> Path:
     """A recording with its COVERAGE files as version 1 wrote them."""
     made.record(tmp_path)
     listed = tmp_path / "_manifest" / "c1.jsonl"
-    lines = [msgspec.json.decode(text, type=Line) for text in listed.read_bytes().splitlines()]
+    lines = [msgspec.json.decode(text, type=ManifestLine) for text in listed.read_bytes().splitlines()]
     listed.write_bytes(b"")
     manifest = Manifest(listed)
     manifest.open(0)
@@ -37,7 +37,7 @@ def older(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _older(root: Path, line: Line) -> Line:
+def _older(root: Path, line: ManifestLine) -> ManifestLine:
     table = pq.read_table(root / line.path, partitioning=None).drop_columns(ADDED)
     facts = {**table.schema.metadata, b"xtrader.schema_version": b"1"}
     pq.write_table(table.replace_schema_metadata(facts), root / line.path, compression="zstd", write_page_checksum=True)
@@ -66,7 +66,7 @@ def test_older_files_are_merged_among_themselves(older: Path) -> None:
 
 def test_a_list_says_of_coverage_without_numbers_what_it_always_said(older: Path) -> None:
     texts = (older / "_manifest" / "c1.jsonl").read_bytes().splitlines()
-    lines = [msgspec.json.decode(text, type=Line) for text in texts]
+    lines = [msgspec.json.decode(text, type=ManifestLine) for text in texts]
     found = [(line, row) for line in lines for row in coverage_of(line)]
     assert found
     assert all(stated(row) in line.coverage for line, row in found)

@@ -24,8 +24,8 @@ from tests.store.damage import DAMAGES, lost_list, parts, relist
 from xtrader.cli.main import main
 from xtrader.emulator.server import Emulator
 from xtrader.errors import ConfigError
-from xtrader.pipeline.direct import Direct
-from xtrader.sinks.manifest import Line, lines_in_force
+from xtrader.pipeline.write_records import RecordWriter
+from xtrader.sinks.manifest import ManifestLine, lines_in_force
 from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.store.compact import HOUR, compact
 from xtrader.store.repair import ASIDE, Repaired, repair
@@ -52,7 +52,7 @@ def check(directory: Path) -> Report:
     return verify(directory, rules, 1)
 
 
-def rows(lines: list[Line]) -> dict[tuple[str, str], int]:
+def rows(lines: list[ManifestLine]) -> dict[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
     for line in lines:
         found[line.stream, line.instrument] = found.get((line.stream, line.instrument), 0) + line.rows
@@ -150,7 +150,7 @@ def test_lists_that_are_gone_are_made_again_from_the_files(whole: Path, tmp_path
 
 
 def test_beside_a_recorder_nothing_is_repaired(tmp_path: Path) -> None:
-    with Direct(ParquetSink(tmp_path, "c1"), "c1", {}) as direct:
+    with RecordWriter(ParquetSink(tmp_path, "c1"), "c1", {}) as direct:
         for record in made.records(made.BEGIN + 10 * made.STEP):
             direct.put(record)
         direct.flush()

@@ -27,8 +27,8 @@ from xtrader.errors import NotCovered, StorageError
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.pipeline.batch import Batcher
 from xtrader.pipeline.cursors import write_cursor
+from xtrader.pipeline.delivery import Delivery
 from xtrader.pipeline.journal import Journal, open_journal
-from xtrader.pipeline.lane import Lane
 from xtrader.pipeline.rotation import Rotation
 from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.store import tail
@@ -119,10 +119,10 @@ def append(journal: Journal, records: list[Coverage] | list[BookUpdate | Trade])
 
 def carried(directory: Path) -> list[dict[str, Any]]:
     """Make files of the most of the journal, in several commits; the manifest."""
-    lane = Lane(directory / "journal", ParquetSink(directory / "data", "c1"), Rotation(900, 1 << 13), lambda status: None)
-    lane.open()
-    lane.advance(tail.segments(directory / "journal")[-1].end)
-    lane.close()
+    delivery = Delivery(directory / "journal", ParquetSink(directory / "data", "c1"), Rotation(900, 1 << 13), lambda status: None)
+    delivery.open()
+    delivery.advance(tail.segments(directory / "journal")[-1].end)
+    delivery.close()
     return manifest(directory / "data")
 
 

@@ -1,5 +1,5 @@
 """Composition: Settings -> objects -> one event loop. The only place that chooses concrete classes; a sink is made in a process of
-its own (`cli/lane.py`).
+its own (`cli/deliver.py`).
 
 The journal comes first: what an earlier run left is recovered and finished even when no venue can be reached.
 """
@@ -22,7 +22,7 @@ from xtrader.errors import StorageError
 from xtrader.feed.fanout import Consumer, consumer
 from xtrader.model.subscription import Subscription, parse_subscriptions
 from xtrader.pipeline.journal import SEGMENT_BYTES, open_journal
-from xtrader.pipeline.lean import allow_many_files
+from xtrader.pipeline.process_setup import allow_many_files
 from xtrader.pipeline.writer import require_room
 from xtrader.settings.directories import collector_id
 from xtrader.settings.load import Settings

@@ -1,4 +1,4 @@
-"""One run of the recorder: feed -> fan-out -> journal -> lanes, from the first look-up to the last finished file.
+"""One run of the recorder: feed -> fan-out -> journal -> deliveries, from the first look-up to the last finished file.
 
 The rule: it stops in the order in which rows flow, so that what was received is in the journal, and the sinks get what they can in
 the time there is.
@@ -28,12 +28,12 @@ from xtrader.feed.refresh import Refresh
 from xtrader.feed.rest import Rest
 from xtrader.model.instrument import Instrument
 from xtrader.model.subscription import Subscription
+from xtrader.pipeline.deliveries import Deliveries
+from xtrader.pipeline.delivery import DeliverySpec
 from xtrader.pipeline.journal import Journal
-from xtrader.pipeline.lane import LaneSpec
-from xtrader.pipeline.lanes import Lanes
 from xtrader.pipeline.writer import Writer, free_bytes
 from xtrader.recordings.raw import RawWriter
-from xtrader.settings.environment import lane_environment
+from xtrader.settings.environment import delivery_environment
 from xtrader.settings.load import Settings
 from xtrader.sinks.base import SinkSpec
 from xtrader.venues.base import Link, Market
@@ -76,11 +76,11 @@ class Recorder:
         self._room.set()
         self._full = asyncio.Event()
         self._keep_seconds = max(spec.keep_seconds for spec in specs)
-        self.lanes = Lanes(
-            [LaneSpec(str(settings.journal_directory), collector, spec) for spec in specs],
+        self.deliveries = Deliveries(
+            [DeliverySpec(str(settings.journal_directory), collector, spec) for spec in specs],
             journal.durable,
             on_cursor=self._release,
-            environment=lane_environment(settings),
+            environment=delivery_environment(settings),
         )
         self.writer = Writer(
             journal,
@@ -89,12 +89,12 @@ class Recorder:
             max_bytes=settings.journal_max_bytes,
             flush_interval=settings.flush_interval,
             fsync_interval=settings.fsync_interval,
-            on_durable=self.lanes.advance,
+            on_durable=self.deliveries.advance,
             on_room=self._on_room,
         )
         self.feed: Feed | None = None
         self._put = fan_out(self.writer.put, consumers, clock)
-        self.telemetry = Telemetry(clock, lambda: self.feed, self.writer, journal, self.lanes)
+        self.telemetry = Telemetry(clock, lambda: self.feed, self.writer, journal, self.deliveries)
 
     async def run(self, beside: Callable[[Recorder], Coroutine[Any, Any, None]] | None = None) -> int:
         """Record until a signal, the time given, or what trying again cannot help; then drain. Returns the exit code."""
@@ -104,24 +104,24 @@ class Recorder:
         if self._settings.shutdown_after is not None:
             loop.call_later(self._settings.shutdown_after, self.stop, "the time given is over")
         told = [self.telemetry.show(), self.telemetry.watch()] if beside is None else [beside(self), self.telemetry.watch()]
-        works: list[Coroutine[Any, Any, None]] = [self.writer.run(), self.lanes.run(), self._feeds(), *told]
+        works: list[Coroutine[Any, Any, None]] = [self.writer.run(), self.deliveries.run(), self._feeds(), *told]
         if self._settings.verbose:
             works.append(self._report())
         tasks = [asyncio.create_task(work) for work in works]
         stopping = asyncio.create_task(self._stop.wait())
-        writing, lanes, feeding, *others = tasks
+        writing, deliveries, feeding, *others = tasks
         try:
             # The lines on the terminal end by themselves where there is no terminal; everything else that ends is a failure.
-            await asyncio.wait([writing, lanes, feeding, stopping], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([writing, deliveries, feeding, stopping], return_when=asyncio.FIRST_COMPLETED)
             hard = loop.call_later(HARD_STOP, self._hard_stop)
-            failure = next((task.exception() for task in (writing, lanes, feeding) if task.done()), None)
+            failure = next((task.exception() for task in (writing, deliveries, feeding) if task.done()), None)
             await _cancel(feeding, stopping, *others)
             if self.feed is not None:
                 self.feed.stop("shutdown", "the recorder was stopped" if failure is None else str(_leaf(failure)))
             if isinstance(_leaf(failure), StorageError):
                 raise _leaf(failure)
             await self.writer.close()
-            finished = await self.lanes.finish(DRAIN) and self.lanes.settled
+            finished = await self.deliveries.finish(DRAIN) and self.deliveries.settled
             log.info("stopped", finished=finished, rows=self.writer.rows)
             hard.cancel()
             if failure is not None:

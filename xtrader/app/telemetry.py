@@ -11,10 +11,10 @@ import structlog
 
 from xtrader.app import status
 from xtrader.clock import SECOND, Clock
-from xtrader.feed.feed import Feed, Standing
+from xtrader.feed.feed import Feed, SubscriptionState
 from xtrader.model.subscription import Subscription
+from xtrader.pipeline.deliveries import Deliveries
 from xtrader.pipeline.journal import Journal
-from xtrader.pipeline.lanes import Lanes
 from xtrader.pipeline.writer import Writer
 
 log = structlog.get_logger("xtrader.telemetry")
@@ -30,7 +30,7 @@ class Rates:
         self._clock = clock
         self._seen: dict[Subscription, tuple[int, int]] = {}
 
-    def of(self, standing: Standing) -> float:
+    def of(self, standing: SubscriptionState) -> float:
         """The rate since this was last asked for the same subscription; 0 the first time."""
         now = self._clock.monotonic()
         messages, at = self._seen.get(standing.subscription, (standing.messages, now))
@@ -81,12 +81,14 @@ class Glance(msgspec.Struct, frozen=True):
 class Telemetry:
     """Reads the parts of a running recorder; changes nothing."""
 
-    def __init__(self, clock: Clock, feed: Callable[[], Feed | None], writer: Writer, journal: Journal, lanes: Lanes) -> None:
+    def __init__(
+        self, clock: Clock, feed: Callable[[], Feed | None], writer: Writer, journal: Journal, deliveries: Deliveries
+    ) -> None:
         self._clock = clock
         self._feed = feed
         self._writer = writer
         self._journal = journal
-        self._lanes = lanes
+        self._deliveries = deliveries
         self._for_log = Rates(clock)
         self._for_lines = Rates(clock)
         self._sync = Sync(clock)
@@ -126,15 +128,15 @@ class Telemetry:
             rows=self._writer.rows,
             journal_bytes=self._journal.size(),
             unsynced_bytes=self._journal.end - self._journal.durable,
-            sink_backlog_bytes=self._lanes.backlog,
-            sinks=msgspec.to_builtins(self._lanes.statuses),
+            sink_backlog_bytes=self._deliveries.backlog,
+            sinks=msgspec.to_builtins(self._deliveries.statuses),
             ready=self.ready(),
         )
 
     def ready(self) -> bool:
         """True if data flows for every subscription, into a journal with room, and the sink keeps up."""
         feed = self._feed()
-        return feed is not None and feed.ready() and self._writer.room and self._lanes.ready
+        return feed is not None and feed.ready() and self._writer.room and self._deliveries.ready
 
     async def show(self) -> None:
         """Keep a line per subscription on the terminal; returns at once where there is none."""
@@ -152,11 +154,11 @@ class Telemetry:
         feed = self._feed()
         return (feed.live(), len(feed.subscriptions)) if feed is not None else (0, 0)
 
-    def _standings(self) -> list[Standing]:
+    def _standings(self) -> list[SubscriptionState]:
         feed = self._feed()
         return feed.standings() if feed is not None else []
 
-    def _row(self, standing: Standing) -> status.Row:
+    def _row(self, standing: SubscriptionState) -> status.Row:
         book = standing.book
         price = standing.last_price
         if book is not None:
@@ -172,12 +174,12 @@ class Telemetry:
             detail=trouble(standing),
         )
 
-    def _lag(self, standing: Standing) -> float | None:
+    def _lag(self, standing: SubscriptionState) -> float | None:
         """Seconds since the last message."""
         return round((self._clock.now() - standing.ts_last) / SECOND, 3) if standing.ts_last else None
 
 
-def health(standing: Standing) -> str:
+def health(standing: SubscriptionState) -> str:
     """A word on how a book is, empty for trades."""
     if standing.subscription.stream != "L2":
         return ""
@@ -186,7 +188,7 @@ def health(standing: Standing) -> str:
     return "syncing" if standing.book is None else "shallow" if standing.is_shallow else "ok"
 
 
-def trouble(standing: Standing) -> str:
+def trouble(standing: SubscriptionState) -> str:
     """What is wrong, where something is."""
     if standing.state != "live":
         return standing.detail

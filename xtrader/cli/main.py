@@ -18,10 +18,10 @@ from xtrader.cli.book import book
 from xtrader.cli.compact import compact
 from xtrader.cli.config import config
 from xtrader.cli.coverage import coverage
+from xtrader.cli.deliver import deliver
 from xtrader.cli.demo import demo
 from xtrader.cli.emulate import emulate
 from xtrader.cli.healthcheck import healthcheck
-from xtrader.cli.lane import lane
 from xtrader.cli.load import load
 from xtrader.cli.options import recording_options
 from xtrader.cli.plan import plan
@@ -74,7 +74,7 @@ COMMANDS = (
     load,
     config,
     healthcheck,
-    lane,
+    deliver,
     worker,
 )
 for command in COMMANDS:
@@ -99,9 +99,9 @@ def _record(flags: dict[str, object]) -> int:
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)
     parse_subscriptions(settings.subscriptions, exchanges())
     check_directories(settings)
-    from xtrader.pipeline.lean import run_lean
+    from xtrader.pipeline.process_setup import set_up_process
 
-    run_lean()
+    set_up_process()
     from xtrader.app import compose, workers
 
     return workers.record(settings) if workers.is_wanted(settings) else compose.record(settings)

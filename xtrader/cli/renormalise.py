@@ -37,7 +37,7 @@ def renormalise(files: tuple[Path, ...], exchange: str | None, output_directory:
 
     from xtrader import logs
     from xtrader.errors import ConfigError
-    from xtrader.pipeline.direct import write_recording
+    from xtrader.pipeline.write_records import write_records
     from xtrader.renormalise.renormaliser import Renormaliser
     from xtrader.settings.directories import check_writable
     from xtrader.settings.environment import load_process
@@ -53,7 +53,7 @@ def renormalise(files: tuple[Path, ...], exchange: str | None, output_directory:
         token: {"environment": market.environment, "depth_window": market.depth_window}
         for token, market in recording.markets.items()
     }
-    write_recording(_told(recording.records()), ParquetSink(settings.output_directory, COLLECTOR), COLLECTOR, venues)
+    write_records(_told(recording.records()), ParquetSink(settings.output_directory, COLLECTOR), COLLECTOR, venues)
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     console.print(_draw(recording.summary()))
     for remark in recording.remarks:

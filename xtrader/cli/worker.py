@@ -10,9 +10,9 @@ import click
 @click.command("_worker", hidden=True)
 def worker() -> None:
     """Record a part of the subscriptions. Started by the recorder, not by people."""
-    from xtrader.pipeline.lean import run_lean
+    from xtrader.pipeline.process_setup import set_up_process
 
-    run_lean()
+    set_up_process()
     from xtrader.app import workers
 
     sys.exit(workers.run_worker())

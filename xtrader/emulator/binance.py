@@ -14,13 +14,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from xtrader.emulator.binance_rest import BinanceBoard, Rest, contract_status, delivery
+from xtrader.emulator.binance_rest import BinanceBoard, BinanceRest, contract_status, delivery
 from xtrader.emulator.client import Client
 from xtrader.emulator.faults import Message
-from xtrader.emulator.listing import Coin, Listing, Scale, coins
+from xtrader.emulator.listing import Coin, ListedInstrument, Scale, coins
 from xtrader.emulator.market import Batch, Fill, prints
 from xtrader.emulator.truth import BookEvent, TradeEvent
-from xtrader.emulator.venue import Allowance, Answer, Stage, Venue
+from xtrader.emulator.venue import Allowance, HttpAnswer, Stage, Venue
 
 EXCHANGES = ("BINANCE_SPOT", "BINANCE_FUTURES", "BINANCE_COINM")
 MOST_STREAMS = 1024
@@ -37,20 +37,20 @@ def venue(exchange: str, instruments: int, stage: Stage) -> Binance:
     return Binance(exchange, [_listing(exchange, coin) for coin in coins(instruments)], stage)
 
 
-def _listing(exchange: str, coin: Coin) -> Listing:
+def _listing(exchange: str, coin: Coin) -> ListedInstrument:
     if exchange == "BINANCE_SPOT":
         tick, lot = Scale(1, coin.decimals, 8), Scale(1, coin.size_decimals, 8)
-        return Listing(f"{coin.name}USDT", "spot", coin.name, "USDT", "USDT", tick, lot, coin.price, 400)
+        return ListedInstrument(f"{coin.name}USDT", "spot", coin.name, "USDT", "USDT", tick, lot, coin.price, 400)
     tick = Scale(1, coin.decimals, coin.decimals + 1)
     if exchange == "BINANCE_FUTURES":
         lot = Scale(1, coin.size_decimals, coin.size_decimals)
-        return Listing(f"{coin.name}USDT", "perpetual", coin.name, "USDT", "USDT", tick, lot, coin.price, 400, "1")
+        return ListedInstrument(f"{coin.name}USDT", "perpetual", coin.name, "USDT", "USDT", tick, lot, coin.price, 400, "1")
     contract = "100" if coin.name == "BTC" else "10"
     symbol = f"{coin.name}USD_PERP"
-    return Listing(symbol, "perpetual", coin.name, "USD", coin.name, tick, Scale(1, 0), coin.price, 40, contract, True)
+    return ListedInstrument(symbol, "perpetual", coin.name, "USD", coin.name, tick, Scale(1, 0), coin.price, 40, contract, True)
 
 
-class _Session:
+class _BinanceConnection:
     """One client's conversation: where it connected, what it asked for, how often it spoke."""
 
     def __init__(self, route: str, combined: bool, per_second: int) -> None:
@@ -77,7 +77,7 @@ class Binance(Venue[BinanceBoard]):
 
     connects = (300, 300.0)
 
-    def __init__(self, exchange: str, listings: Sequence[Listing], stage: Stage) -> None:
+    def __init__(self, exchange: str, listings: Sequence[ListedInstrument], stage: Stage) -> None:
         super().__init__(exchange, [BinanceBoard(exchange, listing, stage) for listing in listings], stage)
         self.uneven = False
         """Cut the same changes into other depth events for each client, as USD-M does."""
@@ -88,8 +88,8 @@ class Binance(Venue[BinanceBoard]):
         self.ping = (timers.spot_ping, timers.spot_pong) if self._spot else (timers.futures_ping, timers.futures_pong)
         if self._spot:
             self.cannot = frozenset({"expiry_change"})
-        self._rest = Rest(exchange, self.boards, stage)
-        self._sessions: dict[Client, _Session] = {}
+        self._rest = BinanceRest(exchange, self.boards, stage)
+        self._sessions: dict[Client, _BinanceConnection] = {}
         self._plain: dict[str, set[Client]] = {}
         self._wrapped: dict[str, set[Client]] = {}
         self._ids = Random(f"{stage.seed}/{exchange}/ids")
@@ -111,7 +111,7 @@ class Binance(Venue[BinanceBoard]):
         place = self._place(url.path)
         assert place is not None
         route, combined, streams = place
-        session = self._sessions[client] = _Session(route, combined, 5 if self._spot else 10)
+        session = self._sessions[client] = _BinanceConnection(route, combined, 5 if self._spot else 10)
         if combined:
             streams = [name for joined in parse_qs(url.query).get("streams", []) for name in joined.split("/")]
         loop = asyncio.get_running_loop()
@@ -130,7 +130,7 @@ class Binance(Venue[BinanceBoard]):
     def received(self, client: Client, message: str) -> None:
         client.send(msgspec.json.encode(self._reply(client, self._sessions[client], message)))
 
-    def answer(self, path: str, query: Mapping[str, str]) -> Answer:
+    def answer(self, path: str, query: Mapping[str, str]) -> HttpAnswer:
         return self._rest.answer(path, query)
 
     def idle(self, now: float) -> None:
@@ -284,7 +284,7 @@ class Binance(Venue[BinanceBoard]):
             self.counts["too many messages"] += 1
             client.close(1008, "Too many requests")
 
-    def _reply(self, client: Client, session: _Session, message: str) -> dict[str, Any]:
+    def _reply(self, client: Client, session: _BinanceConnection, message: str) -> dict[str, Any]:
         try:
             request = msgspec.json.decode(message)
         except msgspec.DecodeError:
@@ -318,7 +318,7 @@ class Binance(Venue[BinanceBoard]):
             return -(2**63) <= number < 2**63 if self._spot else 0 <= number < 2**64
         return self._spot and (number is None or (isinstance(number, str) and len(number) <= 36))
 
-    def _property(self, client: Client, session: _Session, method: str, params: object, number: object) -> dict[str, Any]:
+    def _property(self, client: Client, session: _BinanceConnection, method: str, params: object, number: object) -> dict[str, Any]:
         if not isinstance(params, list) or params[:1] != ["combined"]:
             return {"code": 0, "msg": "Unknown property"}
         if method == "GET_PROPERTY":
@@ -331,7 +331,7 @@ class Binance(Venue[BinanceBoard]):
         self._subscribe(client, session, list(session.streams))
         return {"result": None, "id": number}
 
-    def _subscribe(self, client: Client, session: _Session, streams: Sequence[str]) -> None:
+    def _subscribe(self, client: Client, session: _BinanceConnection, streams: Sequence[str]) -> None:
         session.streams.update(dict.fromkeys(streams))
         if len(session.streams) > MOST_STREAMS:
             client.close(1008, "Too many streams")

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from xtrader.emulator.listing import Listing
+from xtrader.emulator.listing import ListedInstrument
 from xtrader.emulator.market import Fill, Print
 from xtrader.emulator.truth import SnapshotEvent
-from xtrader.emulator.venue import Answer, Board, Stage
+from xtrader.emulator.venue import Board, HttpAnswer, Stage
 
 PREFIXES = {"BINANCE_SPOT": "/api/v3/", "BINANCE_FUTURES": "/fapi/v1/", "BINANCE_COINM": "/dapi/v1/"}
 WEIGHT_LIMITS = {"BINANCE_SPOT": 6000, "BINANCE_FUTURES": 2400, "BINANCE_COINM": 2400}
@@ -26,7 +26,7 @@ RESTING = 600
 """Orders a side that usually rest in a book."""
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """An error answer: HTTP status, the venue's code and words."""
 
     def __init__(self, status: int, code: int, words: str) -> None:
@@ -37,7 +37,7 @@ class Refused(Exception):
 class BinanceBoard(Board):
     """One symbol: its stream names, the ids of the coming depth event, and its last thousand trades."""
 
-    def __init__(self, exchange: str, listing: Listing, stage: Stage) -> None:
+    def __init__(self, exchange: str, listing: ListedInstrument, stage: Stage) -> None:
         super().__init__(exchange, listing, stage, RESTING)
         self.stream = listing.symbol.lower()
         self.depth_streams = tuple(f"{self.stream}@{name}" for name in ("depth@100ms", "depth", "depth@500ms", "depth@0ms"))
@@ -56,7 +56,7 @@ class BinanceBoard(Board):
         return self.first_id + (touches - 1) * self.id_step if touches else self.sequence
 
 
-class Rest:
+class BinanceRest:
     """Answers GETs for one Binance market."""
 
     def __init__(self, exchange: str, boards: Mapping[str, BinanceBoard], stage: Stage) -> None:
@@ -75,18 +75,18 @@ class Rest:
             "aggTrades": self._aggregates,
         }
 
-    def answer(self, path: str, query: Mapping[str, str]) -> Answer:
+    def answer(self, path: str, query: Mapping[str, str]) -> HttpAnswer:
         """The answer to one GET; 429 with Retry-After once the minute's weight is used up."""
         route = self._routes.get(path.removeprefix(self._prefix)) if path.startswith(self._prefix) else None
         if route is None:
-            return Answer(b"<html><body>404 Not found</body></html>", 404)
+            return HttpAnswer(b"<html><body>404 Not found</body></html>", 404)
         try:
             weight, result = route(query)
-        except Refused as refused:
-            return self._spend(1, Answer(_error(refused.code, refused.words), refused.status))
-        return self._spend(weight, Answer(msgspec.json.encode(result)))
+        except RequestRefused as refused:
+            return self._spend(1, HttpAnswer(_error(refused.code, refused.words), refused.status))
+        return self._spend(weight, HttpAnswer(msgspec.json.encode(result)))
 
-    def _spend(self, weight: int, answer: Answer) -> Answer:
+    def _spend(self, weight: int, answer: HttpAnswer) -> HttpAnswer:
         minute, rest = divmod(self._stage.ms(), MINUTE)
         if minute not in self._used:
             self._used.clear()
@@ -94,19 +94,19 @@ class Rest:
         headers: tuple[tuple[str, str], ...] = (("X-MBX-USED-WEIGHT-1M", str(self._used[minute])),)
         limit = WEIGHT_LIMITS[self._exchange]
         if self._used[minute] <= limit:
-            return Answer(answer.body, answer.status, headers)
+            return HttpAnswer(answer.body, answer.status, headers)
         if self._used[minute] > BANNED_AT * limit:
             words = "Way too many requests; IP banned until then. Please use the websocket for live updates to avoid bans."
-            return Answer(_error(-1003, words), 418, (*headers, ("Retry-After", "120")))
+            return HttpAnswer(_error(-1003, words), 418, (*headers, ("Retry-After", "120")))
         words = f"Too many requests; current limit of IP is {limit} requests per minute."
-        return Answer(_error(-1003, words), 429, (*headers, ("Retry-After", str(-(-(MINUTE - rest) // 1000)))))
+        return HttpAnswer(_error(-1003, words), 429, (*headers, ("Retry-After", str(-(-(MINUTE - rest) // 1000)))))
 
     def _board(self, query: Mapping[str, str]) -> BinanceBoard:
         symbol = query.get("symbol")
         if not symbol:
-            raise Refused(400, -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
+            raise RequestRefused(400, -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
         if symbol not in self._boards:
-            raise Refused(400, -1121, "Invalid symbol.")
+            raise RequestRefused(400, -1121, "Invalid symbol.")
         return self._boards[symbol]
 
     def _depth(self, query: Mapping[str, str]) -> tuple[int, Any]:
@@ -114,7 +114,7 @@ class Rest:
         board = self._board(query)
         limit = _count(query, 100 if self._spot else 500, 5000 if self._spot else 1000)
         if not self._spot and limit not in FUTURES_LIMITS:
-            raise Refused(400, -4021, f"{limit} is not valid depth limit.")
+            raise RequestRefused(400, -4021, f"{limit} is not valid depth limit.")
         weight = next(weight for most, weight in (SPOT_DEPTHS if self._spot else FUTURES_DEPTHS) if limit <= most)
         if self._stage.interval:
             board.market.begin()
@@ -179,7 +179,7 @@ def _error(code: int, words: str) -> bytes:
 def _count(query: Mapping[str, str], usual: int, most: int) -> int:
     text = query.get("limit", str(usual))
     if not text.isdecimal() or int(text) == 0:
-        raise Refused(400, -1100, "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'.")
+        raise RequestRefused(400, -1100, "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'.")
     return min(int(text), most)
 
 

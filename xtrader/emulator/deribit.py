@@ -20,10 +20,10 @@ import msgspec
 from xtrader.emulator.client import Client
 from xtrader.emulator.deribit_rest import DeribitBoard, Failed, Methods, fair_price, listings, state
 from xtrader.emulator.faults import Message
-from xtrader.emulator.listing import Listing
+from xtrader.emulator.listing import ListedInstrument
 from xtrader.emulator.market import Batch, Fill
 from xtrader.emulator.truth import BookEvent, TradeEvent
-from xtrader.emulator.venue import Answer, Credits, Stage, Venue
+from xtrader.emulator.venue import Credits, HttpAnswer, Stage, Venue
 
 EXCHANGES = ("DERIBIT",)
 CLIENT_ID = "emulated-client"
@@ -42,7 +42,7 @@ def venue(exchange: str, instruments: int, stage: Stage) -> Deribit:
     return Deribit(exchange, listings(instruments), stage)
 
 
-class _Session:
+class _DeribitConnection:
     """One connection: until when it is authenticated, its channels, its heartbeat, its credits."""
 
     def __init__(self, now: float) -> None:
@@ -62,10 +62,10 @@ class Deribit(Venue[DeribitBoard]):
     """Its books start on the socket, and it announces nothing."""
     sockets = 32
 
-    def __init__(self, exchange: str, listings: Sequence[Listing], stage: Stage) -> None:
+    def __init__(self, exchange: str, listings: Sequence[ListedInstrument], stage: Stage) -> None:
         super().__init__(exchange, [DeribitBoard(exchange, listing, stage) for listing in listings], stage)
         self._methods = Methods(self.boards, stage)
-        self._sessions: dict[Client, _Session] = {}
+        self._sessions: dict[Client, _DeribitConnection] = {}
         self._subscribers: dict[str, set[Client]] = {}
         self._ids = Random(f"{stage.seed}/{exchange}/ids")
         self._trade_ids: dict[str, int] = {}
@@ -79,7 +79,7 @@ class Deribit(Venue[DeribitBoard]):
         return path == SOCKET
 
     def opened(self, client: Client) -> None:
-        self._sessions[client] = _Session(asyncio.get_running_loop().time())
+        self._sessions[client] = _DeribitConnection(asyncio.get_running_loop().time())
 
     def closed(self, client: Client) -> None:
         for channel in self._sessions.pop(client).channels:
@@ -101,15 +101,15 @@ class Deribit(Venue[DeribitBoard]):
         if method == "public/subscribe":
             self._snapshots(client, result)
 
-    def answer(self, path: str, query: Mapping[str, str]) -> Answer:
+    def answer(self, path: str, query: Mapping[str, str]) -> HttpAnswer:
         started = self.stage.us()
         method = self._methods.table.get(path.removeprefix(HTTP)) if path.startswith(HTTP) else None
         if method is None:
-            return Answer(self._response(None, Failed(-32601, "Method not found"), started), 404)
+            return HttpAnswer(self._response(None, Failed(-32601, "Method not found"), started), 404)
         try:
-            return Answer(self._response(None, method(query), started))
+            return HttpAnswer(self._response(None, method(query), started))
         except Failed as failed:
-            return Answer(self._response(None, failed, started), 400)
+            return HttpAnswer(self._response(None, failed, started), 400)
 
     def idle(self, now: float) -> None:
         for client, session in self._sessions.items():
@@ -207,7 +207,7 @@ class Deribit(Venue[DeribitBoard]):
                 )
                 client.send(_notification(channel, data))
 
-    def _call(self, client: Client, session: _Session, method: str, params: Mapping[str, Any]) -> Any:
+    def _call(self, client: Client, session: _DeribitConnection, method: str, params: Mapping[str, Any]) -> Any:
         now = asyncio.get_running_loop().time()
         is_subscribe = method == "public/subscribe"
         if not (session.subscribes.take(3_000, now) if is_subscribe else session.requests.take(500, now)):
@@ -238,7 +238,7 @@ class Deribit(Venue[DeribitBoard]):
             raise Failed(-32601, "Method not found")
         return self._methods.table[method](params)
 
-    def _subscribe(self, client: Client, session: _Session, channels: Sequence[str], now: float) -> list[str]:
+    def _subscribe(self, client: Client, session: _DeribitConnection, channels: Sequence[str], now: float) -> list[str]:
         if now >= session.trusted_until and any(channel.endswith(".raw") for channel in channels):
             raise Failed(13778, "raw_subscriptions_not_available_for_unauthorized")
         known = []
@@ -258,14 +258,14 @@ class Deribit(Venue[DeribitBoard]):
                         self.strikes.catch_up(client, name)
         return known
 
-    def _unsubscribe(self, client: Client, session: _Session, channels: Sequence[str]) -> list[str]:
+    def _unsubscribe(self, client: Client, session: _DeribitConnection, channels: Sequence[str]) -> list[str]:
         known = [channel for channel in channels if channel in session.channels]
         for channel in known:
             session.channels.discard(channel)
             self._subscribers[channel].discard(client)
         return known
 
-    def _authenticate(self, session: _Session, params: Mapping[str, Any], now: float) -> dict[str, Any]:
+    def _authenticate(self, session: _DeribitConnection, params: Mapping[str, Any], now: float) -> dict[str, Any]:
         grant = params.get("grant_type")
         self.counts[f"public/auth {grant}"] += 1
         if grant == "client_credentials":
@@ -303,7 +303,7 @@ class Deribit(Venue[DeribitBoard]):
         signed = hmac.new(CLIENT_SECRET.encode(), f"{stamp}\n{nonce}\n{data}".encode(), sha256).hexdigest()
         return hmac.compare_digest(signed, str(params.get("signature")))
 
-    def _beat(self, client: Client, session: _Session, now: float) -> None:
+    def _beat(self, client: Client, session: _DeribitConnection, now: float) -> None:
         """A client that said nothing since the last beat is tested; one that left a test unanswered is closed."""
         if session.tested:
             client.close(1000, "heartbeat test was not answered")

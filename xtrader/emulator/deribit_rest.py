@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from xtrader.emulator.listing import EXPIRY, Coin, Listing, Scale, Texts, coins
+from xtrader.emulator.listing import EXPIRY, Coin, ListedInstrument, Scale, Texts, coins
 from xtrader.emulator.venue import Board, Stage
 
 RESTING = 400
@@ -26,37 +26,41 @@ class Failed(Exception):
         self.code, self.message, self.data = code, message, data
 
 
-def listings(count: int) -> list[Listing]:
+def listings(count: int) -> list[ListedInstrument]:
     """The first `count` instruments: perpetuals, options, spot, a future, then linear perpetuals."""
     day = f"{EXPIRY.day}{EXPIRY:%b%y}".upper()
     dollars = Scale(10, 0)
     first = [
-        Listing("BTC-PERPETUAL", "perpetual", "BTC", "USD", "BTC", Scale(5, 1), dollars, 123_675, 300, "10", True),
-        Listing("ETH-PERPETUAL", "perpetual", "ETH", "USD", "ETH", Scale(5, 2), Scale(1, 0), 53_676, 3000, "1", True),
-        Listing("BTC_USDC-PERPETUAL", "perpetual", "BTC", "USDC", "USDC", Scale(5, 1), Scale(1, 4), 123_672, 900, "0.0001"),
+        ListedInstrument("BTC-PERPETUAL", "perpetual", "BTC", "USD", "BTC", Scale(5, 1), dollars, 123_675, 300, "10", True),
+        ListedInstrument("ETH-PERPETUAL", "perpetual", "ETH", "USD", "ETH", Scale(5, 2), Scale(1, 0), 53_676, 3000, "1", True),
+        ListedInstrument(
+            "BTC_USDC-PERPETUAL", "perpetual", "BTC", "USDC", "USDC", Scale(5, 1), Scale(1, 4), 123_672, 900, "0.0001"
+        ),
         _option(f"BTC-{day}-60000-C", 60_000, "call", 140),
         _option(f"BTC-{day}-60000-P", 60_000, "put", 110),
-        Listing("BTC_USDC", "spot", "BTC", "USDC", "USDC", Scale(1, 0), Scale(1, 4), 61_837, 900),
-        Listing(f"BTC-{day}", "future", "BTC", "USD", "BTC", Scale(25, 1), dollars, 25_310, 300, "10", True),
+        ListedInstrument("BTC_USDC", "spot", "BTC", "USDC", "USDC", Scale(1, 0), Scale(1, 4), 61_837, 900),
+        ListedInstrument(f"BTC-{day}", "future", "BTC", "USD", "BTC", Scale(25, 1), dollars, 25_310, 300, "10", True),
     ]
     others = [_linear(coin) for coin in coins(count + 1)[1:]]
     return [*first, *others][:count]
 
 
-def _linear(coin: Coin) -> Listing:
+def _linear(coin: Coin) -> ListedInstrument:
     tick, lot = Scale(1, coin.decimals), Scale(1, coin.size_decimals)
     symbol = f"{coin.name}_USDC-PERPETUAL"
-    return Listing(symbol, "perpetual", coin.name, "USDC", "USDC", tick, lot, coin.price, 50, lot.text(1))
+    return ListedInstrument(symbol, "perpetual", coin.name, "USDC", "USDC", tick, lot, coin.price, 50, lot.text(1))
 
 
-def _option(symbol: str, strike: int, option_type: str, price: int) -> Listing:
-    return Listing(symbol, "option", "BTC", "BTC", "BTC", Scale(5, 4), Scale(1, 1), price, 80, "1", True, strike, option_type)
+def _option(symbol: str, strike: int, option_type: str, price: int) -> ListedInstrument:
+    return ListedInstrument(
+        symbol, "option", "BTC", "BTC", "BTC", Scale(5, 4), Scale(1, 1), price, 80, "1", True, strike, option_type
+    )
 
 
 class DeribitBoard(Board):
     """One instrument: its last thousand trades as JSON, and what its contracts are."""
 
-    def __init__(self, exchange: str, listing: Listing, stage: Stage) -> None:
+    def __init__(self, exchange: str, listing: ListedInstrument, stage: Stage) -> None:
         super().__init__(exchange, listing, stage, RESTING)
         self.contracts = Texts(_per_contract(listing))
         self.trades: deque[tuple[int, str]] = deque(maxlen=1000)
@@ -69,7 +73,7 @@ class DeribitBoard(Board):
         """The levels that subscribers know, bids and asks: lots by price."""
 
 
-def _per_contract(listing: Listing) -> Scale:
+def _per_contract(listing: ListedInstrument) -> Scale:
     """How many contracts a lot is."""
     lots_per_contract = float(listing.contract or 1) / float(listing.lot.text(1))
     return Scale(1, 0) if lots_per_contract <= 1 else Scale(1, len(str(round(lots_per_contract))) - 1)

@@ -21,7 +21,7 @@ REMEMBERED = 10_000
 """Applied faults that are kept for asking."""
 
 
-class Kind(NamedTuple):
+class FaultKind(NamedTuple):
     """Where a fault strikes (frame, stream, socket, connect, rest, venue), and its usual seconds, code and times."""
 
     place: str
@@ -30,37 +30,37 @@ class Kind(NamedTuple):
     times: int = 1
 
 
-KINDS: dict[str, Kind] = {
-    **{name: Kind("frame") for name in FRAMES},
-    "crossings": Kind("frame", times=3),
-    "reorder": Kind("frame"),
-    "silent": Kind("stream", 40.0),
-    "never_delivers": Kind("subscribe"),
-    "behind": Kind("subscribe", 3.0),
-    "close_1006": Kind("socket"),
-    "close_1001": Kind("socket", code=1001),
-    "no_pong": Kind("socket"),
-    "half_open": Kind("socket"),
-    "notice": Kind("socket", 10.0),
-    "refuse": Kind("connect", code=503),
-    "abort_connect": Kind("connect"),
-    "short_life": Kind("connect", 2.0),
-    "rest_429": Kind("rest", 1.0, 429),
-    "rest_418": Kind("rest", 2.0, 418),
-    "rest_5xx": Kind("rest", code=503),
-    "rest_hang": Kind("rest", 30.0),
-    "rest_garbage": Kind("rest"),
-    "slow_snapshot": Kind("rest", 4.0),
-    "stale_snapshot": Kind("rest"),
-    "refused_snapshot": Kind("rest", code=400),
-    "freeze": Kind("venue", 40.0),
-    "seq_reset": Kind("venue"),
-    "burst": Kind("venue"),
-    "tick_change": Kind("venue"),
-    "status_change": Kind("venue", 30.0),
-    "expiry_change": Kind("venue", 3600.0),
-    "delisted": Kind("venue", 30.0),
-    "venue_clock": Kind("venue", 18_000.0),
+KINDS: dict[str, FaultKind] = {
+    **{name: FaultKind("frame") for name in FRAMES},
+    "crossings": FaultKind("frame", times=3),
+    "reorder": FaultKind("frame"),
+    "silent": FaultKind("stream", 40.0),
+    "never_delivers": FaultKind("subscribe"),
+    "behind": FaultKind("subscribe", 3.0),
+    "close_1006": FaultKind("socket"),
+    "close_1001": FaultKind("socket", code=1001),
+    "no_pong": FaultKind("socket"),
+    "half_open": FaultKind("socket"),
+    "notice": FaultKind("socket", 10.0),
+    "refuse": FaultKind("connect", code=503),
+    "abort_connect": FaultKind("connect"),
+    "short_life": FaultKind("connect", 2.0),
+    "rest_429": FaultKind("rest", 1.0, 429),
+    "rest_418": FaultKind("rest", 2.0, 418),
+    "rest_5xx": FaultKind("rest", code=503),
+    "rest_hang": FaultKind("rest", 30.0),
+    "rest_garbage": FaultKind("rest"),
+    "slow_snapshot": FaultKind("rest", 4.0),
+    "stale_snapshot": FaultKind("rest"),
+    "refused_snapshot": FaultKind("rest", code=400),
+    "freeze": FaultKind("venue", 40.0),
+    "seq_reset": FaultKind("venue"),
+    "burst": FaultKind("venue"),
+    "tick_change": FaultKind("venue"),
+    "status_change": FaultKind("venue", 30.0),
+    "expiry_change": FaultKind("venue", 3600.0),
+    "delisted": FaultKind("venue", 30.0),
+    "venue_clock": FaultKind("venue", 18_000.0),
 }
 """Every fault. In `venue_clock` the seconds are how far the clock goes wrong, in the others how long it lasts."""
 
@@ -144,7 +144,7 @@ def parse(text: str) -> Fault:
     return msgspec.convert({"kind": kind, "exchange": exchange.upper(), "stream": stream, "symbol": symbol, **given}, Fault)
 
 
-class Target(NamedTuple):
+class FaultTarget(NamedTuple):
     """Where chance may put a fault: an exchange, its symbols, and the kinds that it cannot have."""
 
     exchange: str
@@ -152,7 +152,9 @@ class Target(NamedTuple):
     cannot: Collection[str] = ()
 
 
-def draw(seed: int | str, targets: Sequence[Target], count: int, horizon: int, kinds: Sequence[str] = tuple(KINDS)) -> list[Fault]:
+def draw(
+    seed: int | str, targets: Sequence[FaultTarget], count: int, horizon: int, kinds: Sequence[str] = tuple(KINDS)
+) -> list[Fault]:
     """`count` faults by chance, at messages 1 to `horizon` of one subscription each; the same for the same arguments."""
     random = Random(seed)
     drawn = []

@@ -76,7 +76,7 @@ def coins(count: int) -> list[Coin]:
     return [*MAJORS[:count], *made]
 
 
-class Listing(NamedTuple):
+class ListedInstrument(NamedTuple):
     """One instrument. `price` in ticks and `size` (of a usual order) in lots say where its market starts; `contract` is the
     venue's contract size as text, "" for spot."""
 

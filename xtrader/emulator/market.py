@@ -74,7 +74,7 @@ def prints(fills: list[Fill]) -> list[Print]:
     return joined
 
 
-class Market:
+class EmulatedMarket:
     """One instrument's order flow, batch by batch.
 
     `begin()` may carry out the first half of a batch early, for a look at the book between two batches; `step()` finishes the

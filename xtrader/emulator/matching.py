@@ -14,7 +14,7 @@ class Match(NamedTuple):
     lots: int
 
 
-class Side:
+class OrderSide:
     """One side of the book: a queue of orders per price, and the prices in order.
 
     `keys` are `sign * price`, ascending, so that the best price is always the last one: `sign` is +1 for bids, -1 for asks.
@@ -58,7 +58,7 @@ class Side:
         self._shrink(price, queue, lots)
         return lots
 
-    def match(self, lots: int, limit: int | None, homes: dict[int, tuple[Side, int]]) -> list[Match]:
+    def match(self, lots: int, limit: int | None, homes: dict[int, tuple[OrderSide, int]]) -> list[Match]:
         """Hit the best orders for up to `lots`, no worse than `limit` ticks; filled orders leave `homes`."""
         matches: list[Match] = []
         floor = None if limit is None else self.sign * limit
@@ -103,9 +103,9 @@ class OrderBook:
     __slots__ = ("asks", "bids", "homes")
 
     def __init__(self) -> None:
-        self.bids = Side(+1)
-        self.asks = Side(-1)
-        self.homes: dict[int, tuple[Side, int]] = {}
+        self.bids = OrderSide(+1)
+        self.asks = OrderSide(-1)
+        self.homes: dict[int, tuple[OrderSide, int]] = {}
 
     def limit(self, order: int, is_buy: bool, price: int, lots: int) -> list[Match]:
         """Match what crosses `price`, let the remainder rest."""

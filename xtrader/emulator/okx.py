@@ -15,11 +15,11 @@ import msgspec
 
 from xtrader.emulator.client import Client
 from xtrader.emulator.faults import Message
-from xtrader.emulator.listing import EXPIRY, Coin, Listing, Scale, coins
+from xtrader.emulator.listing import EXPIRY, Coin, ListedInstrument, Scale, coins
 from xtrader.emulator.market import Batch, Print, prints
-from xtrader.emulator.matching import Side
+from xtrader.emulator.matching import OrderSide
 from xtrader.emulator.truth import BookEvent, TradeEvent
-from xtrader.emulator.venue import Allowance, Answer, Board, Stage, Venue
+from xtrader.emulator.venue import Allowance, Board, HttpAnswer, Stage, Venue
 
 EXCHANGES = ("OKX_SPOT", "OKX_SWAP", "OKX_FUTURES", "OKX_OPTION")
 LISTING = "instruments"
@@ -38,33 +38,33 @@ def venue(exchange: str, instruments: int, stage: Stage) -> Okx:
     return Okx(exchange, listings, stage)
 
 
-def _listing(exchange: str, coin: Coin) -> Listing:
+def _listing(exchange: str, coin: Coin) -> ListedInstrument:
     tick = Scale(1, coin.decimals)
     if exchange == "OKX_SPOT":
-        return Listing(f"{coin.name}-USDT", "spot", coin.name, "USDT", "", tick, Scale(1, 6), coin.price, 200_000)
+        return ListedInstrument(f"{coin.name}-USDT", "spot", coin.name, "USDT", "", tick, Scale(1, 6), coin.price, 200_000)
     contract = {0: "0.01", 1: "0.1"}.get(coin.size_decimals, "1")
     if exchange == "OKX_SWAP":
         symbol, kind = f"{coin.name}-USDT-SWAP", "perpetual"
     else:
         symbol, kind = f"{coin.name}-USDT-{EXPIRY:%y%m%d}", "future"
-    return Listing(symbol, kind, coin.name, "USDT", "USDT", tick, Scale(1, 2), coin.price, 1500, contract)
+    return ListedInstrument(symbol, kind, coin.name, "USDT", "USDT", tick, Scale(1, 2), coin.price, 1500, contract)
 
 
-def _options(count: int) -> list[Listing]:
+def _options(count: int) -> list[ListedInstrument]:
     listings = []
     for number in range(count):
         strike = 40_000 + 5_000 * (number // 2)
         kind, letter = ("call", "C") if number % 2 == 0 else ("put", "P")
         symbol = f"BTC-USD-{EXPIRY:%y%m%d}-{strike}-{letter}"
         tick, lot, price = Scale(5, 4), Scale(1, 0), 120 + 10 * number
-        listings.append(Listing(symbol, "option", "BTC", "USD", "BTC", tick, lot, price, 20, "0.01", False, strike, kind))
+        listings.append(ListedInstrument(symbol, "option", "BTC", "USD", "BTC", tick, lot, price, 20, "0.01", False, strike, kind))
     return listings
 
 
 class OkxBoard(Board):
     """One instrument: what the window showed last, and the last trades."""
 
-    def __init__(self, exchange: str, listing: Listing, stage: Stage) -> None:
+    def __init__(self, exchange: str, listing: ListedInstrument, stage: Stage) -> None:
         super().__init__(exchange, listing, stage, RESTING)
         self.numbers = Random(f"{stage.seed}/{exchange}/{listing.symbol}/ids")
         self.sequence = self.numbers.randrange(10**11, 10**12)
@@ -76,7 +76,7 @@ class OkxBoard(Board):
         """A later sequence number; numbers are not contiguous."""
         return self.sequence + self.numbers.randrange(1, 300)
 
-    def rows(self, side: Side, levels: Sequence[tuple[int, int]]) -> str:
+    def rows(self, side: OrderSide, levels: Sequence[tuple[int, int]]) -> str:
         """JSON `["price","size","0","orders"],…`."""
         prices, sizes, queues = self.prices, self.sizes, side.queues
         return ",".join(
@@ -84,12 +84,12 @@ class OkxBoard(Board):
         )
 
 
-def floor(side: Side) -> int | None:
+def floor(side: OrderSide) -> int | None:
     """The key of the last level inside the window; None if the window is not full."""
     return side.keys[-WINDOW] if len(side.keys) >= WINDOW else None
 
 
-def window_changes(side: Side, before: int | None, touched: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def window_changes(side: OrderSide, before: int | None, touched: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """What to send so that a window whose floor was `before` shows today's best levels: touched ones, ones that fell out (size 0)
     and ones that came in; best first. Levels that came and went within the batch are sent as removed."""
     sign, keys, totals = side.sign, side.keys, side.totals
@@ -120,7 +120,7 @@ class Okx(Venue[OkxBoard]):
     """Its books start on the socket."""
     connects = (3, 1.0)
 
-    def __init__(self, exchange: str, listings: Sequence[Listing], stage: Stage) -> None:
+    def __init__(self, exchange: str, listings: Sequence[ListedInstrument], stage: Stage) -> None:
         super().__init__(exchange, [OkxBoard(exchange, listing, stage) for listing in listings], stage)
         self._kind = exchange.removeprefix("OKX_")
         self._subscribers: dict[tuple[str, str], set[Client]] = {}
@@ -279,18 +279,18 @@ class Okx(Venue[OkxBoard]):
         head = {} if number is None else {"id": number}
         client.send(msgspec.json.encode({**head, **facts, "connId": self._names[client]}))
 
-    def answer(self, path: str, query: Mapping[str, str]) -> Answer:
+    def answer(self, path: str, query: Mapping[str, str]) -> HttpAnswer:
         if path not in self._routes:
-            return Answer(_envelope("404", "Not Found", []), 404)
+            return HttpAnswer(_envelope("404", "Not Found", []), 404)
         allowance, route = self._routes[path]
         if not allowance.take(asyncio.get_running_loop().time()):
-            return Answer(_envelope("50011", "Too Many Requests", []), 429)
+            return HttpAnswer(_envelope("50011", "Too Many Requests", []), 429)
         try:
-            return Answer(_envelope("0", "", route(query)))
+            return HttpAnswer(_envelope("0", "", route(query)))
         except LookupError as error:
-            return Answer(_envelope("51001", f"Instrument ID doesn't exist: {error}", []))
+            return HttpAnswer(_envelope("51001", f"Instrument ID doesn't exist: {error}", []))
         except ValueError as error:
-            return Answer(_envelope("51000", f"Parameter {error} error", []), 400)
+            return HttpAnswer(_envelope("51000", f"Parameter {error} error", []), 400)
 
     def _instruments(self, query: Mapping[str, str]) -> list[Any]:
         wanted = query.get("instType")

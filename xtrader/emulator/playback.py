@@ -51,7 +51,7 @@ class Playback:
         """Environment variables that point xtrader here."""
         self.done = asyncio.Event()
         """Set while every stream that is subscribed was played to its end; cleared when a further one begins."""
-        self.venues = {exchange: Venue(open_recordings(paths), self, speed, settle) for exchange, paths in files.items()}
+        self.venues = {exchange: PlaybackVenue(open_recordings(paths), self, speed, settle) for exchange, paths in files.items()}
         self._playing = 0
         self._servers: list[Server] = []
 
@@ -91,7 +91,7 @@ class Playback:
         self._servers.clear()
 
 
-class Venue:
+class PlaybackVenue:
     """One exchange token: what its recordings hold, and the connections that were made to it."""
 
     def __init__(self, recordings: Sequence[Recording], playback: Playback, speed: float, settle: float) -> None:

@@ -28,10 +28,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from xtrader.emulator.client import Client, Socket
-from xtrader.emulator.faults import Fault, Target, draw
+from xtrader.emulator.faults import Fault, FaultTarget, draw
 from xtrader.emulator.strikes import CONTROL
 from xtrader.emulator.truth import Truth
-from xtrader.emulator.venue import Answer, Board, Stage, Timers, Venue
+from xtrader.emulator.venue import Board, HttpAnswer, Stage, Timers, Venue
 from xtrader.errors import ConfigError
 
 TICK = 0.005
@@ -123,7 +123,9 @@ class Emulator:
 
     def draw(self, seed: int | str, count: int, horizon: int) -> list[Fault]:
         """`count` faults by chance that these venues can have, each at one of the first `horizon` messages of a subscription."""
-        return draw(seed, [Target(name, tuple(made.boards), made.cannot) for name, made in self.venues.items()], count, horizon)
+        return draw(
+            seed, [FaultTarget(name, tuple(made.boards), made.cannot) for name, made in self.venues.items()], count, horizon
+        )
 
     async def __aenter__(self) -> Emulator:
         try:
@@ -211,11 +213,11 @@ class Emulator:
             url = urlsplit(request.path)
             if url.path == CONTROL:
                 status, body = made.strikes.control(url.query)
-                return _response(Answer(body, status))
+                return _response(HttpAnswer(body, status))
             if "Upgrade" in request.headers:
                 made.counts["attempt"] += 1
                 if not made.accepts(url.path):
-                    return _response(Answer(b'{"msg":"Not Found"}', 404))
+                    return _response(HttpAnswer(b'{"msg":"Not Found"}', 404))
                 if not made.admits(asyncio.get_running_loop().time()):
                     made.counts["too many connects"] += 1
                     return _response(made.error(429))
@@ -278,7 +280,7 @@ class Emulator:
         return due
 
 
-def _response(answer: Answer) -> Response:
+def _response(answer: HttpAnswer) -> Response:
     headers = Headers(
         [
             ("Date", formatdate(usegmt=True)),

@@ -21,7 +21,7 @@ from xtrader.emulator.truth import FaultEvent
 from xtrader.errors import ConfigError
 
 if TYPE_CHECKING:
-    from xtrader.emulator.venue import Answer, Board, Venue
+    from xtrader.emulator.venue import Board, HttpAnswer, Venue
 
 Groups: TypeAlias = Sequence[tuple[Collection[Client], str]]
 """Clients, and the text that they get: the same message may go out in two envelopes."""
@@ -42,7 +42,7 @@ class Strikes:
         self.faults = Faults()
         self._venue = venue
         self._held: dict[tuple[str, str], list[tuple[Client, bytes]]] = {}
-        self._snapshots: dict[str, Answer] = {}
+        self._snapshots: dict[str, HttpAnswer] = {}
         self._earlier: dict[str, deque[tuple[float, bytes]]] = {}
         """Messages of trades and when they were sent, by symbol, as long as a fault may want them."""
         self._frozen_until = 0.0
@@ -199,7 +199,7 @@ class Strikes:
             since = asyncio.get_running_loop().time() - fault.seconds
             client.outbox.extend(frame for at, frame in self._earlier.get(symbol, ()) if at >= since)
 
-    async def admit(self, client: asyncio.Transport) -> Answer | None:
+    async def admit(self, client: asyncio.Transport) -> HttpAnswer | None:
         """Let a connection in, after a freeze; else what it is refused with."""
         await self._thawed()
         fault = self.faults.request("connect", "")
@@ -219,7 +219,7 @@ class Strikes:
             self._tell(fault, message, removed=False)
             client.abort()
 
-    async def answer(self, path: str, query: Mapping[str, str]) -> Answer:
+    async def answer(self, path: str, query: Mapping[str, str]) -> HttpAnswer:
         """Answer a REST GET, or do what a fault says instead."""
         await self._thawed()
         symbol = next((query[name] for name in SYMBOLS if name in query), "")

@@ -11,8 +11,8 @@ import msgspec
 
 from xtrader.emulator.client import Client, text_frame
 from xtrader.emulator.faults import Message
-from xtrader.emulator.listing import Listing, Texts
-from xtrader.emulator.market import Batch, Flow, Market
+from xtrader.emulator.listing import ListedInstrument, Texts
+from xtrader.emulator.market import Batch, EmulatedMarket, Flow
 from xtrader.emulator.strikes import Groups, Strikes
 from xtrader.emulator.truth import BookEvent, Truth
 
@@ -37,7 +37,7 @@ class Timers(msgspec.Struct, frozen=True):
     """Deribit: life of an access token."""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class HttpAnswer(msgspec.Struct, frozen=True):
     """A REST response with a JSON body."""
 
     body: bytes
@@ -73,7 +73,7 @@ class Stage(msgspec.Struct):
 class Board:
     """One instrument as a venue shows it: its market, how its numbers are written, where its message numbers are."""
 
-    def __init__(self, exchange: str, listing: Listing, stage: Stage, resting: int) -> None:
+    def __init__(self, exchange: str, listing: ListedInstrument, stage: Stage, resting: int) -> None:
         self.listing = listing
         self.symbol = listing.symbol
         self.prices = Texts(listing.tick)
@@ -88,7 +88,7 @@ class Board:
             prints=stage.prints,
             interval=stage.interval,
         )
-        self.market = Market(f"{stage.seed}/{exchange}/{listing.symbol}", flow)
+        self.market = EmulatedMarket(f"{stage.seed}/{exchange}/{listing.symbol}", flow)
         self.sequence = 0
         self.is_halted = False
         """Whether the catalogue has the status of what does not trade."""
@@ -188,7 +188,7 @@ class Venue(ABC, Generic[BoardT]):
         """A client is gone."""
 
     @abstractmethod
-    def answer(self, path: str, query: Mapping[str, str]) -> Answer:
+    def answer(self, path: str, query: Mapping[str, str]) -> HttpAnswer:
         """Answer a REST GET."""
 
     @abstractmethod
@@ -206,9 +206,9 @@ class Venue(ABC, Generic[BoardT]):
         """The message that announces the end of a client's connection, empty where a venue has none (and `cannot` says so)."""
         return ""
 
-    def error(self, status: int) -> Answer:
+    def error(self, status: int) -> HttpAnswer:
         """A REST error in the venue's form."""
-        return Answer(msgspec.json.encode({"code": status, "msg": f"HTTP {status}"}), status)
+        return HttpAnswer(msgspec.json.encode({"code": status, "msg": f"HTTP {status}"}), status)
 
     @abstractmethod
     def idle(self, now: float) -> None:

@@ -36,7 +36,7 @@ Body: TypeAlias = Callable[[Market, Fetch], Awaitable[bytes]]
 T = TypeVar("T")
 
 
-class Listing(msgspec.Struct, frozen=True):
+class CachedCatalogue(msgspec.Struct, frozen=True):
     """A venue's catalogue as it is cached: when it was given (int nanoseconds UTC), its rows, and what it says of rows that cannot
     be read (see `venues.base.Listed`): what is not among the rows may be one of those."""
 
@@ -108,7 +108,7 @@ class Catalogue:
                 log.warning("instrument_not_trading", instrument=instrument.key, status=instrument.status)
         return found
 
-    async def read_again(self, market: Market, symbols: Sequence[str]) -> Listing:
+    async def read_again(self, market: Market, symbols: Sequence[str]) -> CachedCatalogue:
         """The catalogue as the venue gives it now, as far as `symbols` need it; kept on disk too. Raises VenueError, with
         why it cannot be had."""
         requests = market.catalogue(symbols)
@@ -118,7 +118,7 @@ class Catalogue:
         await asyncio.to_thread(self._keep, self._path(market, requests), listing)
         return listing
 
-    async def _ask(self, market: Market, requests: Sequence[Fetch]) -> tuple[Listing | None, str]:
+    async def _ask(self, market: Market, requests: Sequence[Fetch]) -> tuple[CachedCatalogue | None, str]:
         now = self._clock.now()
         try:
             async with asyncio.timeout(TIMEOUT):
@@ -133,7 +133,7 @@ class Catalogue:
             if isinstance(error, XTraderError) and not retryable(error):
                 raise
             return None, str(error) or type(error).__name__
-        return Listing(now, rows, unread), ""
+        return CachedCatalogue(now, rows, unread), ""
 
     def _say(self, event: str, market: Market, words: Sequence[str]) -> None:
         """Tell what is wrong with a catalogue, once as long as it stays the same."""
@@ -147,7 +147,7 @@ class Catalogue:
         digest = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:12]
         return self._directory / f"{market.exchange}-{market.environment}-{digest}.json"
 
-    def _keep(self, path: Path, listing: Listing) -> None:
+    def _keep(self, path: Path, listing: CachedCatalogue) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Several recording processes read the same catalogue at the same time.
@@ -155,9 +155,9 @@ class Catalogue:
         except OSError as error:
             log.warning("catalogue_not_cached", path=str(path), error=str(error))
 
-    def _cached(self, market: Market, path: Path, reason: str) -> Listing | None:
+    def _cached(self, market: Market, path: Path, reason: str) -> CachedCatalogue | None:
         try:
-            listing = msgspec.json.decode(path.read_bytes(), type=Listing)
+            listing = msgspec.json.decode(path.read_bytes(), type=CachedCatalogue)
         except FileNotFoundError:
             log.warning("catalogue_missing", exchange=market.exchange, reason=reason, used="rules")
             return None
@@ -168,7 +168,7 @@ class Catalogue:
         rows = [msgspec.structs.replace(believable(row)[0], source="cache") for row in listing.instruments]
         return msgspec.structs.replace(listing, instruments=rows)
 
-    def _find(self, market: Market, listing: Listing | None, text: str, token: str, reason: str) -> Instrument:
+    def _find(self, market: Market, listing: CachedCatalogue | None, text: str, token: str, reason: str) -> Instrument:
         if listing is not None:
             instrument = pick(listing.instruments, text, token)
             if instrument is not None:
@@ -189,11 +189,11 @@ class Catalogue:
         log.warning("instrument_guessed", asked=text, instrument=guessed.key, reason=reason)
         return msgspec.structs.replace(guessed, source="rule")
 
-    def _may_be_unread(self, market: Market, listing: Listing, text: str) -> bool:
+    def _may_be_unread(self, market: Market, listing: CachedCatalogue, text: str) -> bool:
         guessed = market.guess(text)
         return guessed is not None and is_unread(listing, guessed.symbol)
 
-    def _age(self, listing: Listing) -> str:
+    def _age(self, listing: CachedCatalogue) -> str:
         hours, minutes = divmod(max(self._clock.now() - listing.ts, 0) // SECOND // 60, 60)
         return f"{hours // 24} d {hours % 24} h" if hours >= 48 else f"{hours} h {minutes} min"
 
@@ -207,7 +207,7 @@ async def _all(work: Iterable[Awaitable[T]]) -> list[T]:
     return [result for result in results if not isinstance(result, BaseException)]
 
 
-def is_unread(listing: Listing, symbol: str) -> bool:
+def is_unread(listing: CachedCatalogue, symbol: str) -> bool:
     """True if a catalogue has a row of this symbol that cannot be read."""
     return any(words.startswith(f"{symbol}: ") for words in listing.unread)
 

@@ -19,8 +19,8 @@ from xtrader.clock import SECOND, Clock
 from xtrader.errors import ProtocolError, Unresponsive, VenueError, XTraderError
 from xtrader.feed import link as wire
 from xtrader.feed.pace import Pace
-from xtrader.feed.rest import Answer, Rest
-from xtrader.feed.watch import Expiry, Watch, never
+from xtrader.feed.rest import Rest, RestAnswer
+from xtrader.feed.silence import Expiry, SilenceWatch, never
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Fetch, Link, Market, MarketSession, Notice, Output, Ready, Relisted, Send
@@ -94,7 +94,7 @@ class Conversation:
         """Connect, talk, and raise what ended it: LinkFailed, ProtocolError, CredentialsRejected, …"""
         connection = await wire.connect(self.link.url, self._on_message, now=self._clock.now)
         self.opened_at = self.last_frame = self._clock.now()
-        watch = Watch(self.opened_at, self._expiry)
+        watch = SilenceWatch(self.opened_at, self._expiry)
         if self._raw is not None:
             self._raw.opened(self.opened_at)
         try:
@@ -181,7 +181,7 @@ class Conversation:
     async def _fetch(self, fetch: Fetch) -> None:
         """Ask until an answer comes that the session can read: a broken one concerns this request, not the connection."""
 
-        def take(answer: Answer) -> None:
+        def take(answer: RestAnswer) -> None:
             now = self._clock.now()
             if self._raw is not None:
                 self._raw.answered(answer.url, answer.status, answer.body, answer.headers, now)
@@ -191,7 +191,7 @@ class Conversation:
 
         await self._rest.get_until_answered(self.market, fetch, take)
 
-    async def _tick(self, watch: Watch) -> None:
+    async def _tick(self, watch: SilenceWatch) -> None:
         listens_at = self._clock.monotonic() + LISTEN_AFTER * SECOND if self.link.notices else None
         while True:
             await asyncio.sleep(1.0)

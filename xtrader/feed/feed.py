@@ -20,7 +20,7 @@ from xtrader.feed.keep import Keeper
 from xtrader.feed.pace import Pace
 from xtrader.feed.redundant import Redundant, copies
 from xtrader.feed.rest import Rest
-from xtrader.feed.watch import Expiry, never
+from xtrader.feed.silence import Expiry, never
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
@@ -35,7 +35,7 @@ STEP = 500 * MILLISECOND
 """The wall clock against the monotonic one: a jump of this much within a second is a step."""
 
 
-class Standing(msgspec.Struct, frozen=True):
+class SubscriptionState(msgspec.Struct, frozen=True):
     """How one subscription stands now."""
 
     subscription: Subscription
@@ -64,7 +64,7 @@ class Standing(msgspec.Struct, frozen=True):
         return self.depth is not None and self.deepest is not None and self.depth < self.deepest
 
 
-class Line(NamedTuple):
+class RecordedLink(NamedTuple):
     """A link as it is recorded: by one Keeper, or by several and what makes one out of them."""
 
     keepers: list[Keeper]
@@ -110,7 +110,7 @@ class Feed:
         self._share = share
         self._connections = connections
         self._relisted = relisted
-        self._lines: list[Line] = []
+        self._lines: list[RecordedLink] = []
         self._deepest = {exchange: None if (said := rules(exchange)) is None else said.depth for exchange in markets}
         self._gaps: Counter[Subscription] = Counter()
         self._last_trade: dict[str, Trade] = {}
@@ -137,7 +137,7 @@ class Feed:
         for keeper in self.keepers:
             keeper.lost(cause, detail)
 
-    def standings(self) -> list[Standing]:
+    def standings(self) -> list[SubscriptionState]:
         """One per subscription, in the order of the links."""
         rows = []
         for line in self._lines:
@@ -155,7 +155,7 @@ class Feed:
         """True if every subscription is live."""
         return bool(self.keepers) and self.live() == len(self.subscriptions)
 
-    def _line(self, market: Market, link: Link, cause: str) -> Line:
+    def _line(self, market: Market, link: Link, cause: str) -> RecordedLink:
         keepers: list[Keeper] = []
         links = copies(link, self._connections)
         redundant = None
@@ -177,16 +177,16 @@ class Feed:
                     expiry=self._expiry,
                 )
             )
-        return Line(keepers, redundant)
+        return RecordedLink(keepers, redundant)
 
-    def _standing(self, subscription: Subscription, line: Line, messages: int) -> Standing:
+    def _standing(self, subscription: Subscription, line: RecordedLink, messages: int) -> SubscriptionState:
         sessions = [keeper.current.session for keeper in line.keepers if keeper.current is not None]
         seen = [session.activity[subscription] for session in sessions]
         books = [session.book(subscription.key) for session in sessions] if subscription.stream == "L2" else []
         row = self.tracker.current(subscription.key, subscription.stream)
         trade = self._last_trade.get(subscription.key)
         state = row.state if row is not None else "syncing"
-        return Standing(
+        return SubscriptionState(
             subscription=subscription,
             state=state,
             cause=row.cause if row is not None else "start",
@@ -248,7 +248,7 @@ class Feed:
                         self._put(written)
 
 
-def _messages(line: Line) -> Counter[Subscription]:
+def _messages(line: RecordedLink) -> Counter[Subscription]:
     """Messages that were recorded per subscription since `run` began."""
     if line.redundant is None:
         return line.keepers[0].messages()

@@ -18,7 +18,7 @@ from xtrader.feed.handover import proven
 from xtrader.feed.pace import Pace
 from xtrader.feed.redundant import Redundant
 from xtrader.feed.rest import Rest
-from xtrader.feed.watch import Expiry, good_until, lost_since, never
+from xtrader.feed.silence import Expiry, good_until, lost_since, never
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription

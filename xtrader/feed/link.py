@@ -48,7 +48,7 @@ class Connection(ClientConnection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.transport.set_protocol(_Reader(self))
+        self.transport.set_protocol(_FrameReader(self))
 
     def process_event(self, event: Event) -> None:
         """Messages that came the slow way: put fragments together, hand on whole messages."""
@@ -78,7 +78,7 @@ class _Connect(websockets_connect):
         return InvalidHandshake(f"redirected to {new.host}:{new.port}, which is not followed")
 
 
-class _Reader(asyncio.BufferedProtocol):
+class _FrameReader(asyncio.BufferedProtocol):
     """What the transport reads into: cuts the byte stream into frames and decides which way each one goes."""
 
     def __init__(self, connection: Connection) -> None:

@@ -44,7 +44,7 @@ class RestFailed(VenueError):
     """No usable answer: the network, a server error, or a request to stay away."""
 
 
-class Answer(NamedTuple):
+class RestAnswer(NamedTuple):
     """What a venue answered. `url` has the chosen depth in it; `depth` is that, None for a request without one."""
 
     status: int
@@ -93,7 +93,7 @@ class Rest:
         answer = await self.ask(market, fetch)
         return answer.status, answer.body
 
-    async def ask(self, market: Market, fetch: Fetch) -> Answer:
+    async def ask(self, market: Market, fetch: Fetch) -> RestAnswer:
         """One request, once the budget allows it. A snapshot's depth is chosen here.
 
         Raises RestFailed for what may pass: no connection, a time-out, 429, 418, 5xx, a redirect elsewhere.
@@ -114,7 +114,7 @@ class Rest:
         finally:
             budget.waiting -= 1
 
-    async def _ask_patiently(self, market: Market, fetch: Fetch, budget: Budget, gate: asyncio.Semaphore) -> Answer:
+    async def _ask_patiently(self, market: Market, fetch: Fetch, budget: Budget, gate: asyncio.Semaphore) -> RestAnswer:
         """One request, when no other waits and the budget has enough left for those that may come."""
         depth, weight = fetch.depths[0] if fetch.depths else (None, fetch.weight)
         async with self._queues[urlsplit(market.rest_url).netloc]:
@@ -125,8 +125,8 @@ class Rest:
             return await self._request(market, fetch, depth, budget)
 
     async def get_until_answered(
-        self, market: Market, fetch: Fetch, take: Callable[[Answer], None] = lambda answer: None
-    ) -> Answer:
+        self, market: Market, fetch: Fetch, take: Callable[[RestAnswer], None] = lambda answer: None
+    ) -> RestAnswer:
         """Like `ask`, tried again for ever with growing, jittered pauses. `take` gets each answer; one that it cannot read (it
         raises ProtocolError) is no answer."""
 
@@ -146,7 +146,7 @@ class Rest:
                 return answer
         raise AssertionError("retries end only with an answer")
 
-    async def _request(self, market: Market, fetch: Fetch, depth: int | None, budget: Budget) -> Answer:
+    async def _request(self, market: Market, fetch: Fetch, depth: int | None, budget: Budget) -> RestAnswer:
         assert self._http is not None
         path = fetch.path
         params = [*fetch.params, *([] if depth is None else [(fetch.depth_param, str(depth))])]
@@ -176,7 +176,7 @@ class Rest:
             raise RestFailed(market.exchange, f"GET {path}: HTTP {status}, told to stay away for {seconds:.0f} s")
         if status >= 500:
             raise RestFailed(market.exchange, f"GET {path}: HTTP {status}")
-        return Answer(status, bytes(body), str(response.url), dict(headers), depth)
+        return RestAnswer(status, bytes(body), str(response.url), dict(headers), depth)
 
 
 def _weigh(budget: Budget, fetch: Fetch) -> tuple[int | None, int]:

@@ -29,7 +29,7 @@ LEAST_BAR: Final = 8
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 
 
-class Row(NamedTuple):
+class LadderRow(NamedTuple):
     """One line of the ladder: `total` is the size from the best level to this one."""
 
     side: str
@@ -72,7 +72,7 @@ def ladder(picture: Picture, width: int, height: int, mode: str, scroll: int = 0
     scroll = limit_scroll(book, scroll)
     reach = height + abs(scroll)
     asks, bids = rows(book.asks[:reach], "ask"), rows(book.bids[:reach], "bid")
-    every: list[Row | None] = [*reversed(asks), None, *bids]
+    every: list[LadderRow | None] = [*reversed(asks), None, *bids]
     start = len(asks) - (height - 1) // 2 - scroll
     shown = every[max(0, start) : max(0, start + height)]
     levels = [row for row in shown if row is not None]
@@ -110,13 +110,13 @@ def trades(picture: Picture, width: int, height: int) -> list[Text]:
     return lines
 
 
-def rows(levels: Sequence[Level], side: str) -> list[Row]:
+def rows(levels: Sequence[Level], side: str) -> list[LadderRow]:
     """Levels with their totals, best first."""
     found = []
     total = 0.0
     for price, size in levels:
         total += size
-        found.append(Row(side, price, size, total))
+        found.append(LadderRow(side, price, size, total))
     return found
 
 
@@ -148,7 +148,7 @@ class Columns(NamedTuple):
     size_digits: int
 
 
-def _columns(levels: Sequence[Row], digits: int, width: int) -> Columns:
+def _columns(levels: Sequence[LadderRow], digits: int, width: int) -> Columns:
     """What fits: the totals go first, then the bars get short and go, then the sizes."""
     size_digits = decimals(row.size for row in levels)
     price = max((len(f"{row.price:,.{digits}f}") for row in levels), default=1)
@@ -163,7 +163,7 @@ def _columns(levels: Sequence[Row], digits: int, width: int) -> Columns:
     return Columns(price, size, total, bar, digits, size_digits)
 
 
-def _line(row: Row, columns: Columns, share: float, width: int, live: bool) -> Text:
+def _line(row: LadderRow, columns: Columns, share: float, width: int, live: bool) -> Text:
     side = (BID if row.side == "bid" else ASK) if live else STALE
     cells = [Text(f" {row.price:>{columns.price},.{columns.digits}f}", side)]
     if columns.size:

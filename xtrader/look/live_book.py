@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from xtrader.clock import SECOND
-from xtrader.look.picture import Picture, Standing
+from xtrader.look.picture import Picture, StreamState
 from xtrader.look.statistics import News
 from xtrader.model.analytics import BPS, sides
 from xtrader.model.book import Book
@@ -153,22 +153,22 @@ class LiveBook:
             trades=tuple(self.trades),
         )
 
-    def standing(self, stream: str, now: int) -> Standing:
+    def standing(self, stream: str, now: int) -> StreamState:
         """What is known of a stream at wall time `now`."""
         state = self._track(stream).state
         row = state.open.get((self.key, stream))
         if row is None:
-            return Standing("absent", detail="it is not subscribed")
+            return StreamState("absent", detail="it is not subscribed")
         if row.cause == "shutdown":
-            return Standing("stopped", row.cause, row.ts_from, row.detail)
+            return StreamState("stopped", row.cause, row.ts_from, row.detail)
         if now - state.alive > STALLED:
-            return Standing("stalled", "", state.alive, "the recorder is not writing")
+            return StreamState("stalled", "", state.alive, "the recorder is not writing")
         if stream == "L2" and row.state == "live":
             if self._broken:
-                return Standing("gap", "storage", self._broken, "the journal is damaged; waiting for the next snapshot")
+                return StreamState("gap", "storage", self._broken, "the journal is damaged; waiting for the next snapshot")
             if self._book is None:
-                return Standing("syncing", row.cause, row.ts_from, "no snapshot yet")
-        return Standing(row.state, row.cause, row.ts_from, row.detail, row.depth)
+                return StreamState("syncing", row.cause, row.ts_from, "no snapshot yet")
+        return StreamState(row.state, row.cause, row.ts_from, row.detail, row.depth)
 
     def subscribed(self, stream: str = "L2") -> list[str]:
         """The keys of the instruments of which the recorder has the stream now, sorted."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from xtrader.clock import SECOND
 from xtrader.errors import ConfigError
-from xtrader.look.picture import Picture, Standing
+from xtrader.look.picture import Picture, StreamState
 from xtrader.model.analytics import sides
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Trade
@@ -45,7 +45,7 @@ def instrument(recording: Dataset, name: str, at: int | None = None) -> Instrume
 def picture_at(recording: Dataset, of: Instrument, ts: int) -> Picture:
     """The whole book as it was known at `ts`. Raises NotCovered."""
     book = recording.book_at(of.key, ts)
-    return Picture(of.key, ts, Standing("recorded", depth=book.depth), of, sides(book), book.sequence)
+    return Picture(of.key, ts, StreamState("recorded", depth=book.depth), of, sides(book), book.sequence)
 
 
 def trades(recording: Dataset, key: str, start: int | None, end: int | None) -> Iterator[Trade]:

@@ -18,7 +18,7 @@ IMBALANCE_LEVELS = 10
 DEPTH_BPS = 10.0
 
 
-class Standing(msgspec.Struct, frozen=True):
+class StreamState(msgspec.Struct, frozen=True):
     """What is known of a stream now: `state` is live, syncing or gap (see Coverage), "stalled" if the recorder has not written
     for a while, "stopped" if it is not running, "recorded" for a book out of a recording, "absent" if it is not subscribed.
     `since` is int nanoseconds UTC, 0 if not known. `depth` is how many levels a side the snapshot behind the book was asked for,
@@ -41,7 +41,7 @@ class Picture(msgspec.Struct, frozen=True):
 
     key: str
     ts: int
-    standing: Standing
+    standing: StreamState
     instrument: Instrument | None = None
     book: Sides | None = None
     sequence: int | None = None

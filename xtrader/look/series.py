@@ -42,7 +42,7 @@ RANKS: Final = ("absent", "gap", "syncing", "live")
 Floats = npt.NDArray[np.float64]
 
 
-class Stretch(NamedTuple):
+class SeriesStretch(NamedTuple):
     """What is known of [start, end), int nanoseconds UTC: a state of coverage, or "absent" where nobody recorded."""
 
     state: str
@@ -65,7 +65,7 @@ class Series(NamedTuple):
     spread: Floats
     bids: Floats
     asks: Floats
-    stretches: Sequence[Stretch]
+    stretches: Sequence[SeriesStretch]
 
     @property
     def covered(self) -> float:
@@ -95,11 +95,11 @@ def read_series(
     return Series(of, begin, until, step, ts, mid, spread, bids, asks, stretches(found, begin, until))
 
 
-def stretches(found: Sequence[Sequence[Interval]], start: int, end: int) -> list[Stretch]:
+def stretches(found: Sequence[Sequence[Interval]], start: int, end: int) -> list[SeriesStretch]:
     """What is known of [start, end) from the intervals of each collector, as stretches without a hole."""
     cuts = {start, end, *(ts for each in found for one in each for ts in (one.start, one.until) if start < ts < end)}
     times = sorted(cuts)
-    pieces: list[Stretch] = []
+    pieces: list[SeriesStretch] = []
     for begin, until in pairwise(times):
         said = [_said(each, begin, until) for each in found]
         best = max(said, key=lambda one: RANKS.index(one.state), default=_absent(begin, until))
@@ -111,17 +111,17 @@ def stretches(found: Sequence[Sequence[Interval]], start: int, end: int) -> list
     return pieces
 
 
-def _said(found: Sequence[Interval], begin: int, until: int) -> Stretch:
+def _said(found: Sequence[Interval], begin: int, until: int) -> SeriesStretch:
     """What one collector says of a time in which it says one thing: a gap counts before what it lies in."""
     inside = [one for one in found if one.start <= begin and one.until >= until]
     if not inside:
         return _absent(begin, until)
     one = max(inside, key=lambda each: (each.state == "gap", each.start))
-    return Stretch(one.state, one.cause, begin, until, one.detail)
+    return SeriesStretch(one.state, one.cause, begin, until, one.detail)
 
 
-def _absent(begin: int, until: int) -> Stretch:
-    return Stretch("absent", "", begin, until, "not recorded")
+def _absent(begin: int, until: int) -> SeriesStretch:
+    return SeriesStretch("absent", "", begin, until, "not recorded")
 
 
 def _points(table: Any) -> Iterator[tuple[int, tuple[float, float, float, float]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from xtrader.clock import MILLISECOND, SECOND
-from xtrader.look.series import Series, Stretch
+from xtrader.look.series import Series, SeriesStretch
 from xtrader.look.text import stamp
 
 LONGEST: Final = 48
@@ -17,7 +17,7 @@ ASK: Final = "#d1495b"
 STATES: Final = {"live": "#2e9e6b", "syncing": "#e9b44c", "gap": "#d1495b", "absent": "#9aa5b1"}
 
 
-def caption(one: Stretch) -> str:
+def caption(one: SeriesStretch) -> str:
     """What a stretch that is not live is called, in few words."""
     why = one.detail or one.cause
     words = f"{one.state}: {why}" if one.cause and why else why or one.state

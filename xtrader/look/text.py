@@ -13,7 +13,7 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from xtrader.look.picture import DEPTH_BPS, IMBALANCE_LEVELS, Figures, Picture, Standing, figures
+from xtrader.look.picture import DEPTH_BPS, IMBALANCE_LEVELS, Figures, Picture, StreamState, figures
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Level, Trade
 
@@ -136,7 +136,7 @@ def trade_text(trade: Trade, digits: int) -> Text:
     )
 
 
-def standing_words(standing: Standing) -> str:
+def standing_words(standing: StreamState) -> str:
     """`LIVE`, or `GAP (disconnect) since 12:00:01, detail`."""
     words = standing.state.upper()
     if standing.live or standing.state == "recorded":
@@ -146,7 +146,7 @@ def standing_words(standing: Standing) -> str:
     return f"{words}{cause}{since}{', ' + standing.detail if standing.detail else ''}"
 
 
-def colour(standing: Standing) -> str:
+def colour(standing: StreamState) -> str:
     """The style of a standing."""
     return COLOURS.get(standing.state, "bold red")
 

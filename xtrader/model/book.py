@@ -14,7 +14,7 @@ NEAR_MOST = 128
 """Prices of a side that are kept apart for being near its best: so many at first, and at most, those that went away included."""
 
 
-class Side(ABC):
+class BookSide(ABC):
     """One side of a book: sizes by price, and its best price always at hand.
 
     Setting a level costs a dict store, and a set's more if its price is near the best. Only when the best level goes away are
@@ -84,7 +84,7 @@ class Side(ABC):
         self._near = set(near)
 
 
-class Bids(Side):
+class Bids(BookSide):
     """The highest price is best. A loop for each side, and prices far from the best left alone: 30 % less than one for both."""
 
     __slots__ = ()
@@ -108,7 +108,7 @@ class Bids(Side):
             self._narrow()
 
 
-class Asks(Side):
+class Asks(BookSide):
     """The lowest price is best."""
 
     __slots__ = ()

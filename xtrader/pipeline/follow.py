@@ -14,8 +14,8 @@ from xtrader.errors import ConfigError
 from xtrader.model.instrument import Instrument
 from xtrader.pipeline import codec
 from xtrader.pipeline.codec import Payload
-from xtrader.pipeline.frames import Damaged, Found, Segment, read_frames, segments
-from xtrader.pipeline.state import State
+from xtrader.pipeline.frames import Damaged, JournalFrame, Segment, read_frames, segments
+from xtrader.pipeline.state import JournalState
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ class Track:
     """One journal, read on from the head of its newest file, and what its frames add up to."""
 
     def __init__(self, journal: Path) -> None:
-        self.state = State("", {})
+        self.state = JournalState("", {})
         self.journal = journal
         self._begun = newest(journal) or 0
         self._follower = Follower(journal, self._begun)
@@ -122,7 +122,7 @@ class Track:
             yield item if isinstance(item, Damaged) else codec.read_payload(item.payload)
 
 
-def _frames(journal: Path, start: int, limit: int | None = None) -> Iterator[Found | Damaged]:
+def _frames(journal: Path, start: int, limit: int | None = None) -> Iterator[JournalFrame | Damaged]:
     try:
         yield from read_frames(journal, start, limit)
     except FileNotFoundError:

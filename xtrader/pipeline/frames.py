@@ -25,7 +25,7 @@ SUFFIX = ".journal"
 _PADDING = bytes(8)
 
 
-class Found(NamedTuple):
+class JournalFrame(NamedTuple):
     """One whole frame: where it begins, where the next one does, and what is in it."""
 
     offset: int
@@ -74,7 +74,7 @@ def segment_path(directory: Path, base: int) -> Path:
     return directory / f"{base:020d}{SUFFIX}"
 
 
-def read_frames(directory: Path, start: int, limit: int | None = None) -> Iterator[Found | Damaged]:
+def read_frames(directory: Path, start: int, limit: int | None = None) -> Iterator[JournalFrame | Damaged]:
     """Every whole frame of [start, limit) in order, and between them what is damaged; `limit` None reads to the end.
 
     `start` and `limit` are frame boundaries. Raises OSError.
@@ -93,7 +93,7 @@ def read_frames(directory: Path, start: int, limit: int | None = None) -> Iterat
         position = end
 
 
-def _read_segment(segment: Segment, start: int, end: int) -> Iterator[Found | Damaged]:
+def _read_segment(segment: Segment, start: int, end: int) -> Iterator[JournalFrame | Damaged]:
     descriptor = os.open(segment.path, os.O_RDONLY)
     try:
         yield from read_open_segment(descriptor, segment.base, start, end)
@@ -101,7 +101,7 @@ def _read_segment(segment: Segment, start: int, end: int) -> Iterator[Found | Da
         os.close(descriptor)
 
 
-def read_open_segment(descriptor: int, base: int, start: int, end: int) -> Iterator[Found | Damaged]:
+def read_open_segment(descriptor: int, base: int, start: int, end: int) -> Iterator[JournalFrame | Damaged]:
     """Every whole frame of [start, end) of the segment that begins at `base`, and what is damaged between them."""
     position = start
     while position < end:
@@ -110,7 +110,7 @@ def read_open_segment(descriptor: int, base: int, start: int, end: int) -> Itera
         position = item.end
 
 
-def read_frame(descriptor: int, base: int, offset: int, end: int) -> Found | None:
+def read_frame(descriptor: int, base: int, offset: int, end: int) -> JournalFrame | None:
     """The frame at `offset` of the segment that begins at `base`; None if no whole frame is there below `end`."""
     header = os.pread(descriptor, HEADER.size, offset - base)
     if len(header) < HEADER.size:
@@ -125,7 +125,7 @@ def read_frame(descriptor: int, base: int, offset: int, end: int) -> Found | Non
     proof = google_crc32c.extend(google_crc32c.value(header[:4] + header[8:]), body)
     if proof != checksum:
         return None
-    return Found(offset, offset + HEADER.size + whole, memoryview(body)[:length])
+    return JournalFrame(offset, offset + HEADER.size + whole, memoryview(body)[:length])
 
 
 def _resync(descriptor: int, base: int, start: int, end: int) -> Damaged:

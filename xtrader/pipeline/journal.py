@@ -25,7 +25,7 @@ from xtrader.pipeline.codec import Entry
 from xtrader.pipeline.cursors import largest_cursor
 from xtrader.pipeline.frames import Damaged, framed, segment_path, segments
 from xtrader.pipeline.recovery import recover
-from xtrader.pipeline.state import State, stopped_rows
+from xtrader.pipeline.state import JournalState, stopped_rows
 
 SEGMENT_BYTES: Final = 64 << 20
 _IOV_MAX = 512
@@ -34,7 +34,7 @@ _IOV_MAX = 512
 class Journal:
     """An open journal; make it with `open_journal`. One writer; `append` and `commit` may run in different threads."""
 
-    def __init__(self, directory: Path, lock: int, end: int, state: State, clock: Clock, segment_bytes: int) -> None:
+    def __init__(self, directory: Path, lock: int, end: int, state: JournalState, clock: Clock, segment_bytes: int) -> None:
         self.directory = directory
         self.end = end
         """Offset after the last frame written."""
@@ -198,7 +198,7 @@ def open_journal(
     try:
         make_directory(directory)
         lock = _lock(directory, collector, clock.now())
-        recovered = recover(directory, State(collector, {}))
+        recovered = recover(directory, JournalState(collector, {}))
         state = recovered.state
         state.collector = collector
         state.venues = {exchange: dict(facts) for exchange, facts in venues.items()}

@@ -16,7 +16,7 @@ from xtrader.durable import sync_directory, sync_file
 from xtrader.model.market import UNASKED, Coverage
 from xtrader.pipeline import codec
 from xtrader.pipeline.frames import Damaged, read_frames, segments
-from xtrader.pipeline.state import State, lost_rows, stopped_rows
+from xtrader.pipeline.state import JournalState, lost_rows, stopped_rows
 from xtrader.sinks.base import Trades
 
 
@@ -24,13 +24,13 @@ class Recovered(NamedTuple):
     """`end` is the offset after the last whole frame, 0 for an empty journal. `rows` are to be written first: what damage
     cost, and that the recorder was not running. `damaged` is all that was not told before."""
 
-    state: State
+    state: JournalState
     end: int
     rows: Sequence[Coverage]
     damaged: Sequence[Damaged]
 
 
-def recover(directory: Path, state: State) -> Recovered:
+def recover(directory: Path, state: JournalState) -> Recovered:
     """Fold the journal's frames into `state` and cut its torn tail off. Raises OSError, ConfigError for a newer format."""
     end = 0
     recent: deque[tuple[int, int]] = deque()
@@ -55,7 +55,7 @@ def recover(directory: Path, state: State) -> Recovered:
     return Recovered(state, end, rows, [damage for damage, _ in new])
 
 
-def _unheard(directory: Path, state: State, begin: int) -> set[tuple[str, str]]:
+def _unheard(directory: Path, state: JournalState, begin: int) -> set[tuple[str, str]]:
     """The (instrument, stream) that were live when the recorder died, but had brought nothing since, and for so short a time that
     the venue may not have been asked why. `begin` is the offset of the first frame of that time."""
     oldest = state.alive - UNASKED * SECOND

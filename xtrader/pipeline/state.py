@@ -17,7 +17,7 @@ from xtrader.pipeline.codec import Meta, Payload
 from xtrader.pipeline.frames import Damaged
 
 
-class State:
+class JournalState:
     """The sum of the frames taken so far. `alive` is the time up to which everything received is known to be in them."""
 
     def __init__(self, collector: str, venues: Mapping[str, Mapping[str, str]]) -> None:
@@ -72,7 +72,7 @@ class State:
             del self.open[key]
 
 
-def lost_rows(state: State, damage: Damaged, ts_from: int, ts_to: int) -> list[Coverage]:
+def lost_rows(state: JournalState, damage: Damaged, ts_from: int, ts_to: int) -> list[Coverage]:
     """The rows that tell what a damaged stretch of the journal cost every subscription that was open then."""
     detail = f"journal bytes {damage.offset} to {damage.end} are damaged"
     return [
@@ -83,7 +83,7 @@ def lost_rows(state: State, damage: Damaged, ts_from: int, ts_to: int) -> list[C
 
 
 def stopped_rows(
-    state: State,
+    state: JournalState,
     unheard: Collection[tuple[str, str]] = (),
     cause: str = "start",
     detail: str = "the recorder was not running",

@@ -67,7 +67,7 @@ class Recording:
                 self.damage.append(str(error))
 
 
-class Found(NamedTuple):
+class DetectedRecordings(NamedTuple):
     """What is in files and directories."""
 
     recordings: list[Recording]
@@ -85,7 +85,7 @@ class Found(NamedTuple):
         return f"not read, as no recording is in it: {named}" + (f" and {more} more" if more > 0 else "")
 
 
-def look(paths: Sequence[Path]) -> Found:
+def look(paths: Sequence[Path]) -> DetectedRecordings:
     """What is in these files and directories (searched whole).
 
     Raises ConfigError: nothing there, not readable, no recording at all, nothing in it.
@@ -104,7 +104,7 @@ def look(paths: Sequence[Path]) -> Found:
     if not found:
         nothing = f"no recording in {', '.join(map(str, paths)) or 'no files'}: expected {_EXPECTED}"
         raise ConfigError("; ".join(refused) or nothing)
-    return Found(list(found.values()), refused, passed_over)
+    return DetectedRecordings(list(found.values()), refused, passed_over)
 
 
 def open_recordings(paths: Sequence[Path]) -> list[Recording]:

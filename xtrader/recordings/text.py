@@ -149,7 +149,7 @@ def events(path: Path, connection: str, parse: Parse, expected: str, damage: lis
     `connection` is whose lines these are. `expected` is what a line looks like, for the sentence.
     Raises ConfigError if the file cannot be read.
     """
-    reader = _Reader(path, connection, parse, expected)
+    reader = _TextReader(path, connection, parse, expected)
     try:
         yield from reader.events(damage)
     finally:
@@ -168,7 +168,7 @@ class _Line(NamedTuple):
     said: Timed
 
 
-class _Reader:
+class _TextReader:
     """Decides which lines are believed: those that parse, are not repeated, and whose times are in line with their neighbours'."""
 
     def __init__(self, path: Path, connection: str, parse: Parse, expected: str) -> None:

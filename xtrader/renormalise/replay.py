@@ -15,7 +15,7 @@ import msgspec
 from xtrader.clock import SECOND
 from xtrader.errors import VenueError
 from xtrader.feed.coverage import CoverageTracker
-from xtrader.feed.watch import lost_since
+from xtrader.feed.silence import lost_since
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.model.subscription import Subscription

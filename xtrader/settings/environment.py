@@ -23,7 +23,7 @@ def process_sources(flags: Mapping[str, object]) -> Sources:
     return sources_of(flags, os.environ, Path(".env"))
 
 
-def lane_environment(settings: Settings) -> dict[str, str]:
+def delivery_environment(settings: Settings) -> dict[str, str]:
     """All variables of a sink's process: those of this one, and what the settings say of the sinks and of object stores,
     wherever it came from."""
     own = {*sinks.variables(), *(f"{name}_FILE" for name in sinks.secrets())}
@@ -32,7 +32,7 @@ def lane_environment(settings: Settings) -> dict[str, str]:
 
 
 def sink_options() -> dict[str, str]:
-    """What `lane_environment` gave to this process of the sinks' own variables."""
+    """What `delivery_environment` gave to this process of the sinks' own variables."""
     return {name: os.environ[name] for name in sinks.variables() if name in os.environ}
 
 

@@ -118,7 +118,7 @@ class SinkSpec(msgspec.Struct, frozen=True):
 
 
 class Sink(Protocol):
-    """Where rows go. All methods block; SinkRetry and OSError mean "not now": the lane calls `abandon` and begins again at the
+    """Where rows go. All methods block; SinkRetry and OSError mean "not now": the delivery calls `abandon` and begins again at the
     last commit. After any other error it looks for the records that are to blame, and sets them aside; without any, it ends."""
 
     name: str

@@ -29,7 +29,7 @@ MESSAGE_BYTES: Final = 48
 Row = TypeVar("Row")
 
 
-class Piece(NamedTuple):
+class DayTable(NamedTuple):
     """Rows of one instrument and one UTC day, in order."""
 
     key: str
@@ -50,7 +50,7 @@ class UpdateBuffer:
         self._batches.append(batch)
         self.bytes += _bytes(batch)
 
-    def drain(self, keep: int = 0) -> Iterator[Piece]:
+    def drain(self, keep: int = 0) -> Iterator[DayTable]:
         """Everything, but for up to `keep` bytes of the instruments that have least: small row groups cost several times the
         CPU of large ones, so those wait until they have more."""
         batches, self._batches, self.bytes = self._batches, [], 0
@@ -81,7 +81,7 @@ class UpdateBuffer:
                         starts=starts[rows],
                         levels=whole.levels,
                     )
-                    yield Piece(key, date, table)
+                    yield DayTable(key, date, table)
         if not self._batches:
             self._newest.clear()
 
@@ -105,7 +105,7 @@ class TradeBuffer:
         self._batches.append(batch)
         self.bytes += 128 * len(batch.ts_recv)
 
-    def drain(self) -> Iterator[Piece]:
+    def drain(self) -> Iterator[DayTable]:
         """Everything, and begin again."""
         batches, self._batches, self.bytes = self._batches, [], 0
         if not batches:
@@ -118,7 +118,7 @@ class TradeBuffer:
         for key, group in zip(keys, groups, strict=True):
             for date, rows in _days(ts_recv[group], group):
                 ids = [trade_id[row] for row in rows]
-                yield Piece(
+                yield DayTable(
                     key, date, schemas.trades_table(ts_event[rows], ts_recv[rows], ids, side[rows], price[rows], size[rows])
                 )
 
@@ -139,11 +139,11 @@ class RowBuffer(Generic[Row]):
             held.append(row)
         self.bytes += 512 * len(rows)
 
-    def drain(self) -> Iterator[Piece]:
+    def drain(self) -> Iterator[DayTable]:
         """Everything, and begin again."""
         rows, self._rows, self.bytes = self._rows, {}, 0
         for (key, date), (written, held) in rows.items():
-            yield Piece(key, date, self._table(written, held))
+            yield DayTable(key, date, self._table(written, held))
 
 
 def _bytes(batch: Updates) -> int:

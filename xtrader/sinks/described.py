@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from xtrader.sinks.manifest import Line, Told, is_path
+from xtrader.sinks.manifest import ManifestLine, Told, is_path
 from xtrader.sinks.parts import settings_of
 from xtrader.sinks.schemas import SCHEMAS, is_known, lacking, widened
 
@@ -25,7 +25,7 @@ SALVAGED: Final = "-salvaged"
 UNREADABLE: Final = (pa.ArrowException, OSError, ValueError, KeyError)
 
 
-class Place(NamedTuple):
+class PartPath(NamedTuple):
     """What the path of a part says. `first` and `last` are journal offsets."""
 
     stream: str
@@ -40,7 +40,7 @@ class Place(NamedTuple):
         return self.first <= first and last <= self.last
 
 
-def place_of(path: str) -> Place | None:
+def place_of(path: str) -> PartPath | None:
     """What a path relative to the data directory says; None if it is not the path of a part."""
     if not is_path(path):
         return None
@@ -50,7 +50,7 @@ def place_of(path: str) -> Place | None:
     if name is None or [pair[0] for pair in pairs] != ["stream", "exchange", "instrument", "date"]:
         return None
     stream, exchange, symbol, date = (unquote(pair[2]) for pair in pairs)
-    return Place(stream, f"{exchange}@{symbol}", date, name["collector"], int(name["first"]), int(name["last"]))
+    return PartPath(stream, f"{exchange}@{symbol}", date, name["collector"], int(name["first"]), int(name["last"]))
 
 
 class Ranges:
@@ -76,7 +76,7 @@ class Ranges:
     def ends(self, name: str) -> tuple[int | None, int | None]:
         return self.found.get(name, (None, None))
 
-    def differing(self, line: Line) -> list[str]:
+    def differing(self, line: ManifestLine) -> list[str]:
         """The fields of a manifest line that say something else."""
         true: dict[str, object] = {"rows": self.rows}
         for name in ("ts_recv", "ts_event", "sequence"):
@@ -111,7 +111,7 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def misplaced(line: Line) -> str | None:
+def misplaced(line: ManifestLine) -> str | None:
     """What shows that a line contradicts its own path."""
     place = place_of(line.path)
     if place is None:
@@ -121,7 +121,7 @@ def misplaced(line: Line) -> str | None:
     return None
 
 
-def describe(root: Path, path: str, coverage: tuple[Told, ...] = (), replaces: tuple[str, ...] = ()) -> Line:
+def describe(root: Path, path: str, coverage: tuple[Told, ...] = (), replaces: tuple[str, ...] = ()) -> ManifestLine:
     """The manifest line of a part, made from the file. Raises one of UNREADABLE if any of it is damaged."""
     place = place_of(path)
     if place is None:
@@ -131,7 +131,7 @@ def describe(root: Path, path: str, coverage: tuple[Told, ...] = (), replaces: t
         ranges.add(table)
     facts = metadata_of(root / path)
     recv, event, sequence = (ranges.ends(name) for name in ("ts_recv", "ts_event", "sequence"))
-    return Line(
+    return ManifestLine(
         path=path,
         stream=place.stream,
         instrument=place.key,

@@ -50,7 +50,7 @@ Told: TypeAlias = Plain | Numbered
 """Rows without numbers are written as lists always wrote them, so that a line is the same text whichever version reads it."""
 
 
-class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+class ManifestLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line of the manifest: a finished part. `first_offset` to `last_offset` (exclusive) is the stretch of the journal
     that it was made from; times are int nanoseconds UTC; path is relative to the data directory. `settings` are those under
     which it was recorded, `coverage` the rows that were written about its subscription in the same stretch."""
@@ -76,7 +76,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     replaces: tuple[str, ...] = ()
 
 
-def seal(line: Line, before: int) -> tuple[bytes, int]:
+def seal(line: ManifestLine, before: int) -> tuple[bytes, int]:
     """The text of a line that follows one with seal `before` (0 for the first), and its own seal."""
     text = msgspec.json.encode(line)
     own = zlib.crc32(text, before)
@@ -94,10 +94,10 @@ def is_path(path: str) -> bool:
     return _PATH.fullmatch(path) is not None
 
 
-def lines_in_force(directory: Path) -> list[Line]:
+def lines_in_force(directory: Path) -> list[ManifestLine]:
     """Every part of the recording below `directory`, in the order of its lists. Lines that cannot be read are left out: `verify`
     tells them. Raises OSError."""
-    lines: list[Line] = []
+    lines: list[ManifestLine] = []
     for path in sorted((directory / DIRECTORY).glob("*.jsonl")):
         lines += readable(path.read_bytes())
     replaced = {path for line in lines for path in line.replaces}
@@ -111,7 +111,7 @@ def stated(row: Coverage) -> Told:
     return plain if numbers == (None, None, None) else Numbered(plain, *numbers)
 
 
-def coverage_of(line: Line) -> Iterator[Coverage]:
+def coverage_of(line: ManifestLine) -> Iterator[Coverage]:
     """The coverage rows that a line states; their details are in the COVERAGE parts only."""
     for row in line.coverage:
         if isinstance(row, Numbered):
@@ -147,11 +147,11 @@ def replaced_paths(directory: Path, collector: str) -> set[str]:
     return {replaced for line in readable(path.read_bytes()) for replaced in line.replaces}
 
 
-def readable(content: bytes) -> Iterator[Line]:
+def readable(content: bytes) -> Iterator[ManifestLine]:
     """The whole lines of a list that can be read; what comes after the last line's end is a line in the making."""
     for text in content.split(b"\n")[:-1]:
         with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-            yield msgspec.json.decode(text, type=Line)
+            yield msgspec.json.decode(text, type=ManifestLine)
 
 
 def end_of(path: Path, offset: int) -> int:
@@ -196,7 +196,7 @@ class Manifest:
                 self._known.update(line.path for line in known)
         sync_directory(self._path.parent)
 
-    def append(self, lines: Iterable[Line]) -> None:
+    def append(self, lines: Iterable[ManifestLine]) -> None:
         """List finished parts that are not listed yet; durable on return."""
         new = [line for line in lines if line.path not in self._known]
         texts = []

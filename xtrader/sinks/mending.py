@@ -21,7 +21,7 @@ from xtrader.sinks.described import UNREADABLE, describe, misplaced, place_of
 from xtrader.sinks.manifest import (
     DIRECTORY,
     SEAL_BYTES,
-    Line,
+    ManifestLine,
     lines_backwards,
     readable,
     replaced_paths,
@@ -83,9 +83,9 @@ def _is_sound(path: Path, first: int) -> bool:
         return not after or _proven(after, 0) is not None
 
 
-def _believed(raws: Sequence[bytes]) -> tuple[list[Line], list[bytes]]:
+def _believed(raws: Sequence[bytes]) -> tuple[list[ManifestLine], list[bytes]]:
     """What the lines say that their own seal or that of the line after them proves; and the lines that are not what was written."""
-    lines: list[Line] = []
+    lines: list[ManifestLine] = []
     damaged: list[bytes] = []
     before = again = 0
     for raw in raws:
@@ -106,7 +106,7 @@ def _seal_of(raw: bytes) -> int:
     return unseal(raw)[1] or 0
 
 
-def _proven(raw: bytes, before: int) -> Line | None:
+def _proven(raw: bytes, before: int) -> ManifestLine | None:
     """What a line that follows one of the seal `before` says, if its own seal proves it; one of a version that had none must be as
     it would be written."""
     whole, own = unseal(raw)
@@ -117,10 +117,10 @@ def _proven(raw: bytes, before: int) -> Line | None:
     return line if is_proven else None
 
 
-def _unlisted(root: Path, collector: str, lines: Sequence[Line], since: int, last: int) -> Iterator[Line]:
+def _unlisted(root: Path, collector: str, lines: Sequence[ManifestLine], since: int, last: int) -> Iterator[ManifestLine]:
     """The parts of journal offsets [since, last) that no list has, described anew."""
     known = {line.path for line in lines} | replaced_paths(root, collector)
-    held: dict[str, list[Line]] = defaultdict(list)
+    held: dict[str, list[ManifestLine]] = defaultdict(list)
     for line in lines:
         held[line.path.rpartition("/")[0]].append(line)
     for path in sorted(root.glob(f"stream=*/*/*/*/part-{collector}-*.parquet")):
@@ -138,7 +138,7 @@ def _unlisted(root: Path, collector: str, lines: Sequence[Line], since: int, las
             )
 
 
-def _sealed(lines: Iterable[Line]) -> bytes:
+def _sealed(lines: Iterable[ManifestLine]) -> bytes:
     texts, before = [], 0
     for line in sorted(lines, key=lambda line: line.last_offset):
         text, before = seal(line, before)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 import xtrader
 from xtrader.durable import make_directory, refuse_links
-from xtrader.sinks.manifest import Line, Told
+from xtrader.sinks.manifest import ManifestLine, Told
 from xtrader.sinks.schemas import SCHEMA_VERSION
 
 _RANGED = ("ts_recv", "ts_event")
@@ -43,7 +43,7 @@ def settings_of(facts: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in facts.items() if name not in _NO_SETTINGS and not name.startswith(("first_", "last_"))}
 
 
-class Part:
+class PartWriter:
     """One part in the making: the file `temporary`, on the file system of `root`, until it gets its final name."""
 
     def __init__(
@@ -110,7 +110,7 @@ class Part:
         """The final name, relative to the data directory."""
         return self.directory / f"{self._name}-{last:020d}.parquet"
 
-    def publish(self, first: int, last: int, coverage: Iterable[Told] = (), replaces: Iterable[str] = ()) -> Line:
+    def publish(self, first: int, last: int, coverage: Iterable[Told] = (), replaces: Iterable[str] = ()) -> ManifestLine:
         """Give the finished and synced file its final name; a file that has it already is kept and this one dropped. The name
         is durable once its directory, which is made if need be, is synced."""
         path = self.path(last)
@@ -125,7 +125,7 @@ class Part:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         none = (None, None)
         recv, event, sequence = (self.ranges.get(name, none) for name in ("ts_recv", "ts_event", "sequence"))
-        return Line(
+        return ManifestLine(
             path=str(path),
             stream=self.stream,
             instrument=self.key,

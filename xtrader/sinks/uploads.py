@@ -21,7 +21,7 @@ from xtrader.durable import keep_file
 from xtrader.errors import SinkRetry
 from xtrader.pauses import FIRST, Pauses
 from xtrader.sinks.bucket import Bucket, ObjectInTheWay
-from xtrader.sinks.manifest import DIRECTORY, Line, end_of
+from xtrader.sinks.manifest import DIRECTORY, ManifestLine, end_of
 from xtrader.sinks.uploaded import Progress, progress_file, progress_of
 
 FIRST_PAUSE: Final = FIRST
@@ -137,7 +137,7 @@ class Uploads:
                 end = start + len(text)
                 if not text.endswith(b"\n"):
                     break
-                line = msgspec.json.decode(text, type=Line)
+                line = msgspec.json.decode(text, type=ManifestLine)
                 if commits and commits[-1].first == line.first_offset and commits[-1].last == line.last_offset:
                     commits[-1] = commits[-1]._replace(end=end)
                 else:
@@ -197,7 +197,7 @@ class Uploads:
         with self._list.open("rb") as file:
             file.seek(commit.start)
             text = file.read(commit.end - commit.start)
-        lines = [msgspec.json.decode(one, type=Line) for one in text.splitlines()]
+        lines = [msgspec.json.decode(one, type=ManifestLine) for one in text.splitlines()]
         name = f"{DIRECTORY}/{self._collector}/{commit.first:020d}-{commit.last:020d}.jsonl"
         if not self._bucket.holds(name, len(text), hashlib.sha256(text).hexdigest()):
             with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -217,7 +217,7 @@ class Uploads:
                 path.unlink(missing_ok=True)
                 self._emptied.add(path.parent)
 
-    def _put_part(self, line: Line) -> None:
+    def _put_part(self, line: ManifestLine) -> None:
         try:
             content = (self._directory / line.path).read_bytes()
         except FileNotFoundError:

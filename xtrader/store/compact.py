@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from xtrader.clock import SECOND
 from xtrader.durable import sync_directory, sync_file
-from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Line, Manifest
-from xtrader.sinks.parts import Part
+from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Manifest, ManifestLine
+from xtrader.sinks.parts import PartWriter
 from xtrader.sinks.schemas import SCHEMAS
 from xtrader.sinks.unfinished import Unfinished
 from xtrader.sinks.uploaded import progress_of
@@ -38,7 +38,7 @@ class Group(NamedTuple):
     """Parts that become one: of one collector and directory, next to each other in the order of the journal."""
 
     collector: str
-    lines: Sequence[Line]
+    lines: Sequence[ManifestLine]
 
 
 class Outcome(NamedTuple):
@@ -86,8 +86,8 @@ def compact(root: Path, every: int = HOUR, progress: Callable[[int, int], None] 
 
 def plan(root: Path, lists: Lists, every: int) -> list[Group]:
     """What would be merged now."""
-    places: dict[tuple[str, str], list[Line]] = defaultdict(list)
-    newest: dict[str, list[Line]] = defaultdict(list)
+    places: dict[tuple[str, str], list[ManifestLine]] = defaultdict(list)
+    newest: dict[str, list[ManifestLine]] = defaultdict(list)
     for one in lists.parts:
         collector = collector_of(one.list)
         places[collector, one.line.path.rpartition("/")[0]].append(one.line)
@@ -114,7 +114,7 @@ def plan(root: Path, lists: Lists, every: int) -> list[Group]:
     return groups
 
 
-def merge(root: Path, group: Group) -> Line:
+def merge(root: Path, group: Group) -> ManifestLine:
     """Make one part of a group, prove it, list it, and remove what it replaces. Raises one of UNREADABLE for parts that are not
     what was listed; all of the group stays then."""
     first, last = group.lines[0], group.lines[-1]
@@ -127,7 +127,7 @@ def merge(root: Path, group: Group) -> Line:
         raise ValueError(f"{first.path} is not the path of a part")
     facts = {name: value for name, value in metadata_of(root / last.path).items() if _is_fact(name)}
     name, temporary = f"part-{group.collector}-{first.first_offset:020d}", Unfinished(root, WRITER).new()
-    part = Part(root, first.stream, first.instrument, place.date, name, SCHEMAS[first.stream], facts, LEVEL, temporary)
+    part = PartWriter(root, first.stream, first.instrument, place.date, name, SCHEMAS[first.stream], facts, LEVEL, temporary)
     try:
         sources = RowDigest()
         for table in _filled(root, group.lines, sources):
@@ -154,7 +154,7 @@ def merge(root: Path, group: Group) -> Line:
     return made
 
 
-def _filled(root: Path, lines: Sequence[Line], digest: RowDigest) -> Iterator[Any]:
+def _filled(root: Path, lines: Sequence[ManifestLine], digest: RowDigest) -> Iterator[Any]:
     """The rows of the parts in order, in tables of GROUP_ROWS rows or a group more."""
     held: list[Any] = []
     for line in lines:
@@ -193,11 +193,11 @@ def _remove_leftovers(root: Path, lists: Lists) -> int:
     return unfinished + len(gone)
 
 
-def _window(line: Line, every: int) -> int:
+def _window(line: ManifestLine, every: int) -> int:
     return (line.first_ts_recv or 0) // every
 
 
-def _settings(line: Line) -> list[tuple[str, str]]:
+def _settings(line: ManifestLine) -> list[tuple[str, str]]:
     return sorted(item for item in line.settings.items() if _is_fact(item[0]))
 
 

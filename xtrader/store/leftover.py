@@ -11,11 +11,11 @@ from typing import NamedTuple
 from xtrader.clock import Clock
 from xtrader.pipeline import codec
 from xtrader.pipeline.cursors import read_cursor
+from xtrader.pipeline.delivery import Delivery, Status
 from xtrader.pipeline.frames import Damaged, read_frames, segments
 from xtrader.pipeline.journal import open_journal
-from xtrader.pipeline.lane import Lane, Status
 from xtrader.pipeline.rotation import Rotation
-from xtrader.pipeline.state import State
+from xtrader.pipeline.state import JournalState
 from xtrader.sinks.base import Sink
 
 
@@ -37,7 +37,7 @@ def is_left(directory: Path, sink: str) -> bool:
 
 def finish_journal(directory: Path, collector: str, sink: Sink, rotation: Rotation, clock: Clock) -> Finished:
     """Carry all that is left to the sink, and close it. Raises OSError, StorageError, and ConfigError if a recorder is running."""
-    state = State("", {})
+    state = JournalState("", {})
     for item in read_frames(directory, 0):
         if not isinstance(item, Damaged):
             state.take(codec.read_payload(item.payload))
@@ -45,12 +45,12 @@ def finish_journal(directory: Path, collector: str, sink: Sink, rotation: Rotati
     journal = open_journal(directory, collector, clock, state.venues)
     try:
         journal.append([codec.text_entry(codec.MARK, {})])
-        lane = Lane(directory, sink, rotation, told.append)
+        delivery = Delivery(directory, sink, rotation, told.append)
         try:
-            lane.open()
-            lane.advance(journal.commit())
+            delivery.open()
+            delivery.advance(journal.commit())
         finally:
-            lane.close()
+            delivery.close()
         last = told[-1]
         journal.release(last.cursor)
         return Finished(last.rows, last.parts, last.damaged, last.refused)

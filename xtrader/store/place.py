@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow import fs as arrow_fs
 
 from xtrader.errors import ConfigError, DamagedFile
-from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Line, is_path
+from xtrader.sinks.manifest import COMPACTED, DIRECTORY, ManifestLine, is_path
 from xtrader.store.verify_parts import first_line, misled
 
 JOURNAL = ".journal"
@@ -66,7 +66,7 @@ class Place:
         self.kept: dict[str, Any] = {}
         """Parts that were read before and are worth keeping, by path: they never change."""
         self._lock = threading.Lock()
-        self._read: dict[str, tuple[tuple[int, object], list[Line]]] = {}
+        self._read: dict[str, tuple[tuple[int, object], list[ManifestLine]]] = {}
         self._listed: tuple[object, dict[str, Listed]] = (None, {})
 
     def listed(self) -> dict[str, Listed]:
@@ -84,7 +84,7 @@ class Place:
         state = [(info.path, info.size, info.mtime_ns) for info in infos]
         with self._lock:
             if self._listed[0] != state:
-                lists: dict[str, list[Line]] = {}
+                lists: dict[str, list[ManifestLine]] = {}
                 with ThreadPoolExecutor(READS_AT_ONCE) as pool:
                     for info, lines in zip(infos, pool.map(self._lines, infos), strict=True):
                         lists.setdefault(self._list(info), []).extend(lines)
@@ -116,7 +116,7 @@ class Place:
             name = whole.path
         return Piece(f"{self.root}/{name}", first, rows)
 
-    def _lines(self, info: Any) -> list[Line]:
+    def _lines(self, info: Any) -> list[ManifestLine]:
         state = (info.size, info.mtime_ns)
         known = self._read.get(info.path)
         if known is None or known[0] != state:
@@ -139,7 +139,7 @@ class Place:
             if wrong is not None:
                 raise DamagedFile(path, wrong)
 
-    def _collected(self, lists: dict[str, list[Line]]) -> dict[str, Listed]:
+    def _collected(self, lists: dict[str, list[ManifestLine]]) -> dict[str, Listed]:
         replaced = {path for lines in lists.values() for line in lines for path in line.replaces}
         parts: dict[str, dict[tuple[str, str], list[Part]]] = {}
         merged: dict[str, int] = {}
@@ -172,10 +172,10 @@ class Place:
         return bool(found or (self.journal is not None and self.journal.is_dir()))
 
 
-def _line(path: str, number: int, text: bytes) -> Line:
+def _line(path: str, number: int, text: bytes) -> ManifestLine:
     """Raises DamagedFile for what is no line of a list: its part would be left out of every answer in silence."""
     try:
-        line = msgspec.json.decode(text, type=Line)
+        line = msgspec.json.decode(text, type=ManifestLine)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise DamagedFile(path, f"is damaged in line {number}: see `xtrader verify`, then `xtrader repair`") from None
     if not all(map(is_path, (line.path, *line.replaces))):

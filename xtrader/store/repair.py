@@ -17,7 +17,7 @@ import msgspec
 
 from xtrader.durable import free_path, make_directory, replace_file, sync_directory
 from xtrader.errors import ConfigError
-from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Line, Manifest, seal
+from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Manifest, ManifestLine, seal
 from xtrader.sinks.mending import ASIDE as ASIDE
 from xtrader.sinks.unfinished import Unfinished
 from xtrader.store.lock import alone
@@ -42,7 +42,7 @@ class Gap(NamedTuple):
     """A loss that coverage must tell: a part's place and its time, int ns."""
 
     collector: str
-    line: Line
+    line: ManifestLine
     ts_from: int
     ts_to: int
 
@@ -86,7 +86,7 @@ def _set_foreign_aside(root: Path, done: list[str]) -> None:
 
 def _rebuild_lists(root: Path, done: list[str], lost: list[str]) -> None:
     """Write lists that are damaged or incomplete again: lines whose seal or file proves them, and the files that have none."""
-    kept: dict[str, list[Line]] = {}
+    kept: dict[str, list[ManifestLine]] = {}
     damaged: set[str] = set()
     read = {path.relative_to(root).as_posix(): read_list(root, path) for path in sorted((root / DIRECTORY).glob("*.jsonl"))}
     replaced = {path for listed, _ in read.values() for one in listed for path in one.line.replaces}
@@ -118,7 +118,7 @@ def _rebuild_lists(root: Path, done: list[str], lost: list[str]) -> None:
         done.append(f"{name} was made again: {len(kept.get(name, []))} parts")
 
 
-def _believed(root: Path, one: Listed, replaced: set[str], lost: list[str]) -> Line | None:
+def _believed(root: Path, one: Listed, replaced: set[str], lost: list[str]) -> ManifestLine | None:
     """A line that its seal proves, or that is made again from its file; None if there is neither."""
     if one.is_proven or one.line.path in replaced:
         return one.line
@@ -131,7 +131,7 @@ def _believed(root: Path, one: Listed, replaced: set[str], lost: list[str]) -> L
         return None
 
 
-def _write_list(root: Path, name: str, lines: Iterable[Line]) -> None:
+def _write_list(root: Path, name: str, lines: Iterable[ManifestLine]) -> None:
     path = root / name
     if path.is_file() and not path.is_symlink():
         _keep_copy(root, path)
@@ -177,7 +177,7 @@ def _follows(other: Listed, one: Listed) -> bool:
     return places[0] == places[1] and other.line.first_offset >= one.line.last_offset
 
 
-def _next_snapshot(root: Path, lines: Iterable[Line]) -> int | None:
+def _next_snapshot(root: Path, lines: Iterable[ManifestLine]) -> int | None:
     """When the book was known again: the first snapshot's time, else the last time that there is."""
     last = None
     for line in sorted(lines, key=lambda line: (line.first_offset, line.path)):
@@ -208,15 +208,15 @@ def _tell_gaps(root: Path, gaps: Sequence[Gap]) -> None:
             (root / path).unlink()
 
 
-def _covered(line: Line) -> Sequence[str]:
+def _covered(line: ManifestLine) -> Sequence[str]:
     """The streams of which a lost part says something."""
     return ("L2", "TRADES") if line.stream == COVERAGE else (line.stream,)
 
 
-def _place_of_coverage(line: Line) -> Line:
+def _place_of_coverage(line: ManifestLine) -> ManifestLine:
     """A line that stands where the coverage of another one's stretch would."""
     path = line.path.replace(f"stream={line.stream}/", f"stream={COVERAGE}/", 1)
-    found: Line = msgspec.structs.replace(line, stream=COVERAGE, path=path, coverage=(), replaces=())
+    found: ManifestLine = msgspec.structs.replace(line, stream=COVERAGE, path=path, coverage=(), replaces=())
     return found
 
 
@@ -227,12 +227,12 @@ def _hosts(one: Listed, gap: Gap) -> bool:
     return same and overlaps and _date(line) == _date(gap.line)
 
 
-def _date(line: Line) -> str:
+def _date(line: ManifestLine) -> str:
     place = place_of(line.path)
     return "" if place is None else place.date
 
 
-def _list(root: Path, collector: str, line: Line) -> None:
+def _list(root: Path, collector: str, line: ManifestLine) -> None:
     manifest = Manifest(root / DIRECTORY / f"{collector}{COMPACTED}")
     manifest.open(FOREVER)
     manifest.append([line])

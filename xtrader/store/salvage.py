@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from xtrader.durable import sync_directory, sync_file
 from xtrader.model.market import Coverage
-from xtrader.sinks.manifest import Line, coverage_of
-from xtrader.sinks.parts import Part
+from xtrader.sinks.manifest import ManifestLine, coverage_of
+from xtrader.sinks.parts import PartWriter
 from xtrader.sinks.schemas import SCHEMAS, coverage_table, is_known, lacking, widened
 from xtrader.sinks.unfinished import Unfinished
 from xtrader.store.chain import BookChain
@@ -31,7 +31,7 @@ LEVEL: Final = 3
 _DERIVED: Final = ("compression", "schema_version", "software")
 
 
-def rescue(root: Path, line: Line, others: Sequence[Line]) -> list[Any]:
+def rescue(root: Path, line: ManifestLine, others: Sequence[ManifestLine]) -> list[Any]:
     """What can be believed of a part that is not what was listed, or is not there, as tables of whole messages in order. `others`
     are all parts in force."""
     place = place_of(line.path)
@@ -53,7 +53,7 @@ def gap_table(rows: Sequence[tuple[str, int, int, str]]) -> Any:
     return coverage_table([gap.ts_from for gap in gaps], gaps)
 
 
-def rewritten(root: Path, line: Line, collector: str, tables: Sequence[Any], replaces: Sequence[str]) -> Line:
+def rewritten(root: Path, line: ManifestLine, collector: str, tables: Sequence[Any], replaces: Sequence[str]) -> ManifestLine:
     """Publish tables as the part that takes the place of `line`, and return what is to be listed."""
     place = place_of(line.path)
     if place is None:
@@ -75,7 +75,7 @@ def rewritten(root: Path, line: Line, collector: str, tables: Sequence[Any], rep
     return describe(root, made.path, made.coverage, made.replaces)
 
 
-class _Salvaged(Part):
+class _Salvaged(PartWriter):
     """A part whose name says that it was made by a repair; `number` counts those of one place."""
 
     number = 1
@@ -100,7 +100,7 @@ def _groups(path: Path, stream: str) -> Iterator[Any]:
         return
 
 
-def _is_sound(table: Any, line: Line, date: str) -> bool:
+def _is_sound(table: Any, line: ManifestLine, date: str) -> bool:
     """Whether the rows are whole messages of that day."""
     wrong: list[str] = []
     if not table.num_rows or lacking(table, line.stream) is not None:
@@ -112,7 +112,7 @@ def _is_sound(table: Any, line: Line, date: str) -> bool:
     return not wrong and not date_differs(table, date, line.stream)
 
 
-def _told(line: Line, others: Sequence[Line], tables: Sequence[Any]) -> Any:
+def _told(line: ManifestLine, others: Sequence[ManifestLine], tables: Sequence[Any]) -> Any:
     """The coverage rows that the lines of other parts of the same stretch of the journal tell, with the details that can still be
     read from the part."""
     found = [

@@ -19,10 +19,10 @@ from xtrader.model.market import Coverage
 from xtrader.pipeline import codec
 from xtrader.pipeline.codec import Payload
 from xtrader.pipeline.cursors import read_cursor
-from xtrader.pipeline.frames import Found, Segment, read_frame, read_open_segment, segments
+from xtrader.pipeline.frames import JournalFrame, Segment, read_frame, read_open_segment, segments
 from xtrader.sinks import schemas
 from xtrader.sinks.base import Coverages, Instruments, Session, Trades, Updates
-from xtrader.sinks.buffers import Piece, RowBuffer, TradeBuffer, UpdateBuffer
+from xtrader.sinks.buffers import DayTable, RowBuffer, TradeBuffer, UpdateBuffer
 
 SINK: Final = "parquet"
 ATTEMPTS: Final = 20
@@ -85,7 +85,7 @@ class Tail:
     def _payloads(self, start: int) -> Iterator[Payload]:
         for segment, descriptor in self._files:
             for item in read_open_segment(descriptor, segment.base, max(start, segment.base), segment.end):
-                if isinstance(item, Found):
+                if isinstance(item, JournalFrame):
                     yield codec.read_payload(item.payload)
 
 
@@ -115,7 +115,7 @@ def _close(files: list[tuple[Segment, int]]) -> None:
     files.clear()
 
 
-def _collect(tables: dict[tuple[str, str], list[Any]], found: Iterator[tuple[str, Piece]], keys: Collection[str] | None) -> None:
+def _collect(tables: dict[tuple[str, str], list[Any]], found: Iterator[tuple[str, DayTable]], keys: Collection[str] | None) -> None:
     for stream, piece in found:
         if keys is None or piece.key in keys:
             tables.setdefault((stream, piece.key), []).append(piece.table)
@@ -149,7 +149,7 @@ class _Buffers:
             case batch:
                 raise UnknownKind(batch)
 
-    def drain(self) -> Iterator[tuple[str, Piece]]:
+    def drain(self) -> Iterator[tuple[str, DayTable]]:
         yield from (("L2", piece) for piece in self._updates.drain())
         yield from (("TRADES", piece) for piece in self._trades.drain())
         yield from (("COVERAGE", piece) for piece in self._coverages.drain())

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from xtrader.errors import ConfigError
-from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Line, unseal
+from xtrader.sinks.manifest import COMPACTED, DIRECTORY, ManifestLine, unseal
 from xtrader.store.verify_parts import misplaced, place_of
 
 
@@ -33,7 +33,7 @@ class Finding(msgspec.Struct, frozen=True):
 class Listed(NamedTuple):
     """A line of a list. `is_proven`: its seal shows that it is as it was written, or that it is not; None without a seal."""
 
-    line: Line
+    line: ManifestLine
     list: str
     is_proven: bool | None
 
@@ -80,7 +80,7 @@ def read_list(root: Path, path: Path) -> tuple[list[Listed], list[Finding]]:
     for number, text in enumerate(texts, 1):
         whole, seal = unseal(text)
         try:
-            line = msgspec.json.decode(whole, type=Line)
+            line = msgspec.json.decode(whole, type=ManifestLine)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             findings.append(Finding("damage", name, f"line {number} cannot be read"))
             before = seal
@@ -155,7 +155,7 @@ def strangers(lists: Lists, files: Sequence[str]) -> Strangers:
     """What is in the directories and in no list. `files` were seen before the lists were read."""
     in_force = {one.line.path for one in lists.parts}
     held = set(files)
-    spans: dict[tuple[str, str], list[Line]] = defaultdict(list)
+    spans: dict[tuple[str, str], list[ManifestLine]] = defaultdict(list)
     for one in lists.parts:
         spans[collector_of(one.list), one.line.path.rpartition("/")[0]].append(one.line)
     findings: list[Finding] = []

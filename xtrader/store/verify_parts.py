@@ -23,7 +23,7 @@ from xtrader.sinks.described import metadata_of as metadata_of
 from xtrader.sinks.described import misplaced as misplaced
 from xtrader.sinks.described import place_of as place_of
 from xtrader.sinks.described import read_groups as read_groups
-from xtrader.sinks.manifest import Line
+from xtrader.sinks.manifest import ManifestLine
 
 DAY: Final = 86_400 * SECOND
 FOREVER: Final = 2**63 - 1
@@ -43,7 +43,7 @@ def misled(root: Path, path: str) -> str | None:
     return "is not a file" if (root / path).exists() and not (root / path).is_file() else None
 
 
-def changed(root: Path, line: Line) -> str | None:
+def changed(root: Path, line: ManifestLine) -> str | None:
     """What shows that the file is not the one that was listed; None if it is, byte for byte."""
     path = root / line.path
     wrong = misled(root, line.path)

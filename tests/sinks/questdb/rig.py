@@ -1,4 +1,4 @@
-"""A journal that is being written, a lane that follows it into the sink, and the truth to compare the tables with."""
+"""A journal that is being written, a delivery that follows it into the sink, and the truth to compare the tables with."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from xtrader.clock import SystemClock
 from xtrader.model.market import Record
 from xtrader.pipeline import codec
 from xtrader.pipeline.batch import Batcher
+from xtrader.pipeline.delivery import Delivery, Order, Orders, Status, follow
 from xtrader.pipeline.journal import Journal, open_journal
-from xtrader.pipeline.lane import Lane, Order, Orders, Status, follow
 from xtrader.pipeline.rotation import Rotation
 from xtrader.sinks.questdb.conf import target
 from xtrader.sinks.questdb.sink import COMMIT_BYTES, QuestdbSink
@@ -36,9 +36,9 @@ class Rig:
         options = server.variables() | {"QUESTDB_TABLE_PREFIX": prefix} | (dict(variables) if variables else {})
         self.refused = directory / "refused.jsonl"
         self.sink = QuestdbSink(target(options), directory / "state", self.refused, proof_seconds=1.0, watch_seconds=0.2)
-        self._lane = Lane(directory / "journal", self.sink, Rotation(0.5, COMMIT_BYTES, free=True), self._report)
+        self._delivery = Delivery(directory / "journal", self.sink, Rotation(0.5, COMMIT_BYTES, free=True), self._report)
         self._orders = Orders()
-        self._thread = threading.Thread(target=follow, args=(self._lane, self._orders), daemon=True)
+        self._thread = threading.Thread(target=follow, args=(self._delivery, self._orders), daemon=True)
         self._batcher = Batcher()
 
     def __enter__(self) -> Rig:
@@ -85,12 +85,12 @@ class Rig:
         self.until(lambda: self._server.exists(table) and self._server.sql(f"SELECT count() FROM '{table}'")[0][0] > start // 2)
 
     def finish(self) -> None:
-        """End the recording and wait until the lane has carried everything."""
+        """End the recording and wait until the delivery has carried everything."""
         self.journal.append([codec.text_entry(codec.MARK, {})])
         self._orders.give(Order(self.journal.commit(), finish=True))
         self._thread.join(120)
         assert not self._thread.is_alive(), f"{self.status} {self.errors[-3:]}"
-        self._lane.close()
+        self._delivery.close()
 
     def check(self) -> None:
         """After `finish`: the tables hold the truth, row for row, each row once; the cursor is at the end."""

@@ -15,7 +15,7 @@ from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate
 from xtrader.sinks.base import Floats, Updates
 from xtrader.sinks.questdb import depth
-from xtrader.sinks.questdb.depth import Depth
+from xtrader.sinks.questdb.depth import PackedBooks
 
 levels = st.lists(st.tuples(st.integers(0, 12).map(float), st.sampled_from([0.0, 0.0, 1.0, 2.0])), max_size=6)
 messages = st.builds(
@@ -60,14 +60,14 @@ def test_best_prices_and_books_are_those_kept_message_by_message(flushes: list[l
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(depth, "NEAR", 2)
         patch.setattr(depth, "LOGGED", 20)
-        made = Depth({})
+        made = PackedBooks({})
         found: list[Best] = []
         for flush in flushes:
             for batch in batches([*flush]):
                 assert isinstance(batch, Updates)
                 found += shown(made.take(batch, np.ascontiguousarray(batch.levels.T)))
             if again:
-                made = Depth(made.packed())
+                made = PackedBooks(made.packed())
         expected, books = kept([row for flush in flushes for row in flush])
         assert found == expected
         sides = {key: (dict(bids), dict(asks)) for key, (bids, asks) in made.packed().items()}

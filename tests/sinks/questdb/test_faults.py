@@ -16,7 +16,7 @@ import pytest
 
 from tests.needs import small_file_system
 from tests.pipeline.records import DAY_START, KEYS, trade
-from tests.pipeline.test_lane import BEYOND
+from tests.pipeline.test_delivery import BEYOND
 from tests.sinks.questdb.rig import Rig
 from tests.sinks.questdb.server import Server
 from xtrader.model.market import Trade
@@ -28,8 +28,8 @@ OUTAGE = float(os.environ.get("XTRADER_QUESTDB_OUTAGE", "3"))
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lane looks twice a second whether the server is there again, not twice a minute."""
-    monkeypatch.setattr("xtrader.pipeline.lane.LONGEST_PAUSE", 0.5)
+    """The delivery looks twice a second whether the server is there again, not twice a minute."""
+    monkeypatch.setattr("xtrader.pipeline.delivery.LONGEST_PAUSE", 0.5)
 
 
 @pytest.fixture

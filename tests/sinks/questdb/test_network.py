@@ -17,8 +17,8 @@ from xtrader.model.market import Trade
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lane tries again twice a second, not twice a minute."""
-    monkeypatch.setattr("xtrader.pipeline.lane.LONGEST_PAUSE", 0.5)
+    """The delivery tries again twice a second, not twice a minute."""
+    monkeypatch.setattr("xtrader.pipeline.delivery.LONGEST_PAUSE", 0.5)
 
 
 @pytest.fixture

@@ -25,10 +25,10 @@ from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage
 from xtrader.sinks import schemas
 from xtrader.sinks.base import Batch, Coverages, Instruments, Session, Trades, Updates
-from xtrader.sinks.buffers import Piece, RowBuffer, TradeBuffer, UpdateBuffer
+from xtrader.sinks.buffers import DayTable, RowBuffer, TradeBuffer, UpdateBuffer
 from xtrader.sinks.manifest import DIRECTORY, Manifest, Told, replaced_paths, stated
 from xtrader.sinks.mending import mend_list
-from xtrader.sinks.parts import Part, partition
+from xtrader.sinks.parts import PartWriter, partition
 from xtrader.sinks.unfinished import HIDDEN, Unfinished
 
 BUFFER_BYTES: Final = 32 << 20
@@ -60,7 +60,7 @@ class ParquetSink:
         self._committed_rows = 0
         self._venues: Mapping[str, Mapping[str, str]] = {}
         self._instruments: dict[str, Instrument] = {}
-        self._parts: dict[tuple[str, str, str], Part] = {}
+        self._parts: dict[tuple[str, str, str], PartWriter] = {}
         self._told: dict[tuple[str, str], list[Told]] = {}
         self._buffers = _Buffers()
         self._unfinished = Unfinished(directory, collector)
@@ -162,13 +162,13 @@ class ParquetSink:
             os.close(self._lock)
             self._lock = -1
 
-    def _part(self, stream: str, piece: Piece) -> Part:
+    def _part(self, stream: str, piece: DayTable) -> PartWriter:
         place = (stream, piece.key, piece.date)
         part = self._parts.get(place)
         if part is None:
             name = f"part-{self._collector}-{self._first:020d}"
             facts, temporary = self._facts(piece.key), self._unfinished.new()
-            part = Part(self._directory, *place, name, schemas.SCHEMAS[stream], facts, self._level, temporary)
+            part = PartWriter(self._directory, *place, name, schemas.SCHEMAS[stream], facts, self._level, temporary)
             self._parts[place] = part
         return part
 
@@ -226,7 +226,7 @@ class _Buffers:
             case _:
                 raise UnknownKind(batch)
 
-    def overflow(self, limit: int) -> Iterator[tuple[str, Piece]]:
+    def overflow(self, limit: int) -> Iterator[tuple[str, DayTable]]:
         """What must be written for memory to stay within about twice `limit`: the most of the book messages when they alone
         reach it, all trades and all rare rows when they reach a quarter of it."""
         if self.updates.bytes >= limit:
@@ -235,7 +235,7 @@ class _Buffers:
             if buffer.bytes >= limit // 4:
                 yield from ((stream, piece) for piece in buffer.drain())
 
-    def drain(self) -> Iterator[tuple[str, Piece]]:
+    def drain(self) -> Iterator[tuple[str, DayTable]]:
         """Everything, each piece with its stream."""
         for stream, buffer in (*self._others, ("L2", self.updates)):
             yield from ((stream, piece) for piece in buffer.drain())

@@ -30,7 +30,7 @@ _OURS: Final = ("auto_flush", "auto_flush_rows", "auto_flush_bytes", "auto_flush
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class QuestdbServer:
     """One server. Ports are numbers, `replay_window` seconds; `extra` are keys for the client. Secrets never show in a repr."""
 
     host: str = "127.0.0.1"
@@ -63,7 +63,7 @@ class Target:
         return f"{scheme}::" + "".join(f"{name}={value.replace(';', ';;')};" for name, value in keys.items())
 
 
-def target(options: Mapping[str, str]) -> Target:
+def target(options: Mapping[str, str]) -> QuestdbServer:
     """What the QUESTDB_… variables say. Raises ConfigError."""
     host = options.get("QUESTDB_HOST", "127.0.0.1").strip()
     if not host or re.search(r"[\s;/]", host):
@@ -83,7 +83,7 @@ def target(options: Mapping[str, str]) -> Target:
         found = _from_text(text, prefix, window, exist)
     else:
         roots = options.get("QUESTDB_TLS_ROOTS", "")
-        found = Target(
+        found = QuestdbServer(
             host=host,
             http_port=_port(options, "QUESTDB_HTTP_PORT", 9000),
             ilp_port=_port(options, "QUESTDB_ILP_PORT", 9009),
@@ -125,7 +125,7 @@ def _split(text: str) -> list[str]:
     return [part.replace("\0", ";") for part in text.replace(";;", "\0").split(";")]
 
 
-def _from_text(text: str, prefix: str, window: float, exist: bool) -> Target:
+def _from_text(text: str, prefix: str, window: float, exist: bool) -> QuestdbServer:
     scheme, keys = parse_conf(text)
     transport, tls = _SCHEMES[scheme]
     for name in keys:
@@ -145,7 +145,7 @@ def _from_text(text: str, prefix: str, window: float, exist: bool) -> Target:
     host, colon, port = keys.get("addr", "").rpartition(":")
     if not colon or not host or not port.isdigit() or not 0 < int(port) < 65_536:
         raise ConfigError("QUESTDB_CONF: addr must be host:port")
-    return Target(
+    return QuestdbServer(
         host=host,
         transport=transport,
         tls=tls,
@@ -165,7 +165,7 @@ def _from_text(text: str, prefix: str, window: float, exist: bool) -> Target:
     )
 
 
-def _check(found: Target) -> None:
+def _check(found: QuestdbServer) -> None:
     if found.transport == "tcp" and not found.tables_exist:
         raise ConfigError(
             "over TCP alone tables can be neither made nor checked: make them with the statements of 'xtrader questdb ddl' "

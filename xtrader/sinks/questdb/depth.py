@@ -78,7 +78,7 @@ class _Stretches(NamedTuple):
     fresh: list[bool]
 
 
-class Depth:
+class PackedBooks:
     """Books by instrument. Memory: 16 bytes a level of each book, and the logs."""
 
     def __init__(self, books: Packed) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from xtrader.errors import UnknownKind
 from xtrader.model.market import Coverage
 from xtrader.sinks.base import NULL, TRADE_SIDES, Batch, Coverages, Indexes, Instruments, Ints, Trades, Updates
-from xtrader.sinks.questdb.depth import Depth
+from xtrader.sinks.questdb.depth import PackedBooks
 from xtrader.sinks.questdb.digests import digest, trade_digests, update_digests
 from xtrader.sinks.questdb.tables import COLUMNS
 
@@ -80,7 +80,7 @@ def trade_block(batch: Trades, collector: str) -> Block:
     return _block("trades", collector, times(batch), trade_digests(batch), values)
 
 
-def update_block(batch: Updates, collector: str, depth: Depth) -> Block:
+def update_block(batch: Updates, collector: str, depth: PackedBooks) -> Block:
     """A row per book message. `depth` is brought up to date; the best prices in a row are those after
     it, and null for an instrument whose book is not known."""
     levels = np.ascontiguousarray(batch.levels.T)

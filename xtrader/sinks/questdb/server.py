@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from xtrader.errors import SinkRetry
-from xtrader.sinks.questdb.conf import Target
+from xtrader.sinks.questdb.conf import QuestdbServer
 
 TIMEOUT: Final = 30.0
 PROBE_SECONDS: Final = 3.0
@@ -25,14 +25,14 @@ class LoginRefused(SinkRetry):
     """The server knows us not, or lets us not do this."""
 
 
-class Refused(SinkRetry):
+class StatementRefused(SinkRetry):
     """The server answered a statement with an error."""
 
 
 class Server:
     """One connection per question: questions are few."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: QuestdbServer) -> None:
         self._target = target
         self._headers = _login(target)
 
@@ -44,7 +44,7 @@ class Server:
         """True if something that speaks HTTP is there."""
         try:
             self._ask("/exec?" + urlencode({"query": "select 1"}), PROBE_SECONDS)
-        except (LoginRefused, Refused):
+        except (LoginRefused, StatementRefused):
             return True
         except SinkRetry:
             return False
@@ -66,9 +66,9 @@ class Server:
         try:
             found = msgspec.json.decode(body, type=dict[str, Any])
         except msgspec.DecodeError:
-            raise Refused(f"QuestDB at {where} answers {answer.status} {answer.reason}") from None
+            raise StatementRefused(f"QuestDB at {where} answers {answer.status} {answer.reason}") from None
         if answer.status != 200 or "error" in found:
-            raise Refused(f"QuestDB: {found.get('error', answer.reason)}")
+            raise StatementRefused(f"QuestDB: {found.get('error', answer.reason)}")
         return found
 
     def _connection(self, timeout: float) -> http.client.HTTPConnection:
@@ -79,7 +79,7 @@ class Server:
         return http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
 
 
-def tcp_answers(target: Target) -> bool:
+def tcp_answers(target: QuestdbServer) -> bool:
     """True if something listens on the ILP port."""
     try:
         socket.create_connection((target.host, target.ilp_port), PROBE_SECONDS).close()
@@ -88,7 +88,7 @@ def tcp_answers(target: Target) -> bool:
     return True
 
 
-def _login(target: Target) -> dict[str, str]:
+def _login(target: QuestdbServer) -> dict[str, str]:
     if target.password:
         return {"Authorization": "Basic " + base64.b64encode(f"{target.username}:{target.password}".encode()).decode()}
     return {"Authorization": f"Bearer {target.token}"} if target.token and not target.token_x else {}

@@ -17,18 +17,18 @@ import numpy as np
 from xtrader.errors import SinkRetry, UnknownKind
 from xtrader.sinks.base import Batch, Coverages, Instruments, Session, Trades, Updates
 from xtrader.sinks.questdb import rows, state
-from xtrader.sinks.questdb.conf import Target
-from xtrader.sinks.questdb.delivery import Delivery
-from xtrader.sinks.questdb.depth import Depth, Packed
+from xtrader.sinks.questdb.conf import QuestdbServer
+from xtrader.sinks.questdb.depth import Packed, PackedBooks
 from xtrader.sinks.questdb.ledger import Ledger
 from xtrader.sinks.questdb.rows import Block
+from xtrader.sinks.questdb.sending import QuestdbSender
 from xtrader.sinks.questdb.server import Server, tcp_answers
+from xtrader.sinks.questdb.table_states import lagging, standing
 from xtrader.sinks.questdb.tables import compare
-from xtrader.sinks.questdb.watch import lagging, standing
 
 COMMIT_SECONDS: Final = 0.5
 COMMIT_BYTES: Final = 8 << 20
-"""How often the lane should commit, in the journal's time and bytes."""
+"""How often the delivery should commit, in the journal's time and bytes."""
 PROOF_SECONDS: Final = 60.0
 PROOF_ROWS: Final = 1_000_000
 WATCH_SECONDS: Final = 5.0
@@ -45,7 +45,7 @@ class QuestdbSink:
 
     def __init__(
         self,
-        target: Target,
+        target: QuestdbServer,
         memory: Path,
         set_aside: Path,
         *,
@@ -60,14 +60,14 @@ class QuestdbSink:
         self._proof_seconds = proof_seconds
         self._watch_seconds = watch_seconds
         self._server = Server(target)
-        self._delivery = Delivery(target, set_aside, self._require_tables)
-        self._state = state.State()
+        self._delivery = QuestdbSender(target, set_aside, self._require_tables)
+        self._state = state.Progressed()
         self._collector = ""
         self._committed_rows = 0
         self._held: dict[str, str] = {}
         self._filled: set[str] = set()
         self._pending: dict[tuple[str, str], list[Batch]] = {}
-        self._depth = Depth({})
+        self._depth = PackedBooks({})
         self._ledger = Ledger()
         self._watched = 0.0
         self._proven = 0.0
@@ -95,14 +95,14 @@ class QuestdbSink:
             self._mend()
         self.trouble = "; ".join(self._held.values())
         self._filled = set(found.again) - set(self._held)
-        self._depth = Depth(found.again_books if self._filled else found.books)
+        self._depth = PackedBooks(found.again_books if self._filled else found.books)
         self._watched = self._proven = time.monotonic()
         return found.again_from if self._filled else found.offset
 
     def check(self, batch: Batch) -> None:
         """See Sink: makes the rows of the batch; what the server refuses of them is found when they are sent."""
         if not isinstance(batch, Session):
-            self._blocks([batch], self._collector, Depth({}))
+            self._blocks([batch], self._collector, PackedBooks({}))
 
     def write(self, batch: Batch) -> None:
         """See Sink. Holds the rows until the commit."""
@@ -133,7 +133,7 @@ class QuestdbSink:
         self._pending = {}
         self._committed_rows = self.rows
         if filling and last == self._state.offset:
-            self._depth = Depth(self._state.books | self._depth.packed())
+            self._depth = PackedBooks(self._state.books | self._depth.packed())
         return requests
 
     def settle(self, last: int, final: bool) -> int:
@@ -175,7 +175,7 @@ class QuestdbSink:
         self._pending.setdefault((rows.table(batch), self._collector), []).append(batch)
         self.rows += count
 
-    def _blocks(self, batches: Sequence[Any], collector: str, depth: Depth) -> list[Block]:
+    def _blocks(self, batches: Sequence[Any], collector: str, depth: PackedBooks) -> list[Block]:
         """Rows of batches of one table. All book messages come by here, also those that are not to be sent."""
         match batches[0]:
             case Trades():
@@ -275,7 +275,7 @@ class QuestdbSink:
             self._settled(*old[-1][1:])
 
 
-def require_usable(target: Target) -> None:
+def require_usable(target: QuestdbServer) -> None:
     """Refuse, before anything is recorded, tables that cannot be made ours. A server that does not answer is waited for later.
     Raises ConfigError that names the table and the column."""
     if target.transport == "tcp" and target.tables_exist:

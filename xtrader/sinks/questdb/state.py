@@ -14,7 +14,7 @@ from xtrader.durable import keep_file, kept_file, make_directory
 from xtrader.sinks.questdb.depth import Packed
 
 
-class State(msgspec.Struct):
+class Progressed(msgspec.Struct):
     """How far each table is, in two groups. `offset` is the journal offset up to which everything was proven, `books` are those
     after it. `again` are the tables that are not that far, because they are filled again from older journal, or can take nothing
     now: `again_from` is how far they are, and `again_books` are the books there."""
@@ -27,14 +27,14 @@ class State(msgspec.Struct):
     again_books: Packed = msgspec.field(default_factory=dict)
 
 
-def load(path: Path) -> State:
+def load(path: Path) -> Progressed:
     """The state, a new one where there is none or none that can be read. Raises OSError."""
     with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
-        return msgspec.msgpack.decode(kept_file(path), type=State)
-    return State()
+        return msgspec.msgpack.decode(kept_file(path), type=Progressed)
+    return Progressed()
 
 
-def save(path: Path, state: State) -> None:
+def save(path: Path, state: Progressed) -> None:
     """Durable on return. Raises OSError."""
     make_directory(path.parent)
     keep_file(path, msgspec.msgpack.encode(state))

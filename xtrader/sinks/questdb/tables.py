@@ -85,7 +85,7 @@ class Conflict(ConfigError):
     """A table that is there and cannot be made ours without losing something."""
 
 
-class Finding(NamedTuple):
+class TableChange(NamedTuple):
     """What must be done to a table; `renewed` if rows that it was given before are not all in it."""
 
     table: str
@@ -102,13 +102,13 @@ def create(table: str, prefix: str = "") -> str:
     )
 
 
-def compare(server: Server, prefix: str) -> tuple[list[Finding], dict[str, Conflict]]:
+def compare(server: Server, prefix: str) -> tuple[list[TableChange], dict[str, Conflict]]:
     """What is missing in the server's tables, nothing if they are ours; and the tables that cannot be made ours. Raises
     SinkRetry."""
     names = ", ".join(f"'{prefix}{table}'" for table in COLUMNS)
     query = f"SELECT table_name, designatedTimestamp, walEnabled, dedup FROM tables() WHERE table_name IN ({names})"
     facts = {name: rest for name, *rest in server.rows(query)}
-    found: list[Finding] = []
+    found: list[TableChange] = []
     conflicts: dict[str, Conflict] = {}
     for table in COLUMNS:
         try:
@@ -118,15 +118,15 @@ def compare(server: Server, prefix: str) -> tuple[list[Finding], dict[str, Confl
     return found, conflicts
 
 
-def _compare(server: Server, prefix: str, table: str, facts: Sequence[Any] | None) -> list[Finding]:
+def _compare(server: Server, prefix: str, table: str, facts: Sequence[Any] | None) -> list[TableChange]:
     name = prefix + table
     if facts is None:
-        return [Finding(table, create(table, prefix), renewed=True)]
+        return [TableChange(table, create(table, prefix), renewed=True)]
     designated, wal, dedup = facts
     if designated == SERVERS_OWN:
         # A table that was dropped while rows were on their way, and made anew by the server from what the rows looked like.
         rename = f"RENAME TABLE '{name}' TO '{name}_stray_{time.time_ns()}'"
-        return [Finding(table, rename, renewed=True), Finding(table, create(table, prefix), renewed=True)]
+        return [TableChange(table, rename, renewed=True), TableChange(table, create(table, prefix), renewed=True)]
     if designated != "ts":
         raise Conflict(f"table {name}: the designated timestamp is {designated or 'missing'}, it must be the column ts")
     if not wal:
@@ -136,17 +136,17 @@ def _compare(server: Server, prefix: str, table: str, facts: Sequence[Any] | Non
     found = _columns(table, name, COLUMNS[table], columns)
     if not dedup or {column for column, (_, key) in columns.items() if key} != set(KEYS):
         statement = f"ALTER TABLE '{name}' DEDUP ENABLE UPSERT KEYS({', '.join(KEYS)})"
-        found.append(Finding(table, statement, renewed=False))
+        found.append(TableChange(table, statement, renewed=False))
     return found
 
 
-def _columns(table: str, name: str, wanted: Mapping[str, str], columns: Mapping[str, tuple[str, bool]]) -> list[Finding]:
+def _columns(table: str, name: str, wanted: Mapping[str, str], columns: Mapping[str, tuple[str, bool]]) -> list[TableChange]:
     found = []
     for column, kind in wanted.items():
         if column not in columns:
             if column in KEYS:
                 raise Conflict(f"table {name} lacks the column {column}, which is part of its key")
-            found.append(Finding(table, f"ALTER TABLE '{name}' ADD COLUMN {column} {kind}", renewed=True))
+            found.append(TableChange(table, f"ALTER TABLE '{name}' ADD COLUMN {column} {kind}", renewed=True))
         elif columns[column][0] != kind:
             raise Conflict(f"table {name}: the column {column} is {columns[column][0]}, it must be {kind}")
     return found

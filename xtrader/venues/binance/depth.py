@@ -16,7 +16,7 @@ from xtrader.model.market import BookUpdate, Coverage
 from xtrader.venues.base import Activity, Fetch, Output, Ready
 from xtrader.venues.binance.joining import ids, join_futures, join_spot
 from xtrader.venues.binance.renewal import Renewal
-from xtrader.venues.binance.wire import MILLIS, Depth, Event, Snapshot, ns
+from xtrader.venues.binance.wire import MILLIS, DepthEvent, Event, Snapshot, ns
 from xtrader.venues.crossing import Ration, told
 
 SECOND = 1_000_000_000
@@ -90,7 +90,7 @@ class DepthSync:
 
     def receive(self, event: Event, ts_recv: int) -> Sequence[Output]:
         """Take one event of the diff stream. Raises Malformed if it is none."""
-        if type(event) is not Depth or event.s != self._symbol:
+        if type(event) is not DepthEvent or event.s != self._symbol:
             raise Malformed(self._venue, "no depth update of its own symbol on a stream", self._symbol)
         previous = event.pu if self._is_futures else event.U - 1
         if previous is None or event.u < event.U or previous >= event.u:

@@ -31,7 +31,7 @@ NEVER = 4_133_404_800_000_000_000
 """The delivery date, int ns, of what is not delivered; the venue gives a perpetual an earlier one when it will be delisted."""
 
 
-class Place(Struct, frozen=True):
+class BinanceVenue(Struct, frozen=True):
     """What is known of one exchange token."""
 
     ws_url: str
@@ -57,19 +57,19 @@ def _limits(weight: int) -> Limits:
     return Limits(weight, 60.0, 300, 300.0, USED_WEIGHT)
 
 
-def place(exchange: str, trade_stream: str) -> Place:
+def place(exchange: str, trade_stream: str) -> BinanceVenue:
     """Where an exchange token is in production. `trade_stream` (aggTrade | trade) matters for USD-M only."""
     if exchange == "BINANCE_SPOT":
         dialect = _dialect("/api/v3", trade_stream="trade")
         spot = ("/stream", "/stream")
-        return Place("wss://stream.binance.com:9443", "https://api.binance.com", dialect, _limits(6000), 3, 20, spot)
+        return BinanceVenue("wss://stream.binance.com:9443", "https://api.binance.com", dialect, _limits(6000), 3, 20, spot)
     if exchange == "BINANCE_FUTURES":
         dialect = _dialect("/fapi/v1", trade_stream=trade_stream)
         routed = ("/public/stream", "/market/stream")
-        return Place("wss://fstream.binance.com", "https://fapi.binance.com", dialect, _limits(2400), 8, 1, routed)
+        return BinanceVenue("wss://fstream.binance.com", "https://fapi.binance.com", dialect, _limits(2400), 8, 1, routed)
     dialect = _dialect("/dapi/v1", trade_stream="aggTrade")
     both = ("/stream", "/stream")
-    return Place("wss://dstream.binance.com", "https://dapi.binance.com", dialect, _limits(2400), 8, 1, both)
+    return BinanceVenue("wss://dstream.binance.com", "https://dapi.binance.com", dialect, _limits(2400), 8, 1, both)
 
 
 def _trade_stream(options: Mapping[str, str]) -> str:

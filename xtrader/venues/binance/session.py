@@ -24,8 +24,8 @@ from xtrader.venues.binance.tape import Tape
 from xtrader.venues.binance.wire import (
     EVENTS,
     UNWANTED,
+    BinanceFrame,
     Event,
-    Frame,
     decode_envelope,
     decode_event,
     decode_frame,
@@ -241,7 +241,7 @@ class BinanceSession:
         self._counts["late_answers"] += len(subscriptions) - len(waiting)
         return waiting
 
-    def _on_error(self, frame: Frame, ts_recv: int) -> Sequence[Output]:
+    def _on_error(self, frame: BinanceFrame, ts_recv: int) -> Sequence[Output]:
         """A request was refused. Without an id it can only be meant for the one that is under way; one that is made anew already
         does not matter any more."""
         words = str(frame.error) if frame.error is not None else f"{frame.code} {frame.msg}".strip()

@@ -27,7 +27,7 @@ Levels: TypeAlias = Annotated[list[tuple[Amount, Amount]], Meta(max_length=50_00
 """Ten times the deepest snapshot that the venue serves."""
 
 
-class Depth(Struct, tag_field="e", tag="depthUpdate", gc=False):
+class DepthEvent(Struct, tag_field="e", tag="depthUpdate", gc=False):
     """`@depth`: `U` to `u` are the update ids it holds, `pu` (futures) the `u` of the event before it."""
 
     s: str
@@ -65,7 +65,7 @@ class AggTrade(Struct, tag_field="e", tag="aggTrade", gc=False):
     m: Any = None
 
 
-Event: TypeAlias = Depth | TradePrint | AggTrade
+Event: TypeAlias = DepthEvent | TradePrint | AggTrade
 EVENTS = {"depthUpdate": "depth", "trade": "trade", "aggTrade": "aggTrade"}
 """Name of an event -> the kind of stream that it is of."""
 UNWANTED = frozenset(
@@ -100,14 +100,14 @@ UNWANTED = frozenset(
 """Kinds of streams and events that exist and are not recorded; every other one is counted as unknown."""
 
 
-class Envelope(Struct):
+class BinanceEnvelope(Struct):
     """A frame of a combined stream."""
 
     stream: str
     data: Event
 
 
-class Problem(Struct):
+class BinanceError(Struct):
     """What the venue says when it refuses, on the socket or over REST."""
 
     code: int = 0
@@ -117,19 +117,19 @@ class Problem(Struct):
         return f"{self.code} {self.msg}".strip()
 
 
-class Frame(Struct):
+class BinanceFrame(Struct):
     """Any JSON object from the socket, loosely: a combined frame, a raw event, or the answer to a request."""
 
     stream: str = ""
     data: msgspec.Raw = msgspec.Raw()
     e: Any = None
     id: int | str | None = None
-    error: Problem | None = None
+    error: BinanceError | None = None
     code: int = 0
     msg: str = ""
 
 
-class Kind(Struct):
+class EventKind(Struct):
     """The name and the symbol of an event."""
 
     e: Any = None
@@ -147,7 +147,7 @@ class Snapshot(Struct):
     """COIN-M only."""
 
 
-class LastTrade(Struct):
+class BinanceLastTrade(Struct):
     """A row of REST `/trades` (`id`, `time`) or `/aggTrades` (`a`, `T`)."""
 
     id: Number | None = None
@@ -167,13 +167,13 @@ class LastTrade(Struct):
         return 0 if MILLIS < time < MICROS else time * (1_000_000 if time <= MILLIS else 1_000)
 
 
-decode_envelope = msgspec.json.Decoder(Envelope, strict=False).decode
+decode_envelope = msgspec.json.Decoder(BinanceEnvelope, strict=False).decode
 _event = msgspec.json.Decoder(Event, strict=False)
-_frame: msgspec.json.Decoder[Frame | list[msgspec.Raw]] = msgspec.json.Decoder(Frame | list[msgspec.Raw])
-_kind = msgspec.json.Decoder(Kind)
+_frame: msgspec.json.Decoder[BinanceFrame | list[msgspec.Raw]] = msgspec.json.Decoder(BinanceFrame | list[msgspec.Raw])
+_kind = msgspec.json.Decoder(EventKind)
 _snapshot = msgspec.json.Decoder(Snapshot, strict=False)
-_last_trades = msgspec.json.Decoder(list[LastTrade], strict=False)
-_problem = msgspec.json.Decoder(Problem)
+_last_trades = msgspec.json.Decoder(list[BinanceLastTrade], strict=False)
+_problem = msgspec.json.Decoder(BinanceError)
 
 
 def ns(venue: str, time: int) -> int:
@@ -216,13 +216,13 @@ def stream_of(venue: str, payload: bytes | bytearray | memoryview) -> str:
     return f"{found.s.lower()}@{EVENTS[found.e]}"
 
 
-def decode_frame(venue: str, payload: bytes | bytearray | memoryview) -> Frame | None:
+def decode_frame(venue: str, payload: bytes | bytearray | memoryview) -> BinanceFrame | None:
     """Any JSON object; None for a list, which only streams that are not recorded send. Raises ProtocolError for anything else."""
     try:
         frame = _frame.decode(payload)
     except BAD as bad:
         raise ProtocolError(venue, f"malformed message: {bad}") from None
-    return frame if isinstance(frame, Frame) else None
+    return frame if isinstance(frame, BinanceFrame) else None
 
 
 def event_name(payload: msgspec.Raw) -> str:
@@ -245,7 +245,7 @@ def decode_snapshot(venue: str, symbol: str, body: bytes) -> Snapshot:
     return found
 
 
-def decode_last_trade(venue: str, body: bytes) -> LastTrade | None:
+def decode_last_trade(venue: str, body: bytes) -> BinanceLastTrade | None:
     """The last row of `/trades` or `/aggTrades`; None where nothing was traded yet. Raises ProtocolError."""
     try:
         rows = _last_trades.decode(body)

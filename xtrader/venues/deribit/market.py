@@ -39,7 +39,7 @@ DECIMAL = re.compile(r"(?<=\d)D(?=\d)")
 SHAPES = {"perpetual": PERPETUAL, "future": DATED, "option": OPTION, "combo": COMBO, "spot": SPOT}
 
 
-class Row(msgspec.Struct):
+class DeribitInstrument(msgspec.Struct):
     """One instrument in the venue's words."""
 
     instrument_name: str
@@ -60,7 +60,7 @@ class Row(msgspec.Struct):
     state: str = ""
 
 
-class Listing(msgspec.Struct):
+class DeribitCatalogue(msgspec.Struct):
     result: list[msgspec.Raw]
 
 
@@ -89,10 +89,10 @@ class DeribitMarket:
         rows: list[msgspec.Raw] = []
         for body in bodies:
             try:
-                rows += msgspec.json.decode(body, type=Listing).result
+                rows += msgspec.json.decode(body, type=DeribitCatalogue).result
             except BAD as error:
                 raise ProtocolError(self.exchange, f"the instrument catalogue cannot be read: {error}") from error
-        return listed(rows, lambda row: _instrument(msgspec.json.decode(row, type=Row), now), "instrument_name")
+        return listed(rows, lambda row: _instrument(msgspec.json.decode(row, type=DeribitInstrument), now), "instrument_name")
 
     def guess(self, text: str) -> Instrument | None:
         """By name alone, in any case: `BTC-PERPETUAL` as it stands, `BTCUSD` and `BTCUSDC` as the perpetuals they mean."""
@@ -143,7 +143,7 @@ def _login(options: Mapping[str, str], environment: str) -> Login | None:
     return Login(client_id, secret, environment) if client_id else None
 
 
-def _instrument(row: Row, now: int) -> Instrument:
+def _instrument(row: DeribitInstrument, now: int) -> Instrument:
     """Sizes are `amount`s: USD for inverse futures, else the base coin, so one unit is worth 1 of that (not `contract_size`)."""
     kind = _kind(row)
     is_inverse = _is_inverse(row, kind)
@@ -172,7 +172,7 @@ def _instrument(row: Row, now: int) -> Instrument:
     )
 
 
-def _is_inverse(row: Row, kind: str) -> bool:
+def _is_inverse(row: DeribitInstrument, kind: str) -> bool:
     """True for what is settled in its base coin; older catalogues do not say so, but their quotes do."""
     stated = row.instrument_type or row.future_type
     if stated:
@@ -182,7 +182,7 @@ def _is_inverse(row: Row, kind: str) -> bool:
     return kind in ("perpetual", "future", "combo") and row.quote_currency == "USD"
 
 
-def _kind(row: Row) -> str:
+def _kind(row: DeribitInstrument) -> str:
     if row.kind == "future":
         never = not row.settlement_period and ns(row.expiration_timestamp) == NEVER
         return "perpetual" if never or row.settlement_period == "perpetual" else "future"

@@ -21,9 +21,9 @@ from xtrader.venues.deribit.states import STATES, relisted
 from xtrader.venues.deribit.wire import (
     BookAnswer,
     BookData,
-    Envelope,
+    DeribitEnvelope,
+    DeribitFrame,
     Failure,
-    Frame,
     Refusal,
     Step,
     Token,
@@ -51,8 +51,8 @@ NO_SUCH = frozenset({-32602, 10020, 13020})
 BOOK_PATH = "/api/v2/public/get_order_book"
 TRADES_PATH = "/api/v2/public/get_last_trades_by_instrument"
 
-_decode = msgspec.json.Decoder(Frame).decode
-_decode_envelope = msgspec.json.Decoder(Envelope).decode
+_decode = msgspec.json.Decoder(DeribitFrame).decode
+_decode_envelope = msgspec.json.Decoder(DeribitEnvelope).decode
 _decode_token = msgspec.json.Decoder(Token).decode
 _decode_names = msgspec.json.Decoder(list[str]).decode
 _decode_refusal = msgspec.json.Decoder(Refusal).decode
@@ -221,14 +221,14 @@ class DeribitSession:
             return Fetch(subscription.key, "probe", BOOK_PATH, (instrument, ("depth", "1")))
         return Fetch(subscription.key, "probe", TRADES_PATH, (instrument, ("count", "1")))
 
-    def _heartbeat(self, frame: Frame) -> list[Output]:
+    def _heartbeat(self, frame: DeribitFrame) -> list[Output]:
         if frame.method != "heartbeat":
             self._counts["unknown"] += 1
         elif frame.params is not None and frame.params.type == "test_request":
             return [self._request("test", {}, urgent=True)]
         return []
 
-    def _reply(self, frame: Frame, ts_recv: int) -> list[Output]:
+    def _reply(self, frame: DeribitFrame, ts_recv: int) -> list[Output]:
         number = frame.id if isinstance(frame.id, str) else ""
         method = number.partition("-")[0]
         asked = tuple(channel for channel in self._pending.pop(number, ()) if not channel.is_late(number))

@@ -11,12 +11,12 @@ STATES = "instrument.state.any.any"
 """The channel: a message for each instrument that is made, opened, halted, settled or delivered."""
 
 
-class State(msgspec.Struct):
+class InstrumentState(msgspec.Struct):
     instrument_name: str
 
 
 class StateParams(msgspec.Struct):
-    data: State
+    data: InstrumentState
 
 
 class StateFrame(msgspec.Struct):

@@ -70,7 +70,7 @@ class Refusal(msgspec.Struct):
     error: RefusalError
 
 
-class Frame(msgspec.Struct, gc=False):
+class DeribitFrame(msgspec.Struct, gc=False):
     """Any message: a push has `method` and `params`, a reply has `id`, and `result` or `error`."""
 
     method: str = ""
@@ -84,7 +84,7 @@ class EnvelopeParams(msgspec.Struct, gc=False):
     channel: str = ""
 
 
-class Envelope(msgspec.Struct, gc=False):
+class DeribitEnvelope(msgspec.Struct, gc=False):
     """What can be said of a message that does not fit Frame."""
 
     method: str = ""
@@ -108,14 +108,14 @@ class LastBook(msgspec.Struct):
     instrument_name: str = ""
 
 
-class LastTrade(msgspec.Struct):
+class DeribitLastTrade(msgspec.Struct):
     trade_seq: Int64
     timestamp: Milliseconds
     instrument_name: str = ""
 
 
 class LastTrades(msgspec.Struct):
-    trades: list[LastTrade]
+    trades: list[DeribitLastTrade]
 
 
 class BookAnswer(msgspec.Struct):

@@ -57,7 +57,7 @@ def exchange_of(symbol: str) -> str:
     return ""
 
 
-class Row(msgspec.Struct):
+class OkxInstrument(msgspec.Struct):
     """One instrument in the venue's words; everything is text, empty where it does not apply."""
 
     instId: str
@@ -79,7 +79,7 @@ class Row(msgspec.Struct):
     state: str = ""
 
 
-class Listing(msgspec.Struct):
+class OkxCatalogue(msgspec.Struct):
     code: str
     data: list[msgspec.Raw] = []
     msg: str = ""
@@ -118,13 +118,13 @@ class OkxMarket:
         rows: list[msgspec.Raw] = []
         for body in bodies:
             try:
-                listing = msgspec.json.decode(body, type=Listing)
+                listing = msgspec.json.decode(body, type=OkxCatalogue)
             except BAD as error:
                 raise ProtocolError(self.exchange, f"the instrument catalogue cannot be read: {error}") from error
             if listing.code != "0":
                 raise ProtocolError(self.exchange, f"the instrument catalogue was refused: {listing.code} {listing.msg[:200]}")
             rows += listing.data
-        return listed(rows, lambda row: self._instrument(msgspec.json.decode(row, type=Row), now), "instId")
+        return listed(rows, lambda row: self._instrument(msgspec.json.decode(row, type=OkxInstrument), now), "instId")
 
     def guess(self, text: str) -> Instrument | None:
         """By name alone: `BTC-USDT-SWAP` as it stands, `BTCUSDT` by the quotes that are known."""
@@ -182,7 +182,7 @@ class OkxMarket:
             return f"{symbol}-{rest[:6]}-{rest[6:-1]}-{rest[-1]}"
         return symbol
 
-    def _instrument(self, row: Row, now: int) -> Instrument | None:
+    def _instrument(self, row: OkxInstrument, now: int) -> Instrument | None:
         if row.instType not in ("", TYPES[self.exchange]):
             return None
         base, quote = self._currencies(row)
@@ -208,7 +208,7 @@ class OkxMarket:
             ts=now,
         )
 
-    def _currencies(self, row: Row) -> tuple[str, str]:
+    def _currencies(self, row: OkxInstrument) -> tuple[str, str]:
         """Base and quote. Spot says them; of the others the index (`BTC-USDT`) or what they are counted and settled in tells them,
         and the name where an old row says none of it."""
         index = row.uly.split("-")

@@ -17,7 +17,7 @@ from xtrader.venues.channel import SECOND, Channel
 from xtrader.venues.channels import BookChannel, Channels, TradesChannel
 from xtrader.venues.odd import Oddities
 from xtrader.venues.okx.listing import LISTING, listing_request, relisted
-from xtrader.venues.okx.wire import Arg, Envelope, Frame, Row, TextBook, TextFrame
+from xtrader.venues.okx.wire import Arg, OkxData, OkxEnvelope, OkxFrame, TextBook, TextFrame
 from xtrader.venues.questions import Questions
 from xtrader.venues.trades import SeenTrades
 from xtrader.venues.wire import BAD
@@ -41,8 +41,8 @@ NO_SUCH = frozenset({"51001", "51027"})
 BOOKS_PATH = "/api/v5/market/books"
 TRADES_PATH = "/api/v5/market/trades"
 
-_decode = msgspec.json.Decoder(Frame, strict=False).decode
-_decode_envelope = msgspec.json.Decoder(Envelope, strict=False).decode
+_decode = msgspec.json.Decoder(OkxFrame, strict=False).decode
+_decode_envelope = msgspec.json.Decoder(OkxEnvelope, strict=False).decode
 _decode_text = msgspec.json.Decoder(TextFrame).decode
 _CONCERNS = re.compile(r"channel:\s*([\w-]+),\s*instId:\s*([\w-]+)")
 
@@ -117,7 +117,7 @@ class OkxSession:
         try:
             frame = _decode(body)
         except BAD:
-            frame = Frame()
+            frame = OkxFrame()
         named = {row.instId for row in frame.data or ()}
         if frame.code in NO_SUCH:
             self._counts["probe_errors"] += 1
@@ -164,7 +164,7 @@ class OkxSession:
         return self._channels.resume()
 
     def _book_message(
-        self, channel: BookChannel, frame: Frame, payload: bytes | bytearray | memoryview, ts_recv: int
+        self, channel: BookChannel, frame: OkxFrame, payload: bytes | bytearray | memoryview, ts_recv: int
     ) -> Sequence[Output]:
         rows = frame.data
         if not rows:
@@ -226,7 +226,7 @@ class OkxSession:
             self._counts["checksums"] += 1
         return channel.take(update)
 
-    def _trade_message(self, channel: TradesChannel, frame: Frame, ts_recv: int) -> Sequence[Output]:
+    def _trade_message(self, channel: TradesChannel, frame: OkxFrame, ts_recv: int) -> Sequence[Output]:
         rows = frame.data
         if not rows:
             return self._malformed(channel, Malformed(self._exchange, "a trades message without data"), ts_recv)
@@ -237,7 +237,7 @@ class OkxSession:
             out.extend(self._trade(channel, row, ts_recv))
         return out
 
-    def _trade(self, channel: TradesChannel, row: Row, ts_recv: int) -> Sequence[Output]:
+    def _trade(self, channel: TradesChannel, row: OkxData, ts_recv: int) -> Sequence[Output]:
         price, size, ts, text = row.px, row.sz, row.ts, row.tradeId
         if price is None or size is None or ts is None or not text:
             return self._malformed(channel, Malformed(self._exchange, "a trade without px, sz, ts or tradeId"), ts_recv)
@@ -254,7 +254,7 @@ class OkxSession:
         first = number - count + 1 if number is not None and count is not None and count > 0 else None
         return channel.take(Trade(channel.key, text, side, price, size, ts * 1_000_000, ts_recv, number, first), first)
 
-    def _event(self, frame: Frame, ts_recv: int) -> list[Output]:
+    def _event(self, frame: OkxFrame, ts_recv: int) -> list[Output]:
         event = frame.event
         if event == "subscribe" and frame.arg is not None:
             channel = self._find(frame.arg.channel, frame.arg.instId)
@@ -275,7 +275,7 @@ class OkxSession:
             self._counts["unknown"] += 1
         return []
 
-    def _error(self, frame: Frame, ts_recv: int) -> list[Output]:
+    def _error(self, frame: OkxFrame, ts_recv: int) -> list[Output]:
         """The subscriptions that an error concerns are refused: those it names, else what its request still waits for."""
         self._counts["errors"] += 1
         named = _CONCERNS.search(frame.msg)
@@ -362,7 +362,7 @@ def _name(channel: Channel) -> str:
     return "books" if channel.subscription.stream == "L2" else "trades"
 
 
-def _in_order(rows: Sequence[Row]) -> Sequence[Row]:
+def _in_order(rows: Sequence[OkxData]) -> Sequence[OkxData]:
     """The trades of one message by their numbers, so that none is missing that comes further on; those without one at the end."""
     numbers = [_number(row.tradeId) for row in rows]
     return [rows[place] for place in sorted(range(len(rows)), key=lambda place: (numbers[place] is None, numbers[place] or 0))]

@@ -32,7 +32,7 @@ class Arg(msgspec.Struct, gc=False):
     instId: str = ""
 
 
-class Row(msgspec.Struct, gc=False):
+class OkxData(msgspec.Struct, gc=False):
     """One element of `data` of the channels books and trades; the fields of both, so that a message is decoded once."""
 
     ts: Milliseconds | None = None
@@ -51,19 +51,19 @@ class Row(msgspec.Struct, gc=False):
     source: str = ""
 
 
-class Frame(msgspec.Struct, gc=False):
+class OkxFrame(msgspec.Struct, gc=False):
     """Any message: data has `arg` and `data`, an event has `event`."""
 
     arg: Arg | None = None
     action: str = ""
-    data: Annotated[list[Row], msgspec.Meta(max_length=10_000)] | None = None
+    data: Annotated[list[OkxData], msgspec.Meta(max_length=10_000)] | None = None
     event: str = ""
     code: str = ""
     msg: str = ""
     id: str = ""
 
 
-class Envelope(msgspec.Struct, gc=False):
+class OkxEnvelope(msgspec.Struct, gc=False):
     """What can be said of a message that does not fit Frame."""
 
     arg: Arg | None = None

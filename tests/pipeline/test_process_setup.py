@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 
 from tests.pipeline.test_journal import opened
-from xtrader.pipeline.lane import LaneSpec, Order
+from xtrader.pipeline.delivery import DeliverySpec, Order
 from xtrader.sinks.base import SinkSpec
 
 LATER = """
 import sys
-from xtrader.pipeline.lean import run_lean
+from xtrader.pipeline.process_setup import run_lean
 run_lean()
 from xtrader.app import compose
 import pyarrow as pa
@@ -32,9 +32,9 @@ def test_a_recorder_works_without_pandas_and_who_wants_it_later_has_it() -> None
 def test_the_process_of_a_sink_imports_its_own_sink_and_nothing_of_the_recorder(tmp_path: Path) -> None:
     opened(tmp_path / "journal").close()
     sink = SinkSpec("parquet", {"directory": str(tmp_path / "data"), "upload": "", "keep_local": True}, 60.0, 1 << 30)
-    spec = LaneSpec(str(tmp_path / "journal"), "c1", sink)
+    spec = DeliverySpec(str(tmp_path / "journal"), "c1", sink)
     told = msgspec.json.encode(spec) + b"\n" + msgspec.json.encode(Order(0, finish=True)) + b"\n"
-    command = [sys.executable, "-X", "importtime", "-m", "xtrader", "_lane"]
+    command = [sys.executable, "-X", "importtime", "-m", "xtrader", "_deliver"]
     with (tmp_path / "imported").open("w") as errors:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors)
         assert process.stdin is not None

@@ -12,7 +12,7 @@ from xtrader.sinks.questdb.server import Server
 from xtrader.sinks.questdb.tables import COLUMNS
 
 
-class Standing(NamedTuple):
+class TableStates(NamedTuple):
     """`shown`: table -> number of its last acknowledged transaction and of its last visible one. `suspended`: table -> why;
     nothing must be sent to these, it would be acknowledged and not be there."""
 
@@ -20,10 +20,10 @@ class Standing(NamedTuple):
     suspended: dict[str, str]
 
 
-def standing(server: Server, prefix: str) -> Standing:
+def standing(server: Server, prefix: str) -> TableStates:
     """How the tables stand. Raises SinkRetry."""
     names = {prefix + table: table for table in COLUMNS}
-    found = Standing({}, {})
+    found = TableStates({}, {})
     query = "SELECT name, suspended, sequencerTxn, writerTxn, errorTag, errorMessage FROM wal_tables()"
     for name, is_suspended, given, visible, tag, message in server.rows(query):
         if name not in names:

@@ -1,4 +1,4 @@
-"""`xtrader _lane`: one sink in its own process, started by the recorder, told what to do on its standard input.
+"""`xtrader _deliver`: one sink in its own process, started by the recorder, told what to do on its standard input.
 
 The rule: it imports its own sink and nothing of the recorder, which is 20 MB and a quarter of a second.
 """
@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from xtrader.pipeline.lane import LaneSpec
+    from xtrader.pipeline.delivery import DeliverySpec
     from xtrader.sinks.base import Sink
 
 
-@click.command("_lane", hidden=True)
-def lane() -> None:
+@click.command("_deliver", hidden=True)
+def deliver() -> None:
     """Follow the journal into a sink. Started by the recorder, not by people."""
-    from xtrader.pipeline.lean import allow_many_files, run_lean
+    from xtrader.pipeline.process_setup import allow_many_files, set_up_process
 
-    run_lean()
+    set_up_process()
     allow_many_files()
-    from xtrader.pipeline.lane import lane_main
+    from xtrader.pipeline.delivery import delivery_main
 
-    code = lane_main(_make_sink)
+    code = delivery_main(_make_sink)
     sys.stdout.flush()
     sys.stderr.flush()
     # Not through the interpreter's end: the thread that listens to the recorder holds standard input, and Python aborts over it.
     os._exit(code)
 
 
-def _make_sink(spec: LaneSpec) -> Sink:
+def _make_sink(spec: DeliverySpec) -> Sink:
     from xtrader import sinks
     from xtrader.settings.environment import sink_options
 

@@ -1,7 +1,7 @@
 """One sink in its own process: follows the journal as far as it is durable, and moves the sink's cursor.
 
 The rule: nothing is lost by the death of this process at any instant, because all it knows is in the journal, the cursor and
-the sink. It is told what to do on stdin, one JSON object a line: first a `LaneSpec`, then `Order`s; it says how far it is by
+the sink. It is told what to do on stdin, one JSON object a line: first a `DeliverySpec`, then `Order`s; it says how far it is by
 `Status` lines on stdout. The end of stdin means that the recorder is gone: it leaves at once, the next one does its work again.
 """
 
@@ -24,9 +24,9 @@ from xtrader.pauses import FIRST, LONGEST, Pauses
 from xtrader.pipeline import codec, poison
 from xtrader.pipeline.codec import Payload
 from xtrader.pipeline.cursors import read_cursor, write_cursor
-from xtrader.pipeline.frames import Damaged, Found, read_frames, segments
+from xtrader.pipeline.frames import Damaged, JournalFrame, read_frames, segments
 from xtrader.pipeline.rotation import Rotation
-from xtrader.pipeline.state import State
+from xtrader.pipeline.state import JournalState
 from xtrader.sinks.base import Batch, Session, Sink, SinkSpec
 from xtrader.sinks.refused import RefusedFile
 from xtrader.sinks.unpacked import records
@@ -38,8 +38,8 @@ LONGEST_PAUSE: Final = LONGEST
 log = structlog.get_logger()
 
 
-class LaneSpec(msgspec.Struct, frozen=True):
-    """What a lane is to do: whose journal it follows, into which sink."""
+class DeliverySpec(msgspec.Struct, frozen=True):
+    """What a delivery is to do: whose journal it follows, into which sink."""
 
     journal: str
     collector: str
@@ -54,7 +54,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """How far a lane is. `cursor` is the offset below which the sink has everything, `position` how far it has read, `rows`
+    """How far a delivery is. `cursor` is the offset below which the sink has everything, `position` how far it has read, `rows`
     and `parts` count what this process did, `damaged` the journal bytes it had to skip, `refused` the rows that the sink had to
     set aside, `error` is what keeps it waiting, or its rows from being found."""
 
@@ -67,7 +67,7 @@ class Status(msgspec.Struct, frozen=True):
     refused: int = 0
 
 
-class Lane:
+class Delivery:
     """Carries frames from a journal's directory to a sink. `report` is told when something moved."""
 
     def __init__(self, journal: Path, sink: Sink, rotation: Rotation, report: Callable[[Status], None]) -> None:
@@ -95,7 +95,7 @@ class Lane:
         self._sink.abandon()
         start = self._committed = self._position = max(oldest, self._sink.open(self._cursor))
         self._rotation.restart()
-        state = State("", {})
+        state = JournalState("", {})
         head = max((segment.base for segment in files if segment.base <= start), default=start)
         for item in read_frames(self._journal, head, start):
             if not isinstance(item, Damaged):
@@ -145,7 +145,7 @@ class Lane:
             found = True
         return found
 
-    def _batch(self, item: Found, payload: Payload) -> Batch | None:
+    def _batch(self, item: JournalFrame, payload: Payload) -> Batch | None:
         """What of a frame the sink is to take."""
         refused = self._refused.get(item.offset)
         if refused is None:
@@ -242,8 +242,8 @@ class Orders:
             self._changed.wait_for(lambda: self._order.finish and not was_ending, seconds)
 
 
-def follow(lane: Lane, orders: Orders) -> None:
-    """Carry what is ordered until a finishing order is carried out. The sink's bad times are waited out, for ever: the lane
+def follow(delivery: Delivery, orders: Orders) -> None:
+    """Carry what is ordered until a finishing order is carried out. The sink's bad times are waited out, for ever: the delivery
     begins again at the cursor, after pauses that double up to half a minute."""
     pauses = Pauses(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
     order = Order(0)
@@ -252,26 +252,26 @@ def follow(lane: Lane, orders: Orders) -> None:
     while True:
         try:
             if not opened:
-                lane.open()
+                delivery.open()
                 opened = True
             while not order.finish:
                 order = orders.after(order)
-                lane.advance(order.durable)
+                delivery.advance(order.durable)
                 achieved = True
             return
         except (OSError, SinkRetry) as error:
-            achieved = achieved or lane.cursor > cursor
+            achieved = achieved or delivery.cursor > cursor
             seconds = pauses.after_failure(achieved=achieved, ending=orders.is_ending)
-            achieved, cursor = False, lane.cursor
+            achieved, cursor = False, delivery.cursor
             log.warning("sink_waits", error=str(error), seconds=round(seconds, 2))
-            lane.fail(error)
+            delivery.fail(error)
             opened = False
             order = Order(0)
             orders.pause(seconds)
 
 
-def lane_main(make_sink: Callable[[LaneSpec], Sink]) -> int:
-    """Run a lane on stdin and stdout; `make_sink` gets its spec. Returns the exit code. What others print goes to stderr. The
+def delivery_main(make_sink: Callable[[DeliverySpec], Sink]) -> int:
+    """Run a delivery on stdin and stdout; `make_sink` gets its spec. Returns the exit code. What others print goes to stderr. The
     signals of a shutdown are the recorder's to answer, also where they reach the whole process group."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -283,16 +283,16 @@ def lane_main(make_sink: Callable[[LaneSpec], Sink]) -> int:
     if not told.endswith(b"\n"):
         # The recorder was gone before it had said anything.
         return 0
-    spec = msgspec.json.decode(told, type=LaneSpec)
+    spec = msgspec.json.decode(told, type=DeliverySpec)
     orders = Orders()
     threading.Thread(target=_listen, args=(stdin, orders), daemon=True).start()
     rotation = Rotation(spec.sink.rotate_seconds, spec.sink.rotate_bytes, free=spec.sink.rotate_freely)
     try:
-        lane = Lane(Path(spec.journal), make_sink(spec), rotation, partial(_say, status))
-        follow(lane, orders)
-        lane.close()
+        delivery = Delivery(Path(spec.journal), make_sink(spec), rotation, partial(_say, status))
+        follow(delivery, orders)
+        delivery.close()
     except XTraderError as error:
-        log.error("lane_failed", error=str(error))
+        log.error("delivery_failed", error=str(error))
         return error.exit_code
     return 0
 

@@ -1,4 +1,4 @@
-"""Watch: which subscriptions have been silent for longer than is usual for them, and are worth a question to the venue."""
+"""Silence: which subscriptions have been silent for longer than is usual for them, and are worth a question to the venue."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def lost_since(seen: Activity, last_frame: int, unheard: int = 0) -> int:
     return max(min(last, last_frame), last_frame - UNASKED * SECOND)
 
 
-class Watch:
+class SilenceWatch:
     """Silence limits that adapt to each subscription's own rate; a question that found it merely quiet doubles the limit."""
 
     def __init__(self, started: int, expiry: Expiry = never) -> None:

@@ -1,4 +1,4 @@
-"""The lane: from journal to sink, in the process and as a process, through bad times."""
+"""The delivery: from journal to sink, in the process and as a process, through bad times."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ import xtrader
 from tests.needs import small_file_system
 from tests.pipeline.loops import in_loop, until
 from tests.pipeline.parts import manifest, part_paths, read_instruments, read_trades, read_updates
-from tests.pipeline.recorder import LANE
+from tests.pipeline.recorder import DELIVERY
 from tests.pipeline.records import DAY_START, load, trade, update
 from tests.pipeline.test_journal import VENUES, Ticks, opened, write
 from xtrader.clock import SECOND, SystemClock
@@ -32,12 +32,12 @@ from xtrader.errors import SinkRetry, StorageError
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Record, Trade
 from xtrader.pauses import ENDING
-from xtrader.pipeline import codec, lane
+from xtrader.pipeline import codec, delivery
 from xtrader.pipeline.cursors import read_cursor, write_cursor
+from xtrader.pipeline.delivery import Delivery, DeliverySpec, Order, Orders, Status, follow
+from xtrader.pipeline.delivery_process import DeliveryProcess
 from xtrader.pipeline.frames import read_frames, segments
 from xtrader.pipeline.journal import Journal, open_journal
-from xtrader.pipeline.lane import Lane, LaneSpec, Order, Orders, Status, follow
-from xtrader.pipeline.process import LaneProcess
 from xtrader.pipeline.rotation import Rotation
 from xtrader.pipeline.writer import Writer
 from xtrader.sinks.base import Batch, Session, SinkSpec
@@ -61,9 +61,9 @@ class Failing(MemorySink):
             raise SinkRetry("not now")
 
 
-def lane_of(directory: Path, sink: MemorySink, rotation: Rotation | None = None) -> tuple[Lane, list[Status]]:
+def delivery_of(directory: Path, sink: MemorySink, rotation: Rotation | None = None) -> tuple[Delivery, list[Status]]:
     told: list[Status] = []
-    return Lane(directory, sink, rotation or Rotation(), told.append), told
+    return Delivery(directory, sink, rotation or Rotation(), told.append), told
 
 
 def test_a_mark_commits_everything_and_moves_the_cursor(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_mark_commits_everything_and_moves_the_cursor(tmp_path: Path) -> None:
     write(journal, update(1), trade(2))
     end = journal.append([codec.text_entry(codec.MARK, {})])
     sink = MemorySink()
-    carrier, told = lane_of(tmp_path, sink)
+    carrier, told = delivery_of(tmp_path, sink)
     carrier.open()
     carrier.advance(journal.commit())
     assert sink.records == [update(1), trade(2)]
@@ -89,7 +89,7 @@ def test_commits_fall_where_the_journal_s_times_cross_a_period(tmp_path: Path) -
         clock.time = DAY_START + number * SECOND
         ends.append(write(journal, update(number)))
     sink = MemorySink()
-    carrier, _ = lane_of(tmp_path, sink, Rotation(seconds=10))
+    carrier, _ = delivery_of(tmp_path, sink, Rotation(seconds=10))
     carrier.open()
     carrier.advance(journal.commit())
     assert [last for _, last in sink.commits] == [ends[9], ends[19], ends[29]]
@@ -105,7 +105,7 @@ def test_a_free_rotation_makes_large_commits_of_a_backlog_and_small_ones_at_its_
         clock.time = DAY_START + number * SECOND
         write(journal, update(number))
     sink = MemorySink()
-    carrier, _ = lane_of(tmp_path, sink, Rotation(seconds=1, max_bytes=10_000, free=True))
+    carrier, _ = delivery_of(tmp_path, sink, Rotation(seconds=1, max_bytes=10_000, free=True))
     carrier.open()
     carrier.advance(journal.commit())
     sizes = [last - first for first, last in sink.commits if first >= start]
@@ -129,7 +129,7 @@ def test_work_that_is_done_again_is_cut_at_the_same_places(tmp_path: Path) -> No
         made: list[tuple[int, int]] = []
         for stop in [*stops, limit]:
             sink = MemorySink()
-            carrier, _ = lane_of(tmp_path, sink, Rotation(seconds=5, max_bytes=3000))
+            carrier, _ = delivery_of(tmp_path, sink, Rotation(seconds=5, max_bytes=3000))
             carrier.open()
             carrier.advance(stop)
             made += sink.commits
@@ -148,11 +148,11 @@ def test_a_restart_knows_the_instruments_and_venues_from_before(tmp_path: Path) 
     journal.append([codec.text_entry(codec.MARK, {})])
     write(journal, update(2))
     limit = journal.commit()
-    carrier, _ = lane_of(tmp_path, MemorySink())
+    carrier, _ = delivery_of(tmp_path, MemorySink())
     carrier.open()
     carrier.advance(limit)
     sink = MemorySink()
-    again, _ = lane_of(tmp_path, sink)
+    again, _ = delivery_of(tmp_path, sink)
     again.open()
     assert sink.sessions[0].venues == VENUES
     assert sink.sessions[0].collector == "c1"
@@ -161,13 +161,13 @@ def test_a_restart_knows_the_instruments_and_venues_from_before(tmp_path: Path) 
 
 
 def test_bad_times_are_waited_out_and_cost_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.001)
     journal = opened(tmp_path)
     for number in range(10):
         write(journal, update(number))
     journal.append([codec.text_entry(codec.MARK, {})])
     sink = Failing(3)
-    carrier, told = lane_of(tmp_path, sink)
+    carrier, told = delivery_of(tmp_path, sink)
     orders = Orders()
     orders.give(Order(journal.commit(), finish=True))
     follow(carrier, orders)
@@ -185,7 +185,7 @@ def test_orders_that_come_while_a_run_ends_do_not_cut_its_pauses_short(tmp_path:
     orders = Orders()
     orders.give(Order(durable, finish=True))
     sink = Failing(3)
-    carrier, _ = lane_of(tmp_path, sink)
+    carrier, _ = delivery_of(tmp_path, sink)
 
     def nag() -> None:
         for _ in range(100):
@@ -202,9 +202,9 @@ def test_orders_that_come_while_a_run_ends_do_not_cut_its_pauses_short(tmp_path:
 
 
 @in_loop
-async def test_a_lane_process_that_dies_at_once_is_started_every_half_second_while_a_run_ends(tmp_path: Path) -> None:
+async def test_a_delivery_process_that_dies_at_once_is_started_every_half_second_while_a_run_ends(tmp_path: Path) -> None:
     journal = opened(tmp_path / "journal")
-    process = LaneProcess(spec(tmp_path / "journal", tmp_path / "data"), journal.durable, command=("false",))
+    process = DeliveryProcess(spec(tmp_path / "journal", tmp_path / "data"), journal.durable, command=("false",))
     running = asyncio.create_task(process.run())
     while not process.restarts:
         await asyncio.sleep(0.01)
@@ -227,7 +227,7 @@ def test_a_damaged_frame_is_skipped_and_counted(tmp_path: Path) -> None:
         file.seek(second - segments(tmp_path)[0].base - 24)
         file.write(b"\xff\xfe")
     sink = MemorySink()
-    carrier, told = lane_of(tmp_path, sink)
+    carrier, told = delivery_of(tmp_path, sink)
     carrier.open()
     carrier.advance(limit)
     assert sink.records == [update(1), update(3)]
@@ -256,7 +256,7 @@ def test_a_record_that_no_sink_can_take_is_set_aside_told_and_counted_and_all_ot
     for cursor in (None, 0):
         if cursor is not None:
             write_cursor(tmp_path / "journal", "parquet", cursor)
-        carrier = Lane(tmp_path / "journal", ParquetSink(tmp_path / "data", "c1"), Rotation(), told.append)
+        carrier = Delivery(tmp_path / "journal", ParquetSink(tmp_path / "data", "c1"), Rotation(), told.append)
         carrier.open()
         with capture_logs() as logs:
             carrier.advance(journal.commit())
@@ -310,7 +310,7 @@ def test_every_record_that_a_sink_cannot_take_is_found_among_the_others(tmp_path
     journal.append([codec.text_entry(codec.MARK, {})])
     bad = {"0", "1", "19", "57", "99"}
     sink = Picky(set(bad), late=late)
-    carrier, told = lane_of(tmp_path, sink)
+    carrier, told = delivery_of(tmp_path, sink)
     carrier.open()
     carrier.advance(journal.commit())
     assert sink.records == [trade(number) for number in range(100) if str(number) not in bad]
@@ -320,7 +320,7 @@ def test_every_record_that_a_sink_cannot_take_is_found_among_the_others(tmp_path
     journal.close()
 
 
-def test_a_sink_that_can_take_nothing_ends_its_lane_and_sets_nothing_aside(tmp_path: Path) -> None:
+def test_a_sink_that_can_take_nothing_ends_its_delivery_and_sets_nothing_aside(tmp_path: Path) -> None:
     class Broken(MemorySink):
         def commit(self, first: int, last: int) -> int:
             raise RuntimeError("broken")
@@ -331,7 +331,7 @@ def test_a_sink_that_can_take_nothing_ends_its_lane_and_sets_nothing_aside(tmp_p
     journal = opened(tmp_path)
     write(journal, update(1), trade(2))
     journal.append([codec.text_entry(codec.MARK, {})])
-    carrier, _ = lane_of(tmp_path, Broken())
+    carrier, _ = delivery_of(tmp_path, Broken())
     carrier.open()
     with pytest.raises(RuntimeError, match="broken"):
         carrier.advance(journal.commit())
@@ -348,7 +348,7 @@ def test_a_frame_that_cannot_be_read_is_set_aside_as_it_is(tmp_path: Path) -> No
     write(journal, update(2))
     journal.append([codec.text_entry(codec.MARK, {})])
     sink = MemorySink()
-    carrier, told = lane_of(tmp_path, sink)
+    carrier, told = delivery_of(tmp_path, sink)
     carrier.open()
     carrier.advance(journal.commit())
     assert sink.records == [update(1), update(2)]
@@ -370,18 +370,20 @@ def test_a_poisoned_journal_is_finished_and_can_be_looked_at(tmp_path: Path) -> 
     assert read_instruments(tmp_path / "data") == [GOOD]
 
 
-def spec(directory: Path, sink_directory: Path) -> LaneSpec:
-    return LaneSpec(str(directory), "c1", SinkSpec("parquet", {"directory": str(sink_directory)}, 60.0, 1 << 30))
+def spec(directory: Path, sink_directory: Path) -> DeliverySpec:
+    return DeliverySpec(str(directory), "c1", SinkSpec("parquet", {"directory": str(sink_directory)}, 60.0, 1 << 30))
 
 
 @in_loop
-async def test_a_lane_process_finishes_what_it_is_told(tmp_path: Path) -> None:
+async def test_a_delivery_process_finishes_what_it_is_told(tmp_path: Path) -> None:
     journal = opened(tmp_path / "journal")
     write(journal, *load(1000, 10))
     journal.append([codec.text_entry(codec.MARK, {})])
     journal.commit()
     cursors: list[int] = []
-    process = LaneProcess(spec(tmp_path / "journal", tmp_path / "data"), journal.durable, on_cursor=cursors.append, command=LANE)
+    process = DeliveryProcess(
+        spec(tmp_path / "journal", tmp_path / "data"), journal.durable, on_cursor=cursors.append, command=DELIVERY
+    )
     assert not process.ready
     running = asyncio.create_task(process.run())
     await until(lambda: process.ready)
@@ -395,9 +397,9 @@ async def test_a_lane_process_finishes_what_it_is_told(tmp_path: Path) -> None:
 
 
 @in_loop
-async def test_a_lane_that_dies_is_started_again_and_readiness_tells(tmp_path: Path) -> None:
+async def test_a_delivery_that_dies_is_started_again_and_readiness_tells(tmp_path: Path) -> None:
     journal = opened(tmp_path / "journal")
-    process = LaneProcess(spec(tmp_path / "journal", tmp_path / "data"), journal.durable, command=LANE)
+    process = DeliveryProcess(spec(tmp_path / "journal", tmp_path / "data"), journal.durable, command=DELIVERY)
     running = asyncio.create_task(process.run())
     await until(lambda: process.ready)
     pid = process.pid
@@ -419,12 +421,12 @@ async def test_a_lane_that_dies_is_started_again_and_readiness_tells(tmp_path: P
 
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-def test_orders_to_a_lane_that_dies_again_and_again_do_the_recorder_no_harm(
+def test_orders_to_a_delivery_that_dies_again_and_again_do_the_recorder_no_harm(
     tmp_path: Path, loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     async def main() -> None:
         command = [sys.executable, "-c", "import os; os.close(0); import time; time.sleep(0.05)"]
-        process = LaneProcess(spec(tmp_path / "journal", tmp_path / "data"), 0, command=command)
+        process = DeliveryProcess(spec(tmp_path / "journal", tmp_path / "data"), 0, command=command)
         running = asyncio.create_task(process.run())
         durable = 0
         while process.restarts < 3 and not running.done():
@@ -441,9 +443,9 @@ def test_orders_to_a_lane_that_dies_again_and_again_do_the_recorder_no_harm(
 
 
 @in_loop
-async def test_a_lane_that_cannot_finish_in_time_is_killed(tmp_path: Path) -> None:
+async def test_a_delivery_that_cannot_finish_in_time_is_killed(tmp_path: Path) -> None:
     journal = opened(tmp_path / "journal")
-    process = LaneProcess(
+    process = DeliveryProcess(
         spec(tmp_path / "journal", tmp_path / "data"),
         journal.durable,
         command=[sys.executable, "-c", "import time; time.sleep(99)"],
@@ -460,9 +462,9 @@ async def test_a_lane_that_cannot_finish_in_time_is_killed(tmp_path: Path) -> No
     journal.close()
 
 
-def test_a_lane_leaves_when_the_recorder_is_gone(tmp_path: Path) -> None:
+def test_a_delivery_leaves_when_the_recorder_is_gone(tmp_path: Path) -> None:
     journal = opened(tmp_path / "journal")
-    process = subprocess.Popen(LANE, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(DELIVERY, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
     process.stdin.write(msgspec.json.encode(spec(tmp_path / "journal", tmp_path / "data")) + b"\n")
     process.stdin.flush()
@@ -494,7 +496,7 @@ def test_a_full_disk_under_the_journal_ends_the_recorder_and_spoils_nothing(smal
         journal.close()
     (small_disk / "journal" / "lock").unlink()
     carried = MemorySink()
-    carrier, _ = lane_of(directory, carried)
+    carrier, _ = delivery_of(directory, carried)
     carrier.open()
     carrier.advance(sys.maxsize)
     assert carried.rows >= written * 100
@@ -513,7 +515,7 @@ def fill(directory: Path, leave: int) -> Path:
 async def test_a_full_disk_under_the_files_stops_only_the_sink_until_there_is_room(tmp_path: Path, small_disk: Path) -> None:
     journal = opened(tmp_path / "journal", None)
     ballast = fill(small_disk, 64 << 10)
-    process = LaneProcess(spec(tmp_path / "journal", small_disk / "data"), journal.durable, command=LANE)
+    process = DeliveryProcess(spec(tmp_path / "journal", small_disk / "data"), journal.durable, command=DELIVERY)
     writer = Writer(journal, SystemClock(), min_free=0, on_durable=process.advance)
     tasks = [asyncio.create_task(writer.run()), asyncio.create_task(process.run())]
     for record in load(4000, 10):

@@ -21,7 +21,7 @@ from xtrader.sinks.base import Sink
 BATCH_NS: Final = 100 * MILLISECOND
 
 
-class Direct:
+class RecordWriter:
     """Batches records by their own time and drives a sink. In place of a journal's offsets stand the times of the batches.
 
     Use it by `with`: leaving the block without an error commits what is left, leaving it in any way closes the sink.
@@ -40,7 +40,7 @@ class Direct:
         self._first: int | None = None
         self._offset = 0
 
-    def __enter__(self) -> Direct:
+    def __enter__(self) -> RecordWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -92,7 +92,7 @@ class Direct:
             self._first = last
 
 
-def write_recording(
+def write_records(
     records: Iterable[Record],
     sink: Sink,
     collector: str,
@@ -100,7 +100,7 @@ def write_recording(
     rotation: Rotation | None = None,
 ) -> None:
     """Write records into a sink, from the first to the last, and close it."""
-    with Direct(sink, collector, venues, rotation) as direct:
+    with RecordWriter(sink, collector, venues, rotation) as direct:
         for record in records:
             direct.put(record)
 

@@ -1,6 +1,6 @@
-"""The recorder's side of a lane: tells its process how far the journal is durable, and hears how far the sink is.
+"""The recorder's side of a delivery: tells its process how far the journal is durable, and hears how far the sink is.
 
-The rule: a lane is started again for ever; nothing here ever holds a row.
+The rule: a delivery is started again for ever; nothing here ever holds a row.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Final
 import msgspec
 
 from xtrader.pipeline.children import Child
-from xtrader.pipeline.lane import LaneSpec, Order, Status
+from xtrader.pipeline.delivery import DeliverySpec, Order, Status
 
-COMMAND: Final = (sys.executable, "-m", "xtrader", "_lane")
+COMMAND: Final = (sys.executable, "-m", "xtrader", "_deliver")
 
 
-class LaneProcess:
-    """One lane. `run` keeps it alive until `finish`. `on_cursor(offset)` is called when the sink's cursor moved;
+class DeliveryProcess:
+    """One delivery. `run` keeps it alive until `finish`. `on_cursor(offset)` is called when the sink's cursor moved;
     `environment` are all variables of the process (None: those of this one)."""
 
     def __init__(
         self,
-        spec: LaneSpec,
+        spec: DeliverySpec,
         durable: int,
         *,
         on_cursor: Callable[[int], None] = lambda _: None,
@@ -32,7 +32,7 @@ class LaneProcess:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.status: Status | None = None
-        """What the lane said last; None before it ever spoke."""
+        """What the delivery said last; None before it ever spoke."""
         self._spec = spec
         self._on_cursor = on_cursor
         self._order = Order(durable)
@@ -71,14 +71,14 @@ class LaneProcess:
         self._ordered.set()
 
     async def run(self) -> None:
-        """Keep the lane running; returns after `finish` was carried out."""
+        """Keep the delivery running; returns after `finish` was carried out."""
         try:
             await self._child.run(lambda code: code == 0 and self._order.finish, self._has_moved)
         finally:
             self._done.set()
 
     async def finish(self, timeout: float) -> bool:
-        """Have the lane carry everything up to the last `advance` and leave; `run` returns then. False if it was not done in
+        """Have the delivery carry everything up to the last `advance` and leave; `run` returns then. False if it was not done in
         `timeout` seconds: then it is killed, `run` must be cancelled, and the next recorder finishes its work."""
         self._order = Order(self._order.durable, finish=True)
         self._ordered.set()
@@ -101,8 +101,8 @@ class LaneProcess:
             self._on_cursor(status.cursor)
 
     async def _send(self, stdin: asyncio.StreamWriter) -> None:
-        """The spec, then the newest order whenever there is one: a lane that is slow to listen skips the ones between. Ends when
-        the lane listens no more: uvloop takes a write to a closed pipe for a mistake of the program, not for an OSError."""
+        """The spec, then the newest order whenever there is one: a slow delivery skips the ones between. Ends when the
+        delivery listens no more: uvloop takes a write to a closed pipe for a mistake of the program, not for an OSError."""
         stdin.write(msgspec.json.encode(self._spec) + b"\n")
         self._ordered.set()
         while True:

@@ -21,11 +21,11 @@ class _Absent(MetaPathFinder):
             raise ModuleNotFoundError(name, name=name)
 
 
-def run_lean() -> None:
+def set_up_process() -> None:
     """Make this a process that only records: no pandas, and Arrow's memory from malloc, which keeps
     what is free for the next batch (its own pool gives it back to the system and has it zeroed again: a tenth of a sink's CPU,
     and 25 MB)."""
-    _leave_pandas_out()
+    leave_pandas_out()
     pa.set_memory_pool(pa.system_memory_pool())
 
 
@@ -36,7 +36,7 @@ def allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _leave_pandas_out() -> None:
+def leave_pandas_out() -> None:
     """Keep pyarrow from importing pandas, which it does at its first array, to ask whether that is a Series. It takes 26 MB and
     a fifth of a second in each process. Whoever imports pandas or calls `to_pandas` later gets it all the same."""
     if "pandas" in sys.modules:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xtrader.clock import SECOND
-from xtrader.feed.watch import ACKNOWLEDGE, Watch
+from xtrader.feed.silence import ACKNOWLEDGE, SilenceWatch
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Activity
 
@@ -16,12 +16,12 @@ def seen(subscription: Subscription, *, acked: float = 0, last: float = 0, messa
     return Activity(subscription, state, messages, T0 + int(last * SECOND) if last else 0, T0 + int(acked * SECOND))
 
 
-def ask(watch: Watch, activity: Activity, seconds: float) -> bool:
+def ask(watch: SilenceWatch, activity: Activity, seconds: float) -> bool:
     return watch.due({activity.subscription: activity}, T0 + int(seconds * SECOND)) == [activity.subscription]
 
 
 def test_a_subscription_that_never_delivered_is_asked_about_ten_seconds_after_its_acknowledgement() -> None:
-    watch = Watch(T0)
+    watch = SilenceWatch(T0)
     silent = seen(PRINTS, acked=1)
     assert not ask(watch, silent, 10.5)
     assert ask(watch, silent, 11.5)
@@ -30,31 +30,31 @@ def test_a_subscription_that_never_delivered_is_asked_about_ten_seconds_after_it
 def test_a_busy_book_is_asked_about_after_ten_seconds_and_a_slow_one_much_later() -> None:
     busy = seen(BOOK, acked=0.1, last=100, messages=1000)
     slow = seen(BOOK, acked=0.1, last=100, messages=20)
-    assert ask(Watch(T0), busy, 111)
-    assert not ask(Watch(T0), slow, 111)
-    assert ask(Watch(T0), slow, 240)
+    assert ask(SilenceWatch(T0), busy, 111)
+    assert not ask(SilenceWatch(T0), slow, 111)
+    assert ask(SilenceWatch(T0), slow, 240)
 
 
 def test_a_silence_found_quiet_is_asked_about_again_after_twice_the_time_each_time() -> None:
-    watch = Watch(T0)
+    watch = SilenceWatch(T0)
     quiet = seen(PRINTS, acked=0.001)
     asked = [second for second in range(0, 400) if ask(watch, quiet, second)]
     assert asked == [11, 32, 73, 154, 315]
 
 
 def test_data_makes_the_silence_begin_anew() -> None:
-    watch = Watch(T0)
+    watch = SilenceWatch(T0)
     assert ask(watch, seen(BOOK, acked=0.1, last=20, messages=200), 31)
     assert not ask(watch, seen(BOOK, acked=0.1, last=40, messages=201), 45)
     assert ask(watch, seen(BOOK, acked=0.1, last=40, messages=201), 51)
 
 
 def test_what_the_venue_refused_is_not_silence() -> None:
-    assert not ask(Watch(T0), seen(BOOK, acked=1, state="rejected"), 1000)
+    assert not ask(SilenceWatch(T0), seen(BOOK, acked=1, state="rejected"), 1000)
 
 
 def test_a_request_that_is_never_acknowledged_is_noticed_once_it_was_all_sent() -> None:
-    watch = Watch(T0)
+    watch = SilenceWatch(T0)
     unanswered = {PRINTS: Activity(PRINTS), BOOK: seen(BOOK, acked=2)}
     assert watch.unacknowledged(unanswered, 0, T0 + 3600 * SECOND) == []
     assert watch.unacknowledged(unanswered, T0 + SECOND, T0 + ACKNOWLEDGE * SECOND) == []

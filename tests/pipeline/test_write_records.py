@@ -11,8 +11,8 @@ from tests.pipeline.records import DAY_START, KEYS, trade, update
 from xtrader.clock import SECOND
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage, Record
-from xtrader.pipeline.direct import write_recording
 from xtrader.pipeline.rotation import Rotation
+from xtrader.pipeline.write_records import write_records
 from xtrader.sinks.memory import MemorySink
 from xtrader.sinks.parquet.sink import ParquetSink
 
@@ -29,10 +29,10 @@ def recording() -> list[Record]:
 
 
 def test_a_recording_makes_the_same_parts_every_time(tmp_path: Path) -> None:
-    write_recording(recording(), ParquetSink(tmp_path, "c1"), "c1", VENUES)
+    write_records(recording(), ParquetSink(tmp_path, "c1"), "c1", VENUES)
     lines = manifest(tmp_path)
     before = {line["path"]: (tmp_path / line["path"]).stat() for line in lines}
-    write_recording(recording(), ParquetSink(tmp_path, "c1"), "c1", VENUES)
+    write_records(recording(), ParquetSink(tmp_path, "c1"), "c1", VENUES)
     assert manifest(tmp_path) == lines
     assert {line["path"]: (tmp_path / line["path"]).stat().st_ino for line in lines} == {k: v.st_ino for k, v in before.items()}
     rows = recording()
@@ -43,13 +43,13 @@ def test_a_recording_makes_the_same_parts_every_time(tmp_path: Path) -> None:
 
 def test_parts_are_cut_by_the_records_own_time(tmp_path: Path) -> None:
     sink = MemorySink()
-    write_recording(recording(), sink, "c1", VENUES, Rotation(seconds=900))
+    write_records(recording(), sink, "c1", VENUES, Rotation(seconds=900))
     assert len(sink.commits) == 4
     assert [first for first, _ in sink.commits[1:]] == [last for _, last in sink.commits[:-1]]
 
 
 def test_nothing_makes_nothing(tmp_path: Path) -> None:
-    write_recording([], ParquetSink(tmp_path, "c1"), "c1", VENUES)
+    write_records([], ParquetSink(tmp_path, "c1"), "c1", VENUES)
     assert not list(tmp_path.rglob("*.parquet"))
 
 
@@ -60,5 +60,5 @@ def test_an_error_of_the_source_commits_nothing_more(tmp_path: Path) -> None:
 
     sink = MemorySink()
     with pytest.raises(ValueError, match="torn"):
-        write_recording(broken(), sink, "c1", VENUES)
+        write_records(broken(), sink, "c1", VENUES)
     assert sink.records == []

@@ -14,7 +14,7 @@ from typing import Any, Final
 from questdb import QuestDBError, QuestDBErrorCode, Sender
 
 from xtrader.errors import SinkRetry
-from xtrader.sinks.questdb.conf import Target
+from xtrader.sinks.questdb.conf import QuestdbServer
 from xtrader.sinks.questdb.rows import Block
 from xtrader.sinks.questdb.server import LoginRefused
 from xtrader.sinks.refused import RefusedFile
@@ -32,11 +32,11 @@ _NOT_THE_ROW: Final = (
 )
 
 
-class Delivery:
+class QuestdbSender:
     """A connection that is made when it is needed. `check` is called before a row is given up: it raises SinkRetry if the
     table is not as it must be. `set_aside` is the file of rows that were given up, a JSON object a line."""
 
-    def __init__(self, target: Target, set_aside: Path, check: Callable[[], None]) -> None:
+    def __init__(self, target: QuestdbServer, set_aside: Path, check: Callable[[], None]) -> None:
         self.transport = ""
         self._target = target
         self._set_aside = RefusedFile(set_aside, ("digest",))
