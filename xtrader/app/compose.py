@@ -16,6 +16,7 @@ import structlog
 import uvloop
 
 from xtrader import sinks
+from xtrader.app.notify import telling
 from xtrader.app.recorder import Recorder
 from xtrader.clock import SystemClock
 from xtrader.errors import StorageError
@@ -25,6 +26,7 @@ from xtrader.pipeline.journal import SEGMENT_BYTES, open_journal
 from xtrader.pipeline.process_setup import allow_many_files
 from xtrader.pipeline.writer import require_room
 from xtrader.settings.directories import collector_id
+from xtrader.settings.environment import service_manager
 from xtrader.settings.load import Settings
 from xtrader.sinks.base import SinkRun
 from xtrader.sinks.manifest import left_open
@@ -105,7 +107,8 @@ async def _record(
         log.error("journal_damaged", damage=damage)
     recorder = Recorder(settings, collector, specs, clock, journal, markets, subscriptions, share, consumers)
     try:
-        return await recorder.run(beside)
+        async with telling(service_manager() if beside is None else None, recorder.progress):
+            return await recorder.run(beside)
     finally:
         with contextlib.suppress(StorageError):
             journal.close()

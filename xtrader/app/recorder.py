@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import msgspec
 import structlog
 
+from xtrader.app.notify import Progress
 from xtrader.app.telemetry import Telemetry
 from xtrader.clock import Clock
 from xtrader.errors import StorageError, XTraderError
@@ -93,6 +94,7 @@ class Recorder:
             on_room=self._on_room,
         )
         self.feed: Feed | None = None
+        self._is_ending = False
         self._put = fan_out(self.writer.put, consumers, clock)
         self.telemetry = Telemetry(clock, lambda: self.feed, self.writer, journal, self.deliveries)
 
@@ -113,6 +115,7 @@ class Recorder:
         try:
             # The lines on the terminal end by themselves where there is no terminal; everything else that ends is a failure.
             await asyncio.wait([writing, deliveries, feeding, stopping], return_when=asyncio.FIRST_COMPLETED)
+            self._is_ending = True
             hard = loop.call_later(HARD_STOP, self._hard_stop)
             failure = next((task.exception() for task in (writing, deliveries, feeding) if task.done()), None)
             await _cancel(feeding, stopping, *others)
@@ -131,6 +134,11 @@ class Recorder:
             await _cancel(*tasks, stopping)
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+
+    def progress(self) -> Progress:
+        """How it is, for the service manager."""
+        live, total = (0, 0) if self.feed is None else (self.feed.live(), len(self.feed.subscriptions))
+        return Progress(live, total, self.writer.silence, self._is_ending)
 
     async def _feeds(self) -> None:
         """Look the instruments up, then record; stop while the disk has no room."""

@@ -70,12 +70,14 @@ class Sync:
 
 
 class Glance(msgspec.Struct, frozen=True):
-    """A recorder at one moment: a row per subscription, how many of how many are live, and whether it is ready."""
+    """A recorder at one moment: a row per subscription, how many of how many are live, whether it is ready, and for how many
+    seconds its journal was not written."""
 
     rows: list[status.Row]
     live: int
     total: int
     ready: bool
+    silence: float = 0.0
 
 
 class Telemetry:
@@ -148,7 +150,7 @@ class Telemetry:
     def glance(self) -> Glance:
         """What the lines on a terminal show, to be shown elsewhere."""
         live, total = self._live()
-        return Glance([self._row(standing) for standing in self._standings()], live, total, self.ready())
+        return Glance([self._row(standing) for standing in self._standings()], live, total, self.ready(), self._writer.silence)
 
     def _live(self) -> tuple[int, int]:
         feed = self._feed()

@@ -24,6 +24,7 @@ import uvloop
 from xtrader import logs
 from xtrader.app import status
 from xtrader.app.compose import record_part
+from xtrader.app.notify import Progress, telling
 from xtrader.app.recorder import UNFINISHED, Recorder
 from xtrader.app.telemetry import Glance, Sync
 from xtrader.clock import SystemClock
@@ -32,6 +33,7 @@ from xtrader.model.subscription import Subscription, parse_subscriptions
 from xtrader.pipeline.children import Child
 from xtrader.pipeline.frames import segments
 from xtrader.settings.directories import collector_id
+from xtrader.settings.environment import service_manager
 from xtrader.settings.load import Settings
 from xtrader.venues import exchanges, market
 from xtrader.venues.base import Link
@@ -74,7 +76,13 @@ def record(settings: Settings, consumers: Sequence[str] = ()) -> int:
     `package.module:function`, that every process calls with the records of its own subscriptions. Raises ConfigError."""
     given = [task if task.leftover else msgspec.structs.replace(task, consumers=tuple(consumers)) for task in tasks(settings)]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Supervisor(given).run())
+        return runner.run(_run(given))
+
+
+async def _run(given: Sequence[Task]) -> int:
+    supervisor = _Supervisor(given)
+    async with telling(service_manager(), supervisor.progress):
+        return await supervisor.run()
 
 
 def tasks(settings: Settings) -> list[Task]:
@@ -151,8 +159,14 @@ class _Worker:
         # A session of its own: the terminal's Ctrl-C must reach it once, by way of the process that started it.
         self._child = Child(f"worker {task.number}", COMMAND, talk=self._tell, hear=self._hear, own_session=True)
         self._is_stopped = False
-        self._began = 0.0
+        self._began = self._heard = 0.0
         self._was_live = False
+
+    @property
+    def silence(self) -> float | None:
+        """Seconds for which its journal was not written, as far as it says; None while it does not run."""
+        glance = self.glance
+        return None if glance is None else glance.silence + asyncio.get_running_loop().time() - self._heard
 
     @property
     def glance(self) -> Glance | None:
@@ -187,6 +201,7 @@ class _Worker:
 
     def _hear(self, line: bytes) -> None:
         self._glance = msgspec.json.decode(line, type=Glance)
+        self._heard = asyncio.get_running_loop().time()
         self._was_live = self._was_live or self._glance.live > 0
 
     def _is_over(self, code: int) -> bool:
@@ -228,6 +243,15 @@ class _Supervisor:
             shown.cancel()
             await asyncio.gather(shown, *runs, return_exceptions=True)
 
+    def progress(self) -> Progress:
+        """How all are together, for the service manager; one that is being started again delays nothing."""
+        silences = [worker.silence for worker in self._workers if worker.silence is not None]
+        live = sum(glance.live for glance in self._glances())
+        return Progress(live, self._total(), max(silences, default=None), self._stops > 0)
+
+    def _total(self) -> int:
+        return sum(len(worker.task.subscriptions) for worker in self._workers)
+
     def _stop(self, why: str) -> None:
         self._stops += 1
         log.info("stopping", why=why)
@@ -241,7 +265,7 @@ class _Supervisor:
         return [row for glance in self._glances() for row in glance.rows]
 
     def _note(self) -> str:
-        total = sum(len(worker.task.subscriptions) for worker in self._workers)
+        total = self._total()
         live = sum(glance.live for glance in self._glances())
         self._sync.look(live, total)
         return self._sync.told(live, total)

@@ -73,12 +73,20 @@ class Writer:
         self.put: Callable[[Record], None] = self._batcher.add
         """Takes a record. Raises ProtocolError if a number does not fit (nothing is taken then), StorageError."""
         self._written = clock.monotonic()
+        self._commit_began: int | None = None
         self._stop = asyncio.Event()
 
     @property
     def rows(self) -> int:
         """Records taken."""
         return self._batcher.rows
+
+    @property
+    def silence(self) -> float:
+        """Seconds for which nothing has been written, or that a commit takes already, whichever are more; about one in a journal
+        that is well."""
+        now = self._clock.monotonic()
+        return (now - min(self._written, now if self._commit_began is None else self._commit_began)) / SECOND
 
     def flush(self) -> None:
         """Write what was taken into the journal's page cache. Raises StorageError."""
@@ -119,7 +127,9 @@ class Writer:
 
     async def _commit(self) -> None:
         before = self._journal.durable
+        self._commit_began = self._clock.monotonic()
         durable = await asyncio.to_thread(self._journal.commit)
+        self._commit_began = None
         if durable != before:
             self._on_durable(durable)
 

@@ -36,6 +36,17 @@ def sink_options() -> dict[str, str]:
     return {name: os.environ[name] for name in sinks.variables() if name in os.environ}
 
 
+def service_manager() -> tuple[str, float | None] | None:
+    """Where the service manager that started this process hears of it, and within how many seconds it wants a sign of life (None:
+    it wants none); None if there is no such manager."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return None
+    wanted = os.environ.get("WATCHDOG_USEC", "")
+    is_meant = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return address, int(wanted) / 1e6 if is_meant and wanted.isdecimal() and int(wanted) else None
+
+
 def bypass_proxies(host: str) -> None:
     """Let this process and its children reach `host` directly, whatever proxies the environment names."""
     for name in ("no_proxy", "NO_PROXY"):
