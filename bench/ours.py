@@ -72,7 +72,7 @@ async def feed(asked: Task, put: Callable[[Record], None], counts: Counts, start
         started(running)
         work = asyncio.create_task(running.run())
         await counts.done.wait()
-        books = [standing.book for standing in running.standings() if standing.book is not None]
+        books = [book for one in found.subscriptions if (book := running.book(one.key)) is not None]
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
     return books[0] if books else None

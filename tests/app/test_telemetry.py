@@ -1,14 +1,11 @@
-import io
+from typing import Any
 
-import pytest
-from rich.console import Console
+from structlog.testing import capture_logs
 
 from tests.feed.clocks import HandClock
-from xtrader.app.status import table
-from xtrader.app.telemetry import Sync, health, trouble
-from xtrader.feed.feed import SubscriptionState
-from xtrader.model.book import Book
-from xtrader.model.subscription import Subscription
+from tests.ops.made import NOW, facts, sink, subscription
+from xtrader.app.telemetry import Sync, report
+from xtrader.ops.facts import Facts
 
 
 def test_the_time_to_full_sync_is_estimated_from_the_pace_and_told_once_it_is_reached() -> None:
@@ -35,37 +32,23 @@ def test_a_later_loss_of_sync_is_measured_from_its_own_beginning() -> None:
     assert sync.look(2, 2) == 3
 
 
-def test_what_is_told_stands_below_the_lines() -> None:
-    console = Console(file=io.StringIO(), width=100)
-    console.print(table([], "1 of 2 in sync"))
-    assert isinstance(console.file, io.StringIO)
-    assert console.file.getvalue().splitlines()[-1].strip() == "1 of 2 in sync"
+def lines_of(told: Facts, *, every: bool = False) -> list[Any]:
+    with capture_logs() as lines:
+        report(told, Sync(HandClock()), NOW, every=every)
+    return lines
 
 
-@pytest.mark.parametrize(
-    ("state", "cause", "depth", "word", "said"),
-    [
-        ("live", "start", 5000, "ok", ""),
-        ("live", "start", 1000, "shallow", "1,000 of 5,000 levels a side since 22:13:20 UTC"),
-        ("live", "start", None, "ok", ""),
-        ("gap", "crossed", None, "crossed", "bid above ask"),
-    ],
-)
-def test_a_line_says_how_a_book_is_and_since_when(state: str, cause: str, depth: int | None, word: str, said: str) -> None:
-    standing = SubscriptionState(
-        subscription=Subscription("L2", "BINANCE_SPOT", "BTCUSDT"),
-        state=state,
-        cause=cause,
-        detail="bid above ask" if state == "gap" else "",
-        messages=1,
-        gaps=0,
-        ts_last=0,
-        book=Book() if state == "live" else None,
-        last_price=None,
-        connections=1,
-        wanted_connections=1,
-        depth=depth,
-        deepest=5000,
-        since=1_700_000_000 * 10**9,
-    )
-    assert (health(standing), trouble(standing)) == (word, said)
+def test_telemetry_is_one_line_for_the_whole_and_one_for_each_subscription_that_is_ill() -> None:
+    well = [subscription(f"TRADES:OKX_SWAP@X{n}") for n in range(200)]
+    ill = subscription("L2:OKX_SWAP@ILL", state="gap", cause="silent", detail="nothing came")
+    lines = lines_of(facts(*well, ill))
+    assert [line.get("subscription") for line in lines] == [ill.name, None]
+    assert (lines[0]["cause"], lines[0]["about"]) == ("silent", "nothing came")
+    assert (lines[1]["in_sync"], lines[1]["subscriptions"], lines[1]["ready"], lines[1]["ill"]) == (200, 201, False, 1)
+    assert len(lines_of(facts(*well, ill), every=True)) == 202
+
+
+def test_what_ails_the_recorder_itself_is_in_the_line_for_the_whole() -> None:
+    (line,) = lines_of(facts(subscription(), sinks=(sink("files", error="HTTP status 503"),)))
+    assert line["troubles"] == ["sink files: HTTP status 503"]
+    assert line["ready"] is False

@@ -191,8 +191,8 @@ async def _record(plan: Plan) -> Outcome:
             clients = [client for made in emulator.venues.values() for client in made.clients]
             wanted = {name: number for name, number in notes.newest.items() if name[0] != plan.unreachable}
             is_deaf = any(client.state != "open" or client.socket.mute for client in clients)
-            standings = [one for one in feed.standings() if one.subscription.exchange != plan.unreachable]
-            is_whole = all(one.connections == plan.connections for one in standings)
+            standings = [one for one in feed.subscription_facts() if one.exchange != plan.unreachable]
+            is_whole = all(one.connections_live == plan.connections for one in standings)
             return live() and is_whole and not is_deaf and all(reached.get(name) == number for name, number in wanted.items())
 
         assert await _until(live, 60, task), "the undisturbed feed does not come up"

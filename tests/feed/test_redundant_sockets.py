@@ -37,8 +37,8 @@ def test_connections_cut_in_turn_leave_no_gap_and_the_venues_truth() -> None:
             async with feeding(markets, wanted, connections=2) as (feed, records):
 
                 def whole() -> bool:
-                    standings = feed.standings()
-                    return len(standings) == 8 and all(one.connections == 2 for one in standings)
+                    seen = list(feed.subscription_facts())
+                    return len(seen) == 8 and all(one.connections_live == 2 for one in seen)
 
                 for _ in range(4):
                     await until(whole, within=60)

@@ -54,8 +54,8 @@ def test_two_hundred_instruments_are_in_sync_again_within_the_venues_limits(
             async with feeding({exchange: asked}, wanted, connections) as (feed, _):
 
                 def whole() -> bool:
-                    standings = feed.standings()
-                    return len(standings) == len(wanted) and all(one.connections == connections for one in standings)
+                    seen = list(feed.subscription_facts())
+                    return len(seen) == len(wanted) and all(one.connections_live == connections for one in seen)
 
                 await until(whole, within=200)
                 for client in list(made.clients):

@@ -17,8 +17,11 @@ from typing import Any, NoReturn
 import msgspec
 import structlog
 
+from xtrader.app import status
+from xtrader.app.commands import commands
+from xtrader.app.gather import Gatherer
 from xtrader.app.notify import Progress
-from xtrader.app.telemetry import Telemetry
+from xtrader.app.telemetry import Sync, report, watch
 from xtrader.clock import Clock
 from xtrader.errors import StorageError, XTraderError
 from xtrader.feed.catalogue import Catalogue, body_of
@@ -29,6 +32,7 @@ from xtrader.feed.refresh import Refresh
 from xtrader.feed.rest import Rest
 from xtrader.model.instrument import Instrument
 from xtrader.model.subscription import Subscription
+from xtrader.ops.door import Door
 from xtrader.pipeline.deliveries import Deliveries
 from xtrader.pipeline.delivery import DeliverySpec
 from xtrader.pipeline.journal import Journal
@@ -94,9 +98,23 @@ class Recorder:
             on_room=self._on_room,
         )
         self.feed: Feed | None = None
+        self.rest: Rest | None = None
         self._is_ending = False
         self._put = fan_out(self.writer.put, consumers, clock)
-        self.telemetry = Telemetry(clock, lambda: self.feed, self.writer, journal, self.deliveries)
+        self._sync = Sync(clock)
+        self.gatherer = Gatherer(
+            settings,
+            collector,
+            len(subscriptions),
+            markets,
+            clock,
+            feed=lambda: self.feed,
+            rest=lambda: self.rest,
+            writer=self.writer,
+            journal=journal,
+            deliveries=self.deliveries,
+        )
+        self._door = Door(journal.directory, commands(self))
 
     async def run(self, beside: Callable[[Recorder], Coroutine[Any, Any, None]] | None = None) -> int:
         """Record until a signal, the time given, or what trying again cannot help; then drain. Returns the exit code."""
@@ -105,8 +123,9 @@ class Recorder:
             loop.add_signal_handler(number, self._on_signal, number)
         if self._settings.shutdown_after is not None:
             loop.call_later(self._settings.shutdown_after, self.stop, "the time given is over")
-        told = [self.telemetry.show(), self.telemetry.watch()] if beside is None else [beside(self), self.telemetry.watch()]
-        works: list[Coroutine[Any, Any, None]] = [self.writer.run(), self.deliveries.run(), self._feeds(), *told]
+        told = status.show(lambda: self.gatherer.facts, self._note) if beside is None else beside(self)
+        works: list[Coroutine[Any, Any, None]] = [self.writer.run(), self.deliveries.run(), self._feeds()]
+        works += [self.gatherer.run(), watch(lambda: self.feed, self._sync), self._answer(), told]
         if self._settings.verbose:
             works.append(self._report())
         tasks = [asyncio.create_task(work) for work in works]
@@ -143,6 +162,7 @@ class Recorder:
     async def _feeds(self) -> None:
         """Look the instruments up, then record; stop while the disk has no room."""
         async with Rest(self._clock, self._share) as rest:
+            self.rest = rest
             catalogue = Catalogue(self._settings.cache_directory, body_of(rest.get), self._clock)
             found = await catalogue.look_up(self._markets, self._subscriptions)
             for instrument in found.instruments.values():
@@ -218,7 +238,25 @@ class Recorder:
     async def _report(self) -> None:
         while True:
             await asyncio.sleep(PERIOD)
-            self.telemetry.report()
+            report(self.gatherer.facts, self._sync, self._clock.now())
+
+    def _note(self) -> str:
+        facts = self.gatherer.facts
+        return self._sync.told(facts.live, facts.wanted)
+
+    async def _answer(self) -> None:
+        """Have a door for as long as the recorder runs; where there can be none, it records all the same."""
+        try:
+            await self._door.open()
+        except OSError as error:
+            log.warning(
+                "no_door", directory=str(self._journal.directory), error=error.strerror, about="nobody can ask this recorder"
+            )
+            return
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self._door.close()
 
     def _on_signal(self, number: int) -> None:
         if self._stop.is_set():
@@ -230,6 +268,7 @@ class Recorder:
         """Begin to drain and finish."""
         if not self._stop.is_set():
             log.info("stopping", why=why)
+            self.gatherer.stopping(why)
             self._stop.set()
 
     def _hard_stop(self) -> None:

@@ -1,4 +1,4 @@
-"""The live lines of a terminal: one per subscription, drawn by rich, replaced in place.
+"""The live lines of a terminal: one per subscription, drawn by rich from facts, replaced in place.
 
 Rule: nothing is drawn where standard output is not a terminal.
 """
@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+
+from xtrader.ops.facts import Facts
+from xtrader.ops.health import trouble
 
 PERIOD = 0.5
 """Seconds between two drawings."""
@@ -29,28 +31,14 @@ COLOURS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One subscription at one moment. `rate` is messages per second, `last_price` None before the first price, `book` a word
-    on the book's health ("ok", "shallow", "syncing", "crossed", empty for trades), `gaps` how many there were since the start."""
-
-    subscription: str
-    state: str
-    rate: float
-    last_price: float | None
-    book: str
-    gaps: int
-    detail: str = ""
-
-
-async def show(rows: Callable[[], Sequence[Row]], note: Callable[[], str] = str, console: Console | None = None) -> None:
-    """Draw `rows()`, and `note()` below them, twice a second until cancelled; returns at once where standard output is not a
+async def show(facts: Callable[[], Facts], note: Callable[[], str] = str, console: Console | None = None) -> None:
+    """Draw `facts()`, and `note()` below them, twice a second until cancelled; returns at once where standard output is not a
     terminal."""
     console = console or Console()
     if not console.is_terminal:
         return
     with Live(
-        table(rows(), note()),
+        table(facts(), note()),
         console=console,
         auto_refresh=False,
         redirect_stderr=sys.stderr.isatty(),
@@ -59,13 +47,13 @@ async def show(rows: Callable[[], Sequence[Row]], note: Callable[[], str] = str,
         try:
             while True:
                 await asyncio.sleep(PERIOD)
-                live.update(table(rows(), note()), refresh=True)
+                live.update(table(facts(), note()), refresh=True)
         finally:
-            live.update(table(rows(), note()), refresh=True)
+            live.update(table(facts(), note()), refresh=True)
 
 
-def table(rows: Sequence[Row], note: str = "") -> Table:
-    """The rows as they are drawn, with a note below them."""
+def table(facts: Facts, note: str = "") -> Table:
+    """The subscriptions as they are drawn, with a note below them."""
     drawn = Table(box=None, pad_edge=False, header_style="bold", caption=note or None, caption_justify="left")
     drawn.add_column("subscription", no_wrap=True)
     drawn.add_column("state")
@@ -74,14 +62,15 @@ def table(rows: Sequence[Row], note: str = "") -> Table:
     drawn.add_column("book")
     drawn.add_column("gaps", justify="right")
     drawn.add_column("", style="dim", no_wrap=True)
-    for row in rows:
+    for one in facts.subscriptions:
+        price = (one.bid + one.ask) / 2 if one.bid is not None and one.ask is not None else one.last_price
         drawn.add_row(
-            Text(row.subscription),
-            Text(row.state, style=COLOURS.get(row.state, "")),
-            f"{row.rate:,.1f}",
-            "" if row.last_price is None else f"{row.last_price:.10g}",
-            Text(row.book, style=COLOURS.get(row.book, "")),
-            Text(str(row.gaps), style="red" if row.gaps else ""),
-            Text(row.detail),
+            Text(one.name),
+            Text(one.state, style=COLOURS.get(one.state, "")),
+            f"{one.rate:,.1f}",
+            "" if price is None else f"{price:.10g}",
+            Text(one.book, style=COLOURS.get(one.book, "")),
+            Text(str(one.gaps_total), style="red" if one.gaps else ""),
+            Text(trouble(one)),
         )
     return drawn

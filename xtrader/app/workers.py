@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,18 +21,22 @@ import msgspec
 import structlog
 import uvloop
 
-from xtrader import logs
+from xtrader import __version__, logs
 from xtrader.app import status
 from xtrader.app.compose import record_part
 from xtrader.app.notify import Progress, telling
 from xtrader.app.recorder import UNFINISHED, Recorder
-from xtrader.app.telemetry import Glance, Sync
+from xtrader.app.telemetry import Sync
 from xtrader.clock import SystemClock
 from xtrader.errors import ConfigError, StorageError
 from xtrader.model.subscription import Subscription, parse_subscriptions
+from xtrader.ops.door import Caller, Door
+from xtrader.ops.facts import Facts, gone, merge, of_worker
+from xtrader.ops.system import host, process_facts, versions
 from xtrader.pipeline.children import Child
 from xtrader.pipeline.frames import segments
 from xtrader.settings.directories import collector_id
+from xtrader.settings.effective import shown
 from xtrader.settings.environment import service_manager
 from xtrader.settings.load import Settings
 from xtrader.venues import exchanges, market
@@ -44,8 +48,8 @@ COMMAND: Final = (sys.executable, "-m", "xtrader", "_worker")
 NAMES: Final = "worker-*"
 SETTLED: Final = 30.0
 """Seconds after which a worker has done something, also where nothing is live."""
-PERIOD: Final = 0.5
-"""Seconds between two glances that a worker sends."""
+PERIOD: Final = 1.0
+"""Seconds between two times that a worker tells its facts."""
 COST: Final = {"L2": 3, "TRADES": 1}
 """How much work a subscription is beside others: a book has several times the messages and bytes of the trades."""
 FINAL: Final = (ConfigError.exit_code, StorageError.exit_code)
@@ -76,11 +80,11 @@ def record(settings: Settings, consumers: Sequence[str] = ()) -> int:
     `package.module:function`, that every process calls with the records of its own subscriptions. Raises ConfigError."""
     given = [task if task.leftover else msgspec.structs.replace(task, consumers=tuple(consumers)) for task in tasks(settings)]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(given))
+        return runner.run(_run(settings, given))
 
 
-async def _run(given: Sequence[Task]) -> int:
-    supervisor = _Supervisor(given)
+async def _run(settings: Settings, given: Sequence[Task]) -> int:
+    supervisor = _Supervisor(settings, given)
     async with telling(service_manager(), supervisor.progress):
         return await supervisor.run()
 
@@ -137,7 +141,7 @@ def run_worker() -> int:
 
 
 async def _answer(recorder: Recorder) -> None:
-    """Send glances to whoever started this worker, and stop when they are gone."""
+    """Send facts to whoever started this worker, and stop when they are gone."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(os.dup(0), "rb", 0))
@@ -145,7 +149,7 @@ async def _answer(recorder: Recorder) -> None:
     gone = asyncio.ensure_future(reader.read())
     while not gone.done():
         if not writer.is_closing() and not writer.get_write_buffer_size():
-            writer.write(msgspec.json.encode(recorder.telemetry.glance()) + b"\n")
+            writer.write(recorder.gatherer.json() + b"\n")
         await asyncio.wait([gone], timeout=PERIOD)
     recorder.stop("the process that started this worker wants it to, or is gone")
 
@@ -155,7 +159,8 @@ class _Worker:
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self._glance: Glance | None = None
+        self.told: Facts | None = None
+        """The facts that it sent last."""
         # A session of its own: the terminal's Ctrl-C must reach it once, by way of the process that started it.
         self._child = Child(f"worker {task.number}", COMMAND, talk=self._tell, hear=self._hear, own_session=True)
         self._is_stopped = False
@@ -165,13 +170,14 @@ class _Worker:
     @property
     def silence(self) -> float | None:
         """Seconds for which its journal was not written, as far as it says; None while it does not run."""
-        glance = self.glance
-        return None if glance is None else glance.silence + asyncio.get_running_loop().time() - self._heard
+        if self.told is None or not self.speaks:
+            return None
+        return max(one.silence for one in self.told.journals) + asyncio.get_running_loop().time() - self._heard
 
     @property
-    def glance(self) -> Glance | None:
-        """What it said last, None while it does not run."""
-        return self._glance if self._child.speaks else None
+    def speaks(self) -> bool:
+        """It runs and has told facts."""
+        return self._child.speaks
 
     async def run(self) -> int:
         """Raises nothing: a code that trying again cannot help ends it, every other end is followed by a new start."""
@@ -200,9 +206,10 @@ class _Worker:
             stdin.close()
 
     def _hear(self, line: bytes) -> None:
-        self._glance = msgspec.json.decode(line, type=Glance)
+        told = msgspec.json.decode(line, type=Facts)
+        self.told = of_worker(told, self.task.number)
         self._heard = asyncio.get_running_loop().time()
-        self._was_live = self._was_live or self._glance.live > 0
+        self._was_live = self._was_live or told.live > 0
 
     def _is_over(self, code: int) -> bool:
         task = self.task
@@ -218,10 +225,23 @@ class _Worker:
 class _Supervisor:
     """All workers of one recording."""
 
-    def __init__(self, given: Sequence[Task]) -> None:
+    def __init__(self, settings: Settings, given: Sequence[Task]) -> None:
         self._workers = [_Worker(task) for task in given]
         self._stops = 0
-        self._sync = Sync(SystemClock())
+        self._clock = SystemClock()
+        self._sync = Sync(self._clock)
+        self._directory = settings.journal_directory
+        self._door = Door(self._directory, {"facts": self._answer_facts})
+        self._whole = Facts(
+            ts=self._clock.now(),
+            started=self._clock.now(),
+            collector=collector_id(settings),
+            host=host(),
+            stopping="",
+            versions=versions(__version__),
+            settings=shown(settings),
+            wanted=sum(len(task.subscriptions) for task in given),
+        )
 
     async def run(self) -> int:
         """Record until a signal, the workers' time is over, or one of them failed for good. Returns the highest exit code."""
@@ -230,8 +250,9 @@ class _Supervisor:
         for number in numbers:
             loop.add_signal_handler(number, self._stop, signal.Signals(number).name)
         log.info("workers", workers=sum(not worker.task.leftover for worker in self._workers))
-        shown = asyncio.create_task(status.show(self._rows, self._note))
+        shown = asyncio.create_task(status.show(self.facts, self._note))
         runs = [asyncio.create_task(worker.run()) for worker in self._workers]
+        await self._open_door()
         codes = []
         try:
             for done in asyncio.as_completed(runs):
@@ -241,34 +262,52 @@ class _Supervisor:
             return max(codes)
         finally:
             shown.cancel()
+            await self._door.close()
             await asyncio.gather(shown, *runs, return_exceptions=True)
 
     def progress(self) -> Progress:
         """How all are together, for the service manager; one that is being started again delays nothing."""
         silences = [worker.silence for worker in self._workers if worker.silence is not None]
-        live = sum(glance.live for glance in self._glances())
-        return Progress(live, self._total(), max(silences, default=None), self._stops > 0)
-
-    def _total(self) -> int:
-        return sum(len(worker.task.subscriptions) for worker in self._workers)
+        facts = self.facts()
+        return Progress(facts.live, facts.wanted, max(silences, default=None), self._stops > 0)
 
     def _stop(self, why: str) -> None:
         self._stops += 1
         log.info("stopping", why=why)
+        self._whole = msgspec.structs.replace(self._whole, stopping=why)
         for worker in self._workers:
             worker.stop()
 
-    def _glances(self) -> Iterator[Glance]:
-        return (worker.glance for worker in self._workers if worker.glance is not None)
+    async def _open_door(self) -> None:
+        try:
+            await self._door.open()
+        except OSError as error:
+            log.warning("no_door", directory=str(self._directory), error=error.strerror, about="nobody can ask this recorder")
 
-    def _rows(self) -> list[status.Row]:
-        return [row for glance in self._glances() for row in glance.rows]
+    async def _answer_facts(self, caller: Caller, said: Mapping[str, Any]) -> Facts:
+        return self.facts()
+
+    def facts(self) -> Facts:
+        """Those of all workers as one; a worker that does not run is missing, and what it recorded is a gap."""
+        now = self._clock.now()
+        recording = [worker for worker in self._workers if not worker.task.leftover]
+        parts = [
+            worker.told if worker.speaks else gone(worker.told, "its recording process does not run", now)
+            for worker in recording
+            if worker.told is not None
+        ]
+        whole = msgspec.structs.replace(
+            self._whole,
+            ts=now,
+            processes=(process_facts("supervisor", os.getpid()),),
+            missing=tuple(worker.task.number for worker in recording if not worker.speaks),
+        )
+        return merge(whole, parts)
 
     def _note(self) -> str:
-        total = self._total()
-        live = sum(glance.live for glance in self._glances())
-        self._sync.look(live, total)
-        return self._sync.told(live, total)
+        facts = self.facts()
+        self._sync.look(facts.live, facts.wanted)
+        return self._sync.told(facts.live, facts.wanted)
 
 
 def _own(settings: Settings, number: int, of: int, collector: str) -> Settings:

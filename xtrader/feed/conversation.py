@@ -23,12 +23,16 @@ from xtrader.feed.rest import Rest, RestAnswer
 from xtrader.feed.silence import Expiry, SilenceWatch, never
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
+from xtrader.ops.measure import Durations
 from xtrader.venues.base import Fetch, Link, Market, MarketSession, Notice, Output, Ready, Relisted, Send
 
 log = structlog.get_logger("xtrader.feed")
 
 UNSENT_MAX = 10_000
 """Messages that wait to be sent; a connection that takes none of so many is dead."""
+
+SOME = 63
+"""Of the messages, one in so many and one is timed."""
 
 LISTEN_AFTER = 10
 """Seconds after which a connection also asks for notices: what is recorded is asked for first."""
@@ -62,6 +66,7 @@ class Conversation:
         raw: Raw | None = None,
         relisted: Callable[[Sequence[str]], None] = lambda symbols: None,
         expiry: Expiry = never,
+        handled: Durations | None = None,
     ) -> None:
         self.market = market
         self.link = link
@@ -77,6 +82,8 @@ class Conversation:
         self._raw = raw
         self._relisted = relisted
         self._expiry = expiry
+        self._handled = handled or Durations()
+        self._watch: SilenceWatch | None = None
         self._pace = Pace(link.send_limits, clock)
         self._sends: deque[Send] = deque()
         self._urgent: deque[Send] = deque()
@@ -90,11 +97,25 @@ class Conversation:
         """Whether any data came."""
         return any(seen.messages for seen in self.session.activity.values())
 
+    @property
+    def unsent(self) -> int:
+        """Messages that wait to be sent."""
+        return len(self._sends) + len(self._urgent)
+
+    @property
+    def sent_share(self) -> float:
+        """How much of the limits on sending is used, 0 to 1."""
+        return self._pace.share()
+
+    def silence_limit(self, subscription: Subscription) -> float | None:
+        """Seconds without a message after which the venue is asked; None while there is no connection."""
+        return None if self._watch is None else self._watch.limit(self.session.activity[subscription])
+
     async def run(self) -> None:
         """Connect, talk, and raise what ended it: LinkFailed, ProtocolError, CredentialsRejected, …"""
         connection = await wire.connect(self.link.url, self._on_message, now=self._clock.now)
         self.opened_at = self.last_frame = self._clock.now()
-        watch = SilenceWatch(self.opened_at, self._expiry)
+        watch = self._watch = SilenceWatch(self.opened_at, self._expiry)
         if self._raw is not None:
             self._raw.opened(self.opened_at)
         try:
@@ -129,6 +150,8 @@ class Conversation:
                     self.emit(output)
                 else:
                     self._take((output,))
+            if not self.received & SOME:
+                self._handled.add(self._clock.now() - ts_recv)
         except Exception as error:
             self._fail(error)
 
@@ -137,7 +160,7 @@ class Conversation:
         for output in outputs:
             match output:
                 case Send():
-                    if len(self._sends) + len(self._urgent) >= UNSENT_MAX:
+                    if self.unsent >= UNSENT_MAX:
                         self._fail(Unresponsive(self.link.exchange, f"{UNSENT_MAX} messages could not be sent"))
                         return
                     (self._urgent if output.urgent else self._sends).append(output)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -24,6 +24,8 @@ from xtrader.feed.silence import Expiry, never
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
+from xtrader.ops.facts import ConnectionFacts, SubscriptionFacts
+from xtrader.ops.measure import Durations
 from xtrader.venues import rules
 from xtrader.venues.base import Limits, Link, Market
 
@@ -33,35 +35,6 @@ CONNECT_SHARE = 0.8
 """Share of a venue's connection limit that is used."""
 STEP = 500 * MILLISECOND
 """The wall clock against the monotonic one: a jump of this much within a second is a step."""
-
-
-class SubscriptionState(msgspec.Struct, frozen=True):
-    """How one subscription stands now."""
-
-    subscription: Subscription
-    state: str
-    cause: str
-    detail: str
-    messages: int
-    gaps: int
-    ts_last: int
-    """Wall ns of its last message, 0 before the first."""
-    book: Book | None
-    last_price: float | None
-    connections: int
-    """On how many connections it is live."""
-    wanted_connections: int
-    depth: int | None = None
-    """Levels a side that the snapshot of its book was asked for, None where the venue gives all."""
-    deepest: int | None = None
-    """Levels a side that the venue gives at most, None where it gives all."""
-    since: int = 0
-    """Wall ns since when this is so; 0 if nothing is known."""
-
-    @property
-    def is_shallow(self) -> bool:
-        """The book lacks levels that its venue would give."""
-        return self.depth is not None and self.deepest is not None and self.depth < self.deepest
 
 
 class RecordedLink(NamedTuple):
@@ -112,7 +85,10 @@ class Feed:
         self._relisted = relisted
         self._lines: list[RecordedLink] = []
         self._deepest = {exchange: None if (said := rules(exchange)) is None else said.depth for exchange in markets}
-        self._gaps: Counter[Subscription] = Counter()
+        self._gaps: defaultdict[Subscription, Counter[str]] = defaultdict(Counter)
+        self._resyncs: Counter[Subscription] = Counter()
+        self.handled = {exchange: Durations() for exchange in markets}
+        """From the socket to the last record of a message, by exchange: of some."""
         self._last_trade: dict[str, Trade] = {}
         self._messages: Counter[Subscription] = Counter()
         self._connects: dict[str, Pace] = {}
@@ -137,14 +113,20 @@ class Feed:
         for keeper in self.keepers:
             keeper.lost(cause, detail)
 
-    def standings(self) -> list[SubscriptionState]:
-        """One per subscription, in the order of the links."""
-        rows = []
+    def subscription_facts(self) -> Iterator[SubscriptionFacts]:
+        """One per subscription, in the order of the links; without rates, of which one moment knows nothing."""
         for line in self._lines:
             messages = _messages(line)
             for subscription in line.keepers[0].link.subscriptions:
-                rows.append(self._standing(subscription, line, messages[subscription]))
-        return rows
+                yield self._subscription_facts(subscription, line, messages[subscription])
+
+    def connection_facts(self) -> Iterator[ConnectionFacts]:
+        """One per connection."""
+        return (keeper.facts() for keeper in self.keepers)
+
+    def book(self, key: str) -> Book | None:
+        """The live book of an instrument key; None if there is none."""
+        return next((book for keeper in self.keepers if (book := keeper.book(key)) is not None), None)
 
     def live(self) -> int:
         """How many subscriptions are live."""
@@ -175,32 +157,48 @@ class Feed:
                     raw=self._raw,
                     relisted=partial(self._relisted, market.exchange),
                     expiry=self._expiry,
+                    handled=self.handled[market.exchange],
                 )
             )
         return RecordedLink(keepers, redundant)
 
-    def _standing(self, subscription: Subscription, line: RecordedLink, messages: int) -> SubscriptionState:
-        sessions = [keeper.current.session for keeper in line.keepers if keeper.current is not None]
-        seen = [session.activity[subscription] for session in sessions]
-        books = [session.book(subscription.key) for session in sessions] if subscription.stream == "L2" else []
+    def _subscription_facts(self, subscription: Subscription, line: RecordedLink, messages: int) -> SubscriptionFacts:
+        now = self._clock.now()
+        talks = [keeper.current for keeper in line.keepers if keeper.current is not None]
+        seen = [talk.session.activity[subscription] for talk in talks]
+        limits = [talk.silence_limit(subscription) for talk in talks]
         row = self.tracker.current(subscription.key, subscription.stream)
+        state = "syncing" if row is None else row.state
+        if seen and all(one.state == "rejected" for one in seen):
+            state = "rejected"
+        book = self.book(subscription.key) if subscription.stream == "L2" else None
+        bid, ask = (None, None) if book is None else (book.bids.best(), book.asks.best())
+        depth = row.depth if row is not None and state == "live" else None
+        deepest = self._deepest[subscription.exchange]
         trade = self._last_trade.get(subscription.key)
-        state = row.state if row is not None else "syncing"
-        return SubscriptionState(
-            subscription=subscription,
+        return SubscriptionFacts(
+            name=str(subscription),
+            exchange=subscription.exchange,
+            stream=subscription.stream,
+            instrument=subscription.instrument,
             state=state,
-            cause=row.cause if row is not None else "start",
-            detail=row.detail if row is not None else "",
-            connections=int(state == "live") if line.redundant is None else line.redundant.of(subscription).live,
-            wanted_connections=self._connections,
+            since=now if row is None else row.ts_from,
+            cause="start" if row is None else row.cause,
+            detail="" if row is None else row.detail,
             messages=self._messages[subscription] + messages,
-            gaps=self._gaps[subscription],
+            rate=0.0,
             ts_last=max((one.ts_last for one in seen), default=0),
-            book=next((book for book in books if book is not None), None),
-            last_price=trade.price if trade is not None else None,
-            depth=row.depth if row is not None and state == "live" else None,
-            deepest=self._deepest[subscription.exchange],
-            since=row.ts_from if row is not None else 0,
+            silence_limit=max((limit for limit in limits if limit is not None), default=None),
+            gaps=dict(self._gaps[subscription]),
+            resyncs=self._resyncs[subscription],
+            connections=tuple(keeper.link.name for keeper in line.keepers),
+            connections_live=int(state == "live") if line.redundant is None else line.redundant.of(subscription).live,
+            book=_health(subscription, row, book, depth, deepest),
+            depth=depth,
+            deepest=deepest,
+            bid=bid,
+            ask=ask,
+            last_price=None if trade is None else trade.price,
         )
 
     def _record(self, record: Trade | BookUpdate | Coverage) -> None:
@@ -220,7 +218,10 @@ class Feed:
         if row.state == "gap":
             if row.ts_to is None and current is not None and current.state == "gap":
                 return
-            self._gaps[Subscription(row.stream, *row.instrument.split("@", 1))] += 1
+            self._gaps[_subscription(row)][row.cause] += 1
+        elif row.state == "syncing" and current is None and row.cause != "start":
+            # A session that begins is told while the gap before it is open; a gap within a session is closed already.
+            self._resyncs[_subscription(row)] += 1
         for written in self.tracker.rows(row):
             self._put(written)
 
@@ -246,6 +247,21 @@ class Feed:
                         msgspec.structs.replace(row, cause="clock_step", ts_from=self._clock.now(), detail=detail)
                     ):
                         self._put(written)
+
+
+def _subscription(row: Coverage) -> Subscription:
+    return Subscription(row.stream, *row.instrument.split("@", 1))
+
+
+def _health(subscription: Subscription, row: Coverage | None, book: Book | None, depth: int | None, deepest: int | None) -> str:
+    """A word on how a book is, empty for other streams."""
+    if subscription.stream != "L2":
+        return ""
+    if row is not None and (row.state, row.cause) == ("gap", "crossed"):
+        return "crossed"
+    if book is None:
+        return "syncing"
+    return "shallow" if depth is not None and deepest is not None and depth < deepest else "ok"
 
 
 def _messages(line: RecordedLink) -> Counter[Subscription]:

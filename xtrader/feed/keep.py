@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -22,6 +23,8 @@ from xtrader.feed.silence import Expiry, good_until, lost_since, never
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
+from xtrader.ops.facts import ConnectionFacts
+from xtrader.ops.measure import Durations
 from xtrader.pauses import Pauses
 from xtrader.venues.base import Link, Market
 from xtrader.venues.trades import SeenTrades
@@ -52,9 +55,19 @@ class Keeper:
         raw: Callable[[Link], Raw | None],
         relisted: Callable[[Sequence[str]], None] = lambda symbols: None,
         expiry: Expiry = never,
+        handled: Durations | None = None,
     ) -> None:
         self.link = link
         self.reconnects = 0
+        self.losses: Counter[str] = Counter()
+        """Cause -> how often the connection was lost."""
+        self.replaced = 0
+        self.error = ""
+        """Why it was lost the last time."""
+        self._turned = clock.now()
+        """Since when it waits, or is being made."""
+        self._is_waiting = True
+        self._handled = handled
         self.current: Conversation | None = None
         self._market = market
         self._cause = cause
@@ -85,6 +98,29 @@ class Keeper:
         current = self.current.session.activity if self.current is not None else {}
         return self._earlier + Counter({subscription: seen.messages for subscription, seen in current.items()})
 
+    def facts(self) -> ConnectionFacts:
+        """How it stands."""
+        current = self.current
+        opened = 0 if current is None or self._is_waiting else current.opened_at
+        return ConnectionFacts(
+            name=self.link.name,
+            exchange=self.link.exchange,
+            host=urlsplit(self.link.url).netloc.rpartition("@")[2],
+            state="open" if opened else "waiting" if self._is_waiting else "connecting",
+            since=opened or self._turned,
+            ts_last=0 if current is None else current.last_frame,
+            frames=0 if current is None else current.received,
+            subscriptions=len(self.link.subscriptions),
+            reconnects=self.reconnects,
+            losses=dict(self.losses),
+            replaced=self.replaced,
+            error=self.error,
+            unsent=0 if current is None else current.unsent,
+            sent_share=0.0 if current is None else current.sent_share,
+            connects_share=self._connects.share(),
+            counts={} if current is None else dict(current.session.counts),
+        )
+
     async def run(self) -> None:
         """Never returns. Raises what trying again cannot help: wrong credentials at the first attempt, storage errors, bugs."""
         pauses = Pauses()
@@ -92,6 +128,7 @@ class Keeper:
             # One link that is lost again and again must not use up what all others at this address may have to connect.
             await self._connects.wait(evenly=self.reconnects > 0)
             began = self._clock.monotonic()
+            self._turn(waiting=False)
             self._both = None
             self._unheard.clear()
             conversation = self._begin(self._cause, self._resume, self._record)
@@ -102,6 +139,8 @@ class Keeper:
                 log.error("credentials_rejected", link=self.link.name, error=str(error))
             elif not retryable(error):
                 raise error
+            self._turn(waiting=True)
+            self.error = str(error)
             self._lost(conversation, error)
             # Of two connections one may have been ahead of the other.
             self._resume.update(conversation.session.resume() if self._both is None else self._both.seen())
@@ -119,6 +158,10 @@ class Keeper:
         for one in self.link.subscriptions:
             until = self._clock.now() if current is None else self._good_until(current, one)
             self._say(self._seat, Coverage(one.key, one.stream, "gap", cause, until, None, detail))
+
+    def _turn(self, *, waiting: bool) -> None:
+        self._is_waiting = waiting
+        self._turned = self._clock.now()
 
     def _good_until(self, conversation: Conversation, subscription: Subscription) -> int:
         last_frame = conversation.last_frame or self._clock.now()
@@ -150,6 +193,7 @@ class Keeper:
             raw=self._raw(self.link),
             relisted=self._relisted,
             expiry=self._expiry,
+            handled=self._handled,
         )
 
     async def _until_lost(self, conversation: Conversation) -> BaseException:
@@ -210,6 +254,7 @@ class Keeper:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             raise
+        self.replaced += 1
         log.info("replaced", link=self.link.name)
         return fresh, task
 
@@ -235,6 +280,7 @@ class Keeper:
             case _:
                 cause = "disconnect"
         self._cause = cause
+        self.losses[cause] += 1
         since = conversation.last_frame or self._clock.now()
         for subscription, seen in conversation.session.activity.items():
             begin = lost_since(seen, since, self._unheard.get(subscription, 0))

@@ -66,6 +66,15 @@ class Pace:
                     break
         return longest
 
+    def share(self) -> float:
+        """How much of the limit that is used most is used now, 0 to 1."""
+        now = self._forget()
+        shares = [
+            sum(done for at, done in self._done if now - at < (seconds + MARGIN) * SECOND) / count
+            for count, seconds in self._limits
+        ]
+        return min(max(shares, default=0.0), 1.0)
+
     def _forget(self) -> int:
         """Let go of what no limit counts any more; returns the time now (monotonic ns)."""
         now = self._clock.monotonic()

@@ -9,7 +9,8 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
@@ -18,9 +19,10 @@ import aiohttp
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from xtrader.clock import Clock
+from xtrader.clock import SECOND, Clock
 from xtrader.errors import VenueError, retryable
 from xtrader.feed.budget import Budget
+from xtrader.ops.facts import RestFacts
 from xtrader.pauses import pause
 from xtrader.venues.base import Fetch, Market
 
@@ -65,7 +67,9 @@ class Rest:
         self._gates: dict[str, asyncio.Semaphore] = {}
         self._queues: dict[str, asyncio.Lock] = {}
         """Where patient requests wait, one behind the other."""
-        self.calls = 0
+        self._exchanges: dict[str, set[str]] = {}
+        self._calls: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()
 
     async def __aenter__(self) -> Rest:
         self._http = aiohttp.ClientSession(
@@ -85,8 +89,31 @@ class Rest:
             self._budgets[address] = Budget(limits.rest_weight, limits.rest_seconds, self._clock, self._share)
             self._gates[address] = asyncio.Semaphore(AT_ONCE)
             self._queues[address] = asyncio.Lock()
+        self._exchanges.setdefault(address, set()).add(market.exchange)
         self._budgets[address].narrow(market.limits.rest_weight, market.limits.rest_seconds)
         return self._budgets[address]
+
+    @property
+    def calls(self) -> int:
+        """Requests made so far."""
+        return self._calls.total()
+
+    def facts(self) -> Iterator[RestFacts]:
+        """One per address."""
+        for address, budget in self._budgets.items():
+            left = budget.left()
+            yield RestFacts(
+                host=address.rpartition("@")[2],
+                exchanges=tuple(sorted(self._exchanges[address])),
+                seconds=budget.seconds,
+                limit=budget.own,
+                used=max(budget.own - left, 0),
+                left=max(left, 0),
+                waiting=budget.waiting,
+                blocked=max((budget.blocked_until - self._clock.monotonic()) / SECOND, 0.0),
+                calls=self._calls[address],
+                failures=self._failures[address],
+            )
 
     async def get(self, market: Market, fetch: Fetch) -> tuple[int, bytes]:
         """(status, body) of one request, see `ask`."""
@@ -147,10 +174,18 @@ class Rest:
         raise AssertionError("retries end only with an answer")
 
     async def _request(self, market: Market, fetch: Fetch, depth: int | None, budget: Budget) -> RestAnswer:
+        address = urlsplit(market.rest_url).netloc
+        self._calls[address] += 1
+        try:
+            return await self._ask_once(market, fetch, depth, budget)
+        except RestFailed:
+            self._failures[address] += 1
+            raise
+
+    async def _ask_once(self, market: Market, fetch: Fetch, depth: int | None, budget: Budget) -> RestAnswer:
         assert self._http is not None
         path = fetch.path
         params = [*fetch.params, *([] if depth is None else [(fetch.depth_param, str(depth))])]
-        self.calls += 1
         try:
             url = market.rest_url + path
             for _ in range(REDIRECTS + 1):

@@ -7,7 +7,7 @@ flush but the text of trade ids, and the few coverage and instrument rows.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -55,10 +55,16 @@ _encode_into = msgspec.msgpack.Encoder().encode_into
 
 class Batcher:
     """Collects records; `flush` turns them into journal entries, at most one a stream, and begins again. `on_full` is called when
-    the batch should be flushed now."""
+    the batch should be flushed now. `count(keys, columns)` is given the columns "instrument", "ts_event" and "ts_recv" of the rows
+    that are flushed, to be looked at and not kept."""
 
-    def __init__(self, on_full: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        on_full: Callable[[], None] = lambda: None,
+        count: Callable[[Sequence[str], Any], None] = lambda keys, columns: None,
+    ) -> None:
         self._on_full = on_full
+        self._count = count
         self._flushed = 0
         self._begin()
 
@@ -167,6 +173,7 @@ class Batcher:
 
     def _l2_entry(self) -> Entry:
         rows = np.frombuffer(self._l2_rows, _L2_TYPE)
+        self._count(list(self._l2_keys), rows)
         offsets = np.zeros(len(rows) + 1, np.int32)
         np.cumsum(rows["bids"] + rows["asks"], out=offsets[1:])
         sides = np.column_stack((rows["bids"], rows["asks"])).reshape(-1)
@@ -178,6 +185,7 @@ class Batcher:
 
     def _trades_entry(self) -> Entry:
         rows = np.frombuffer(self._trade_rows, _TRADE_TYPE)
+        self._count(list(self._trade_keys), rows)
         columns = [np.ascontiguousarray(rows[name]) for name in ("instrument", "ts_event", "ts_recv")]
         columns += [rows["side"].astype(np.uint8), np.ascontiguousarray(rows["price"]), np.ascontiguousarray(rows["size"])]
         trade_ids = pa.array(self._trade_ids, pa.string())

@@ -47,9 +47,14 @@ class DeliveryProcess:
         return self._child.restarts
 
     @property
+    def alive(self) -> bool:
+        """The process runs and has spoken."""
+        return self._child.speaks
+
+    @property
     def ready(self) -> bool:
         """The process runs, has opened its sink, and the sink takes rows."""
-        return self._child.speaks and self.status is not None and not self.status.error
+        return self.alive and self.status is not None and not self.status.error
 
     @property
     def backlog(self) -> int:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from xtrader.clock import SECOND, Clock
 from xtrader.errors import ConfigError, StorageError
 from xtrader.model.market import Record
+from xtrader.ops.measure import Arrivals, Durations
 from xtrader.pipeline import codec
 from xtrader.pipeline.batch import Batcher
 from xtrader.pipeline.codec import Entry
@@ -69,7 +70,11 @@ class Writer:
         self._fsync_interval = fsync_interval
         self._on_durable = on_durable
         self._on_room = on_room
-        self._batcher = Batcher(self.flush)
+        self.arrivals = Arrivals()
+        """Of all records that were flushed: how long they were on their way."""
+        self.commits = Durations()
+        """How long the disk took."""
+        self._batcher = Batcher(self.flush, self._count)
         self.put: Callable[[Record], None] = self._batcher.add
         """Takes a record. Raises ProtocolError if a number does not fit (nothing is taken then), StorageError."""
         self._written = clock.monotonic()
@@ -115,6 +120,9 @@ class Writer:
         self._journal.append(entries)
         self._written = self._clock.monotonic()
 
+    def _count(self, keys: Sequence[str], columns: Any) -> None:
+        self.arrivals.take(keys, columns, self._clock.now())
+
     async def _flush_often(self) -> None:
         while not await self._stopped(self._flush_interval):
             self.flush()
@@ -127,10 +135,11 @@ class Writer:
 
     async def _commit(self) -> None:
         before = self._journal.durable
-        self._commit_began = self._clock.monotonic()
+        self._commit_began = began = self._clock.monotonic()
         durable = await asyncio.to_thread(self._journal.commit)
         self._commit_began = None
         if durable != before:
+            self.commits.add(self._clock.monotonic() - began)
             self._on_durable(durable)
 
     async def _watch_room(self) -> None:

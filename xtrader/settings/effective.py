@@ -63,6 +63,16 @@ def effective(sources: Sources) -> tuple[Settings, tuple[Effective, ...]]:
     return settings, tuple(sorted(_all(sources, settings), key=lambda one: (one.name not in OWN, one.name)))
 
 
+def shown(settings: Settings) -> dict[str, str]:
+    """Settings by the names of their variables, as a running recorder tells them: what is set, no secrets."""
+    secrets = {*sinks.secrets(), *venues.secrets()}
+    own = {name: value(settings) for name, value in OWN.items()}
+    options = {**settings.sink_options, **settings.venue_options, **settings.store_variables}
+    hidden = {name for name in options if name in secrets or is_secret(name)}
+    found = own | {name: text for name, text in options.items() if name not in hidden}
+    return {name: _without_login(str(value)) for name, value in found.items() if value not in (None, "")}
+
+
 def _all(sources: Sources, settings: Settings) -> Iterator[Effective]:
     for name, value in OWN.items():
         yield _setting(name, value(settings), _given(sources, name))
@@ -86,8 +96,12 @@ def _given(sources: Sources, name: str) -> Value | None:
 
 
 def _setting(name: str, value: object, given: Value | None, *, secret: bool = False) -> Effective:
-    shown = re.sub(r"//[^/@\s]*@", "//…@", value) if isinstance(value, str) else value
+    value = _without_login(value) if isinstance(value, str) else value
     if given is None:
-        return Effective(name, shown, DEFAULT, "", secret, is_set=False)
+        return Effective(name, value, DEFAULT, "", secret, is_set=False)
     other = "" if given.variable in (name, given.source) else given.variable
-    return Effective(name, shown, given.source, other, secret, is_set=True)
+    return Effective(name, value, given.source, other, secret, is_set=True)
+
+
+def _without_login(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//…@", text)
