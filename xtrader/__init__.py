@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from xtrader.store.dataset import Dataset
+    from xtrader.store.read.dataset import Dataset
 
 __version__ = "0.1.0"
 
@@ -20,6 +20,6 @@ def open(*places: str | Path, filesystem: Any = None, journal: str | Path | None
     where the places are paths of. `journal` is where the live end of the recording lies if not in `.journal` of a local
     directory. Raises ConfigError if there is no recording, OSError.
     """
-    from xtrader.store.dataset import open_dataset
+    from xtrader.store.read.dataset import open_dataset
 
     return open_dataset(*places, filesystem=filesystem, journal=journal)

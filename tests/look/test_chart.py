@@ -14,7 +14,7 @@ from xtrader.clock import SECOND
 from xtrader.look import axis, html, png
 from xtrader.look.series import RANKS, Series, SeriesStretch, stretches
 from xtrader.look.style import caption, duration, subtitle
-from xtrader.store.intervals import Interval
+from xtrader.store.read.intervals import Interval
 
 EVIL = "</script><b>&"
 

@@ -19,8 +19,8 @@ from xtrader.pipeline.delivery import Delivery
 from xtrader.pipeline.frames import segments
 from xtrader.pipeline.rotation import Rotation
 from xtrader.sinks.parquet.sink import ParquetSink
-from xtrader.store.books import filed
-from xtrader.store.place import Place
+from xtrader.store.read.books import filed
+from xtrader.store.read.part_list import Place
 
 
 def put(writer: Scribe, *updates: BookUpdate) -> None:

@@ -44,7 +44,7 @@ from xtrader.sinks.base import Batch, Session, SinkSpec
 from xtrader.sinks.memory import MemorySink
 from xtrader.sinks.memory import records as records_of
 from xtrader.sinks.parquet.sink import ParquetSink
-from xtrader.store.leftover import finish_journal
+from xtrader.store.mend.finish_journal import finish_journal
 
 
 class Failing(MemorySink):

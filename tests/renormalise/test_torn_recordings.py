@@ -20,7 +20,7 @@ from xtrader.recordings.detect import open_recordings
 from xtrader.recordings.events import Answered, Event, Received
 from xtrader.renormalise.renormaliser import Renormaliser
 from xtrader.sinks.parquet.sink import ParquetSink
-from xtrader.store.verify import verify
+from xtrader.store.prove.verify import verify
 from xtrader.venues import rules
 
 SEEDS = 12

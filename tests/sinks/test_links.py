@@ -14,7 +14,7 @@ from xtrader.durable import replace_file
 from xtrader.sinks.manifest import DIRECTORY, Manifest
 from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.sinks.unfinished import Unfinished
-from xtrader.store.lock import alone, shared
+from xtrader.store.prove.lock import alone, shared
 
 SECRET = b"not ours"
 

@@ -17,8 +17,8 @@ from tests.sinks.test_contract import SESSION, feed
 from tests.store import made
 from xtrader.sinks.manifest import lines_in_force, replaced_paths
 from xtrader.sinks.parquet.sink import ParquetSink
-from xtrader.store.compact import HOUR, compact
-from xtrader.store.verify import verify
+from xtrader.store.mend.compact import HOUR, compact
+from xtrader.store.prove.verify import verify
 from xtrader.venues import rules
 
 COMMITS = 4

@@ -21,7 +21,7 @@ from xtrader.pauses import ENDING
 from xtrader.sinks import uploads
 from xtrader.sinks.objects import ObjectSink
 from xtrader.sinks.uploaded import require_parts
-from xtrader.store.compact import compact
+from xtrader.store.mend.compact import compact
 
 PERIOD = 96
 

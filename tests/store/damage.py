@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xtrader.sinks.manifest import ManifestLine, seal, unseal
-from xtrader.store.verify_parts import describe
+from xtrader.store.prove.verify_parts import describe
 
 Damage = Callable[[Path, random.Random], Path]
 

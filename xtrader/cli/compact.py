@@ -21,8 +21,8 @@ def compact(directory: Path, every: str) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from xtrader.store.compact import HOUR
-    from xtrader.store.compact import compact as merge
+    from xtrader.store.mend.compact import HOUR
+    from xtrader.store.mend.compact import compact as merge
 
     require_recording(directory)
     console = Console(stderr=True)

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import pyarrow.parquet as pq
 
 from xtrader.sinks.described import read_groups
-from xtrader.store.coverage_map import CoverageMap, Row, rows_of, share
+from xtrader.store.prove.coverage_map import CoverageMap, Row, rows_of, share
 
 if TYPE_CHECKING:
     from rich.table import Table

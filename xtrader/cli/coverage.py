@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from xtrader.store.coverage import Strip, Timeline
+    from xtrader.store.report.timeline import Strip, Timeline
 
 CELLS = {"live": ("█", "green"), "syncing": ("▒", "yellow"), "gap": ("!", "bold red"), "": ("·", "dim")}
 NARROWEST = 20
@@ -29,20 +29,20 @@ def coverage(directory: Path, date: object, html: Path | None, png: Path | None)
     """Draw a line for each subscription: live, syncing, gap. A stretch looks as the worst that happened in it."""
     from rich.console import Console
 
-    from xtrader.store.coverage import read_timeline
-    from xtrader.store.verify import day_start
-    from xtrader.store.verify_parts import DAY
+    from xtrader.store.prove.verify import day_start
+    from xtrader.store.prove.verify_parts import DAY
+    from xtrader.store.report.timeline import read_timeline
 
     require_recording(directory)
     start = None if date is None else day_start(f"{date:%Y-%m-%d}")
     timeline = read_timeline(directory, start, None if start is None else start + DAY)
     title = f"Coverage of {directory.resolve().name}"
     if html is not None:
-        from xtrader.store.coverage_svg import page
+        from xtrader.store.report.coverage_svg import page
 
         html.write_text(page(timeline, title), encoding="utf-8")
     if png is not None:
-        from xtrader.store.coverage_png import write_png
+        from xtrader.store.report.coverage_png import write_png
 
         write_png(timeline, png, title)
     if html is None and png is None:
@@ -52,7 +52,7 @@ def coverage(directory: Path, date: object, html: Path | None, png: Path | None)
 def _draw(timeline: Timeline, console: Console) -> None:
     from rich.text import Text
 
-    from xtrader.store.timescale import moment
+    from xtrader.store.report.timescale import moment
 
     longest = max(len(strip.subscription) for strip in timeline.strips)
     if console.width - longest - 11 < NARROWEST:
@@ -73,8 +73,8 @@ def _draw(timeline: Timeline, console: Console) -> None:
 def _line(strip: Strip, timeline: Timeline, count: int, longest: int) -> Text:
     from rich.text import Text
 
-    from xtrader.store.coverage import cells
-    from xtrader.store.coverage_svg import percent
+    from xtrader.store.report.coverage_svg import percent
+    from xtrader.store.report.timeline import cells
 
     line = Text(f"{strip.subscription:<{longest}} " if longest else "")
     for state in cells(strip, timeline.ts_from, timeline.ts_to, count):

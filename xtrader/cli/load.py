@@ -14,7 +14,7 @@ from xtrader.errors import ConfigError, SinkRetry
 from xtrader.sinks.base import Batch, Session, Sink, Trades, Updates
 
 if TYPE_CHECKING:
-    from xtrader.store.place import Part
+    from xtrader.store.read.part_list import Part
 
 ROWS = 20_000
 """Rows between two commits."""
@@ -77,7 +77,7 @@ def deliver(batches: Iterator[Batch], sink: Sink) -> int:
 
 def parts_in_force(directory: Path) -> list[tuple[str, Part]]:
     """The parts of a recording, each with its collector, all of a stream and instrument together, in the order of their writing."""
-    from xtrader.store.place import Place
+    from xtrader.store.read.part_list import Place
 
     place = Place(directory)
     listed = place.listed()

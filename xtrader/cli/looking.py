@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xtrader.model.instrument import Instrument
     from xtrader.model.market import Coverage
     from xtrader.pipeline.follow import Track
-    from xtrader.store.dataset import Dataset
+    from xtrader.store.read.dataset import Dataset
 
 FORMATS = ("pretty", "compact", "json")
 WIDTH = 140
@@ -107,8 +107,8 @@ def open_live(where: Where, key: str, journals: Sequence[Track] = (), *, books: 
     from xtrader.look.live_book import LiveBook
 
     def seed(collector: str, live: Coverage, ts: int) -> Book | None:
-        from xtrader.store.books import filed
-        from xtrader.store.place import Place
+        from xtrader.store.read.books import filed
+        from xtrader.store.read.part_list import Place
 
         return filed(Place(where.directory), collector, live, ts)
 
@@ -124,7 +124,7 @@ def opened(where: Where) -> Dataset:
 
 def moment(text: str | None) -> int | None:
     """A time as users type it, int nanoseconds UTC. Raises ConfigError."""
-    from xtrader.store.times import nanoseconds
+    from xtrader.store.read.times import nanoseconds
 
     return None if text is None else nanoseconds(text)
 

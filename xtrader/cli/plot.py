@@ -38,8 +38,8 @@ def plot(
     where = place(directory, output_directory)
     from xtrader.look import past
     from xtrader.look.series import read_series
-    from xtrader.store.place import Place
-    from xtrader.store.times import period
+    from xtrader.store.read.part_list import Place
+    from xtrader.store.read.times import period
 
     dataset = opened(where)
     found = past.instrument(dataset, instrument, moment(end))

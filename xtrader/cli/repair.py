@@ -20,8 +20,8 @@ def repair(directory: Path) -> None:
     from xtrader.settings.directories import collector_id
     from xtrader.settings.environment import load_process
     from xtrader.sinks.parquet.sink import ParquetSink
-    from xtrader.store.leftover import finish_journal, is_left
-    from xtrader.store.repair import repair as mend
+    from xtrader.store.mend.finish_journal import finish_journal, is_left
+    from xtrader.store.mend.repair import repair as mend
 
     settings = load_process({"output_directory": str(directory)})
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)

@@ -15,7 +15,7 @@ from xtrader.cli.verify import WIDTH, require_recording
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from xtrader.store.report import DayReport
+    from xtrader.store.report.day_report import DayReport
 
 
 @click.command()
@@ -31,7 +31,7 @@ def report(directory: Path, date: datetime, html: Path | None, json: Path | None
     from rich.console import Console
     from rich.progress import Progress
 
-    from xtrader.store.report import report_day
+    from xtrader.store.report.day_report import report_day
 
     require_recording(directory)
     console = Console(stderr=True)
@@ -44,7 +44,7 @@ def report(directory: Path, date: datetime, html: Path | None, json: Path | None
             lambda done, total: bar.update(task, completed=done, total=total),
         )
     if html is not None:
-        from xtrader.store.report_html import report_page
+        from xtrader.store.report.report_html import report_page
 
         html.write_text(report_page(found, timeline), encoding="utf-8")
     if json is not None:
@@ -60,8 +60,8 @@ def _draw(found: DayReport) -> Table:
     from rich.text import Text
 
     from xtrader.clock import SECOND
-    from xtrader.store.coverage_svg import percent
-    from xtrader.store.timescale import length
+    from xtrader.store.report.coverage_svg import percent
+    from xtrader.store.report.timescale import length
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("subscription", overflow="fold")

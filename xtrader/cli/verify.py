@@ -15,7 +15,7 @@ from xtrader.errors import ConfigError, SinkRetry
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from xtrader.store.verify import Report
+    from xtrader.store.prove.verify import Report
 
 WIDTH = 160
 """Columns where nobody says how many there are."""
@@ -35,7 +35,7 @@ def verify(directory: Path, as_json: bool, workers: int | None, sink: str | None
     from rich.console import Console
     from rich.progress import Progress
 
-    from xtrader.store.verify import verify as prove
+    from xtrader.store.prove.verify import verify as prove
     from xtrader.venues import rules
 
     require_recording(directory)
@@ -65,7 +65,7 @@ def compare_tables(directory: Path, sink: str) -> int:
     are only in the tables may be another collector's."""
     from xtrader.cli.load import labelled, parts_in_force
     from xtrader.settings.environment import load_process
-    from xtrader.store.verify import stamp
+    from xtrader.store.prove.verify import stamp
 
     require_recording(directory)
     options = load_process({}).sink_options

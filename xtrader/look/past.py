@@ -19,7 +19,7 @@ from xtrader.model.instrument import Instrument
 from xtrader.model.market import Trade
 
 if TYPE_CHECKING:
-    from xtrader.store.dataset import Dataset
+    from xtrader.store.read.dataset import Dataset
 
 BACK: Final = (600 * SECOND, 86_400 * SECOND)
 """How far to look back for the last trades before everything is looked through."""

@@ -20,12 +20,12 @@ from xtrader.look.text import stamp
 from xtrader.model import analytics
 from xtrader.model.analytics import Sides
 from xtrader.model.instrument import Instrument
-from xtrader.store.intervals import Interval, intervals
-from xtrader.store.place import Place
-from xtrader.store.view import View
+from xtrader.store.read.intervals import Interval, intervals
+from xtrader.store.read.part_list import Place
+from xtrader.store.read.view import View
 
 if TYPE_CHECKING:
-    from xtrader.store.dataset import Dataset
+    from xtrader.store.read.dataset import Dataset
 
 POINTS: Final = 1000
 """About how many points are drawn where the user does not say how far apart they are."""

@@ -1,1 +1,1 @@
-"""The reading half: a recording as a data set, its live end included."""
+"""Recordings that lie in files: reading, proving, mending and reporting them."""

@@ -1,0 +1,375 @@
+"""Is a recording what it says it is: every file, every line of the manifest, every row, every interval.
+
+The rule: nothing is taken from what the recorder remembers; books and chains are derived again from the files alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from xtrader.store.prove.chain import BookChain
+from xtrader.store.prove.coverage_map import CoverageMap, Row, is_counted, rows_of, share
+from xtrader.store.prove.lock import shared
+from xtrader.store.prove.parallel import each
+from xtrader.store.prove.trade_chain import TradeChain
+from xtrader.store.prove.verify_lists import (
+    Finding,
+    Listed,
+    collector_of,
+    files_below,
+    is_running,
+    read_lists,
+    strangers,
+    without_parts,
+)
+from xtrader.store.prove.verify_parts import (
+    DAY,
+    UNREADABLE,
+    Ranges,
+    changed,
+    date_differs,
+    describe,
+    first_line,
+    metadata_of,
+    misled,
+    place_of,
+    read_groups,
+)
+from xtrader.venues.base import Rules
+
+SETTLES = 3.0
+"""Seconds in which a running recorder lists a part whose file is there."""
+SUBSCRIBED = ("L2", "TRADES")
+"""The streams that are recorded by subscription: each has coverage."""
+UNKNOWN = Rules(bridges=True, trade_ids="unique")
+"""For an exchange that this version does not know: what holds everywhere."""
+
+
+class Day(msgspec.Struct):
+    """One subscription on one UTC day, of one collector. `live` is the share of the known time, None for other streams."""
+
+    collector: str
+    subscription: str
+    date: str
+    parts: int = 0
+    bytes: int = 0
+    rows: int = 0
+    messages: int = 0
+    gaps: int = 0
+    live: float | None = None
+    damage: int = 0
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What was found. `exit_code`: 0 clean, 1 holes that are declared, 2 damage."""
+
+    directory: str
+    days: Sequence[Day]
+    findings: Sequence[Finding]
+    exit_code: int
+
+
+class Unit(NamedTuple):
+    """What is verified in one go: the parts of one stream of one instrument, and the coverage that goes with them. `end` is the
+    last time that the collector is known to have recorded, int ns. `beside` are the streams of that instrument which have parts."""
+
+    collector: str
+    stream: str
+    key: str
+    parts: Sequence[Listed]
+    coverage: Sequence[Listed]
+    rules: Rules
+    end: int
+    beside: Set[str]
+
+    @property
+    def bytes(self) -> int:
+        return sum(one.line.bytes for one in self.parts)
+
+
+class Verified(NamedTuple):
+    """What became of a unit."""
+
+    days: Sequence[Day]
+    findings: Sequence[Finding]
+
+
+def verify(
+    root: Path, rules: Callable[[str], Rules | None], workers: int, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Report:
+    """Verify a data directory with so many processes. `rules` are the venues'; `progress` is told bytes done and to do.
+
+    Raises OSError if the directory cannot be read.
+    """
+    with shared(root):
+        return _verify(root, rules, workers, progress)
+
+
+def _verify(root: Path, rules: Callable[[str], Rules | None], workers: int, progress: Callable[[int, int], None]) -> Report:
+    files = list(files_below(root))
+    lists = read_lists(root)
+    foreign = strangers(lists, files)
+    if (lists.findings or foreign.findings) and any(
+        is_running(root, one) for one in {collector_of(one.list) for one in lists.parts}
+    ):
+        time.sleep(SETTLES)
+        lists = read_lists(root)
+        foreign = strangers(lists, files)
+    findings = [*lists.findings, *foreign.findings]
+    parts = [one for one in lists.parts if one.line.path not in foreign.covered]
+    for path, list_ in foreign.unlisted:
+        try:
+            parts.append(Listed(describe(root, path), list_, None))
+        except UNREADABLE as error:
+            findings.append(Finding("damage", path, f"cannot be read: {first_line(error)}"))
+    findings += without_parts(root, {collector_of(one.list) for one in parts})
+    units = sorted(cut(parts, rules), key=lambda unit: -unit.bytes)
+    total = sum(unit.bytes for unit in units)
+    days: list[Day] = []
+    done = 0
+    for unit, verified in each(partial(check, root), units, workers):
+        days += verified.days
+        findings += verified.findings
+        done += unit.bytes
+        progress(done, total)
+    findings.sort(key=lambda one: (one.level, one.file))
+    days.sort(key=lambda day: (day.collector, day.subscription.partition(":")[2], day.subscription, day.date))
+    levels = {finding.level for finding in findings}
+    return Report(str(root), days, findings, 2 if "damage" in levels else 1 if "hole" in levels else 0)
+
+
+def cut(parts: Iterable[Listed], rules: Callable[[str], Rules | None]) -> list[Unit]:
+    """The parts in force as units of work, each in the order of the journal."""
+    groups: dict[tuple[str, str, str], list[Listed]] = defaultdict(list)
+    ends: dict[str, int] = defaultdict(int)
+    beside: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for one in parts:
+        collector = collector_of(one.list)
+        beside[collector, one.line.instrument].add(one.line.stream)
+        groups[collector, one.line.stream, one.line.instrument].append(one)
+        ends[collector] = max(ends[collector], one.line.last_ts_recv or 0)
+    for group in groups.values():
+        group.sort(key=lambda one: (one.line.first_offset, one.line.path))
+    return [
+        Unit(
+            collector,
+            stream,
+            key,
+            group,
+            groups.get((collector, "COVERAGE", key), ()),
+            rules(key.partition("@")[0]) or UNKNOWN,
+            ends[collector],
+            beside[collector, key],
+        )
+        for (collector, stream, key), group in groups.items()
+    ]
+
+
+def check(root: Path, unit: Unit) -> Verified:
+    """Verify one unit."""
+    return _Check(root, unit).run()
+
+
+class _Check:
+    """One unit being verified, part by part."""
+
+    def __init__(self, root: Path, unit: Unit) -> None:
+        self._root = root
+        self._unit = unit
+        self._findings: list[Finding] = []
+        self._days: dict[str, Day] = {}
+        self._file = ""
+        self._whole = True
+
+    def run(self) -> Verified:
+        unit = self._unit
+        maps = read_coverage(self._root, unit.coverage)
+        if unit.stream == "COVERAGE":
+            self._read_parts(None)
+            self._tell_coverage(maps)
+            without = {covers: found for covers, found in (maps or {}).items() if covers not in unit.beside}
+            return Verified([day for one in without.items() for day in self._without(*one)], self._findings)
+        coverage = CoverageMap(()) if maps is None else maps.get(unit.stream, CoverageMap(()))
+        chain = self._chain(coverage if maps is not None else ALL_LIVE)
+        self._read_parts(chain)
+        if maps is not None and isinstance(chain, BookChain):
+            self._tell_shallow(coverage)
+            if self._whole:
+                self._check_syncs(chain.synced, coverage)
+        if chain is None:
+            return Verified([], self._findings)
+        if "INSTRUMENTS" not in unit.beside:
+            self._check_described()
+        return Verified(self._told(unit.stream, coverage, self._days), self._findings)
+
+    def _without(self, covers: str, coverage: CoverageMap) -> list[Day]:
+        """A subscription of which there are no parts."""
+        if covers == "L2":
+            self._check_syncs(set(), coverage)
+        return self._told(covers, coverage, {})
+
+    def _told(self, covers: str, coverage: CoverageMap, found: dict[str, Day]) -> list[Day]:
+        """The days of a subscription, each from the first to the last of which anything is known, with parts or without."""
+        unit = self._unit
+        known = [one for one in coverage.intervals if is_counted(one)]
+        ends = [ts // DAY for one in known for ts in (one.ts_from, max(one.ts_from, one.end(unit.end) - 1))]
+        dates = {date_of(number) for number in range(min(ends), max(ends) + 1)} if ends else set()
+        for date in sorted(dates - set(found)):
+            if share(coverage.intervals, day_start(date), min(day_start(date) + DAY, unit.end)).known:
+                found[date] = Day(unit.collector, "", date)
+        holes = coverage.holes(unit.end)
+        for date, day in found.items():
+            first = day_start(date)
+            stop = min(first + DAY, max(unit.end, first))
+            day.subscription = f"{covers}:{unit.key}"
+            day.live = share(coverage.intervals, first, stop).part
+            day.gaps = sum(gap.ts_from < stop and gap.end(stop) > first for gap in holes)
+        return list(found.values())
+
+    def _check_described(self) -> None:
+        """What the venue said of an instrument is in parts of its own, wherever its other parts name it."""
+        for one in self._unit.parts:
+            try:
+                if "instrument" in metadata_of(self._root / one.line.path):
+                    what = "states what the instrument is, and there is no part of INSTRUMENTS that does"
+                    self._findings.append(Finding("damage", one.line.path, what))
+                    return
+            except UNREADABLE:
+                continue
+
+    def _chain(self, coverage: CoverageMap) -> BookChain | TradeChain | None:
+        if self._unit.stream == "L2":
+            return BookChain(self._unit.key, self._unit.rules, coverage, self._tell)
+        return TradeChain(self._unit.rules, coverage, self._tell) if self._unit.stream == "TRADES" else None
+
+    def _read_parts(self, chain: BookChain | TradeChain | None) -> None:
+        for one in self._unit.parts:
+            line = one.line
+            self._file = line.path
+            place = place_of(line.path)
+            date = "" if place is None else place.date
+            day = self._days.setdefault(date, Day(self._unit.collector, "", date))
+            day.parts += 1
+            day.bytes += line.bytes
+            before = len(self._findings)
+            messages = 0 if chain is None else chain.messages
+            if not self._read_part(one, date, chain):
+                self._whole = False
+                if chain is not None:
+                    chain.lost()
+            day.rows += line.rows
+            day.messages += (0 if chain is None else chain.messages) - messages
+            day.damage += len(self._findings) - before
+
+    def _read_part(self, one: Listed, date: str, chain: BookChain | TradeChain | None) -> bool:
+        """False if the part cannot be taken as it is."""
+        line = one.line
+        what = changed(self._root, line)
+        is_there = (self._root / line.path).exists() and misled(self._root, line.path) is None
+        if what is not None and one.is_proven is False and not is_there:
+            self._findings.append(Finding("damage", one.list, f"lists '{line.path}', which is not there"))
+            return False
+        if what is not None and (one.is_proven or not is_there):
+            self._tell(what)
+            return False
+        ranges = Ranges()
+        try:
+            for table in read_groups(self._root / line.path, line.stream):
+                ranges.add(table)
+                if date_differs(table, date, line.stream):
+                    self._tell("holds rows of another day than its directory")
+                if chain is not None:
+                    chain.check(table)
+        except UNREADABLE as error:
+            self._tell(f"cannot be read: {first_line(error)}")
+            return False
+        differing = ranges.differing(line)
+        if one.is_proven is False and (differing or what is not None):
+            wrong = ", ".join(differing) or "its size or SHA-256"
+            self._findings.append(Finding("damage", one.list, f"says of '{line.path}' what it does not hold: {wrong}"))
+        elif differing:
+            self._tell(f"does not hold what its line in {one.list} says: {', '.join(differing)}")
+        elif what is not None:
+            self._tell(what)
+        return True
+
+    def _tell_coverage(self, maps: Mapping[str, CoverageMap] | None) -> None:
+        for covers, coverage in (maps or {}).items():
+            name = f"{covers}:{self._unit.key}"
+            for problem in coverage.problems:
+                level = "damage" if problem.is_damage else "hole"
+                self._findings.append(Finding(level, problem.file, f"{name} at {stamp(problem.ts)}: {problem.what}"))
+            for gap in coverage.holes(self._unit.end):
+                end = "the end" if gap.ts_to is None else stamp(gap.ts_to)
+                why = f"{gap.cause}, {gap.detail}" if gap.detail else gap.cause
+                why = why if gap.state == "gap" else f"{gap.state} ({why})"
+                self._findings.append(Finding("hole", gap.file, f"{name} from {stamp(gap.ts_from)} to {end}: {why}"))
+
+    def _tell_shallow(self, coverage: CoverageMap) -> None:
+        """Books that were live without all the levels that their venue would have given."""
+        deepest = self._unit.rules.depth
+        for one in coverage.intervals:
+            if one.state == "live" and one.depth is not None and deepest is not None and one.depth < deepest:
+                end = "the end" if one.ts_to is None else stamp(one.ts_to)
+                what = f"L2:{self._unit.key} from {stamp(one.ts_from)} to {end}: {one.depth} levels a side of {deepest}"
+                self._findings.append(Finding("note", one.file, what))
+
+    def _check_syncs(self, synced: Set[int], coverage: CoverageMap) -> None:
+        """Whatever is said to be live began with a snapshot."""
+        last = max((one.line.last_ts_recv or 0 for one in self._unit.parts), default=0)
+        for one in coverage.intervals:
+            is_lost = coverage.explains(one.ts_from, one.ts_from, "storage")
+            if one.state == "live" and one.cause != "clock_step" and one.ts_from < last and not (one.ts_from in synced or is_lost):
+                what = f"L2:{self._unit.key} is said to be live from {stamp(one.ts_from)}, and no snapshot was recorded then"
+                self._findings.append(Finding("damage", one.file, what))
+
+    def _tell(self, what: str) -> None:
+        self._findings.append(Finding("damage", self._file, what))
+
+
+def read_coverage(root: Path, parts: Sequence[Listed]) -> dict[str, CoverageMap] | None:
+    """Stream -> its coverage; None if a part of it is damaged (which is told where that part is verified)."""
+    rows: dict[str, list[Row]] = defaultdict(list)
+    for one in parts:
+        if changed(root, one.line) is not None:
+            return None
+        try:
+            for table in read_groups(root / one.line.path, one.line.stream):
+                for row in rows_of(table, one.line.path):
+                    rows[row.covers].append(row)
+        except UNREADABLE:
+            return None
+    return {covers: CoverageMap(found) for covers, found in rows.items()}
+
+
+def day_start(date: str) -> int:
+    """Where a UTC day (YYYY-MM-DD) begins, int ns."""
+    return int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp()) * 10**9
+
+
+def date_of(number: int) -> str:
+    """The UTC day (YYYY-MM-DD) that begins so many days after 1970."""
+    return datetime.fromtimestamp(number * DAY // 10**9, UTC).strftime("%Y-%m-%d")
+
+
+def stamp(ts: int) -> str:
+    """A time for people: UTC, to the millisecond."""
+    return datetime.fromtimestamp(ts // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S") + f".{ts // 10**6 % 1000:03d}"
+
+
+class _AllLive(CoverageMap):
+    """Stands in where the coverage is damaged: it contradicts nothing."""
+
+    def __init__(self) -> None:
+        super().__init__([Row("", "", "live", "start", 0, None, ""), Row("", "", "gap", "storage", 0, 2**62, "")])
+
+
+ALL_LIVE = _AllLive()

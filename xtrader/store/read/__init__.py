@@ -1,0 +1,1 @@
+"""A recording as a data set: questions in, rows and books out, its live end included."""

@@ -1,0 +1,176 @@
+"""A recording as a data set: questions in, rows and books out.
+
+The rule: what is answered is what the files and the live end of the recording say at the moment of the question, each row once,
+and a book only where coverage says that it was live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from xtrader.errors import ConfigError
+from xtrader.model.book import Book
+from xtrader.model.market import BookUpdate, Trade
+from xtrader.sinks.schemas import SCHEMAS
+from xtrader.store.read import bars, books, merge_rows, names, rare_streams, rows_to_records
+from xtrader.store.read.answer import Rows
+from xtrader.store.read.labels import Labels
+from xtrader.store.read.names import Names
+from xtrader.store.read.part_list import Place
+from xtrader.store.read.scan import BATCH_ROWS, Window, ahead, scan
+from xtrader.store.read.times import Period, Time, nanoseconds, period
+from xtrader.store.read.view import View
+
+
+class Dataset:
+    """A recording in one or more places. Times are datetimes, ISO 8601 text (UTC unless it says otherwise) or int nanoseconds;
+    ranges are [start, end) of `ts_recv`, open where an end is left away. Instruments are `EXCHANGE@NAME` or only `NAME`, the
+    venue's symbol or the alias, in any case; none means all. Each question looks at the recording anew.
+
+    All raise ConfigError for a question that makes no sense, OSError for files that cannot be read.
+    """
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        self._places = places
+
+    def trades(
+        self,
+        instrument: Names = None,
+        *,
+        exchange: str | None = None,
+        start: Time | None = None,
+        end: Time | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Rows:
+        """Trades, a row each, ordered by when they were received; each once, also where several collectors recorded it.
+        Columns: `exchange, instrument`, and those of the TRADES files."""
+        return self._rows("TRADES", instrument, exchange, window(start, end), columns)
+
+    def book_updates(
+        self,
+        instrument: Names = None,
+        *,
+        exchange: str | None = None,
+        start: Time | None = None,
+        end: Time | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Rows:
+        """Book messages, a row per level, ordered by when they were received. Where several collectors recorded an instrument, one
+        chain is made of theirs. Columns: `exchange, instrument`, and those of the L2 files."""
+        return self._rows("L2", instrument, exchange, window(start, end), columns)
+
+    def coverage(
+        self,
+        instrument: Names = None,
+        *,
+        exchange: str | None = None,
+        start: Time | None = None,
+        end: Time | None = None,
+    ) -> Rows:
+        """What was and what was not recorded: a row per interval of a subscription that overlaps the range. Columns: `exchange,
+        instrument, collector, covers, state, cause, ts_from, ts_to` (null while it is open)`, detail, ids_from, ids_to, depth`."""
+        view = self._view((), instrument, exchange)
+        return rare_streams.coverage(view, window(start, end))
+
+    def instruments(self, instrument: Names = None, *, exchange: str | None = None, at: Time | None = None) -> Rows:
+        """What the venues say of the instruments: the latest that was told, or was known at a time. Columns: `exchange,
+        instrument`, and those of the INSTRUMENTS files."""
+        view = self._view((), instrument, exchange)
+        return rare_streams.instruments(view, None if at is None else nanoseconds(at))
+
+    def book_at(self, instrument: str, time: Time) -> Book:
+        """The whole book as it was known at a time; its `depth` says how many levels a side its snapshot was asked for. Raises
+        NotCovered, which says why, where it was not."""
+        ts = nanoseconds(time)
+        view = self._view(("L2",), instrument)
+        key = names.only(view, instrument)
+        stretches = books.live_stretches(view, key)
+        ((_, ladder),) = books.sampled(stretches, [ts])
+        if ladder is None:
+            raise books.why_not(view, key, ts)
+        book = ladder.book()
+        book.depth = books.depth_at(view, key, next(one for one in stretches if one.start <= ts < one.end), ts)
+        return book
+
+    def books(
+        self, instrument: str, *, every: Period = "1s", depth: int = 10, start: Time | None = None, end: Time | None = None
+    ) -> Rows:
+        """The best `depth` levels of both sides at a cadence, at whole multiples of `every`. Columns: `ts, sequence, bid_prices,
+        bid_sizes, ask_prices, ask_sizes` (lists, best first; null where coverage is not live). Without a range: from the first
+        to the last time of which a book is known."""
+        view = self._view(("L2",), instrument)
+        return books.sampled_rows(view, names.only(view, instrument), period(every), depth, window(start, end))
+
+    def bars(self, instrument: str, *, every: Period = "1m", start: Time | None = None, end: Time | None = None) -> Rows:
+        """Trades as bars over [ts, ts + every) of `ts_recv`. Columns: `ts, open, high, low, close, volume, vwap, count, buy_volume,
+        sell_volume`; volumes in the venue's unit of size. A bar without trades is not there: `coverage` tells quiet from gap."""
+        view = self._view(("TRADES",), instrument)
+        key = names.only(view, instrument)
+        trades = partial(self._stream, view, "TRADES", key, window(start, end), bars.COLUMNS)
+        return bars.bars(trades, period(every))
+
+    def replay(
+        self,
+        instrument: Names = None,
+        *,
+        exchange: str | None = None,
+        streams: Collection[str] = ("L2", "TRADES"),
+        start: Time | None = None,
+        end: Time | None = None,
+    ) -> Iterator[BookUpdate | Trade]:
+        """All records in the order in which they were received, one after the other; memory does not grow with their number."""
+        view = self._view(streams, instrument, exchange)
+        return rows_to_records.records({stream: self._merged(view, stream, window(start, end), None) for stream in streams})
+
+    def _rows(self, stream: str, instrument: Names, exchange: str | None, within: Window, columns: Sequence[str] | None) -> Rows:
+        view = self._view((stream,), instrument, exchange)
+        labels = Labels(view.chosen)
+        return Rows(labels.schema(stream, columns), partial(self._merged, view, stream, within, columns))
+
+    def _merged(self, view: View, stream: str, within: Window, columns: Sequence[str] | None) -> Iterator[Any]:
+        """The rows of all chosen instruments with their labels, in order."""
+        labels = Labels(view.chosen)
+        wanted = labels.schema(stream, columns).names
+        needed = [name for name in SCHEMAS[stream].names if name in {*wanted, "ts_recv"}]
+        # Many streams at a time take less of each, so that all together stay in bounds.
+        keys = view.keys(stream)
+        batch_rows = max(4096, BATCH_ROWS // max(1, len(keys)))
+        streams = [labels.put(key, self._stream(view, stream, key, within, needed, batch_rows)) for key in keys]
+        for table in ahead(merge_rows.merged(streams)):
+            yield table.select(wanted)
+
+    def _stream(
+        self, view: View, stream: str, key: str, within: Window, columns: Sequence[str], batch_rows: int = BATCH_ROWS
+    ) -> Iterator[Any]:
+        """The rows of one instrument, each once, in order."""
+        sources = view.sources(stream, key)
+        if len(sources) == 1:
+            return scan(sources[0], columns, within, batch_rows)
+        if stream == "L2":
+            return (table.select(columns) for table in books.joined(view, key, within, batch_rows))
+        return merge_rows.distinct(sources, columns, within, batch_rows)
+
+    def _view(self, streams: Collection[str], instrument: Names, exchange: str | None = None) -> View:
+        return View(self._places, streams, partial(names.chosen, names=instrument, exchange=exchange))
+
+
+def open_dataset(*places: str | Path, filesystem: Any = None, journal: str | Path | None = None) -> Dataset:
+    """See `xtrader.open`."""
+    if not places:
+        raise ConfigError("there is nothing to open: give a directory or a URL")
+    if journal is not None and len(places) > 1:
+        raise ConfigError("a journal belongs to one place: open one at a time")
+    found = [Place(where, filesystem, None if journal is None else Path(journal)) for where in places]
+    for place in found:
+        if not place.exists():
+            raise ConfigError(f"there is no recording in {place.name}")
+    return Dataset(found)
+
+
+def window(start: Time | None, end: Time | None) -> Window:
+    """The range in nanoseconds. Raises ConfigError."""
+    default = Window()
+    return Window(default.start if start is None else nanoseconds(start), default.end if end is None else nanoseconds(end))

@@ -1,0 +1,104 @@
+"""What a recording says of its own completeness, as one timeline for each subscription.
+
+The rule: a moment is as good as the worst that is known of it; where no row says anything, nothing is assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from xtrader.errors import ConfigError
+from xtrader.store.prove.coverage_map import FOREVER, Interval, holes_of, is_counted, share
+from xtrader.store.prove.verify import SUBSCRIBED, cut, read_coverage
+from xtrader.store.prove.verify_lists import collector_of, read_lists, require_whole
+
+NOTHING: Final = ""
+_WORST: Final = ("gap", "syncing", "live")
+
+
+class Strip(NamedTuple):
+    """One subscription of one collector: its intervals in the order in which they began. `end` is the last time (int ns) that the
+    collector is known to have recorded; what is open lasts until then."""
+
+    collector: str
+    subscription: str
+    intervals: Sequence[Interval]
+    end: int
+
+    def live(self, ts_from: int, ts_to: int) -> float | None:
+        """Share of the known time in [ts_from, ts_to) that was live; None if nothing is known."""
+        return share(self.intervals, ts_from, min(ts_to, self.end)).part
+
+    def shown(self, ts_from: int, ts_to: int) -> list[Interval]:
+        """The intervals that touch [ts_from, ts_to), clipped to it; without the gap after the last stop."""
+        found = []
+        for one in self.intervals:
+            if not is_counted(one):
+                continue
+            start, stop = max(one.ts_from, ts_from), min(one.end(self.end), ts_to)
+            if start < stop or (start == stop and ts_from <= start < ts_to and one.state == "gap"):
+                found.append(msgspec.structs.replace(one, state=one.counts, ts_from=start, ts_to=stop))
+        return found
+
+    def holes(self, ts_from: int, ts_to: int) -> list[Interval]:
+        """What of [ts_from, ts_to) was not recorded, as `verify` has it, clipped to it."""
+        return self._replace(intervals=holes_of(self.intervals, self.end)).shown(ts_from, ts_to)
+
+
+class Timeline(NamedTuple):
+    """All strips of a recording and the time that they span, int ns."""
+
+    strips: Sequence[Strip]
+    ts_from: int
+    ts_to: int
+
+
+def read_timeline(root: Path, ts_from: int | None = None, ts_to: int | None = None) -> Timeline:
+    """The coverage of a recording, all of it or within [ts_from, ts_to). Raises OSError, and ConfigError where it cannot be read
+    or there is none."""
+    lists = read_lists(root)
+    require_whole(lists)
+    ends: dict[str, int] = {}
+    for one in lists.parts:
+        collector = collector_of(one.list)
+        ends[collector] = max(ends.get(collector, 0), one.line.last_ts_recv or 0)
+    strips = []
+    units = cut(lists.parts, lambda exchange: None)
+    for unit in units:
+        if unit.stream == "COVERAGE":
+            maps = read_coverage(root, unit.parts)
+            if maps is None:
+                raise ConfigError(f"the coverage of {unit.key} is damaged: `xtrader verify {root}` says where")
+            end = ends[unit.collector]
+            strips += [
+                Strip(unit.collector, f"{covers}:{unit.key}", found.intervals, max(end, found.last()))
+                for covers, found in maps.items()
+            ]
+    told = {(strip.collector, strip.subscription) for strip in strips}
+    untold = [(unit.collector, f"{unit.stream}:{unit.key}") for unit in units if unit.stream in SUBSCRIBED]
+    strips += [Strip(*one, (), ends[one[0]]) for one in untold if one not in told]
+    if not told:
+        raise ConfigError(f"'{root}' holds no coverage rows")
+    strips.sort(key=lambda strip: (strip.subscription.partition(":")[2], strip.subscription, strip.collector))
+    first = min(one.ts_from for strip in strips for one in strip.intervals)
+    last = max((one.end(strip.end) for strip in strips for one in strip.shown(first, FOREVER)), default=first)
+    start = first if ts_from is None else ts_from
+    return Timeline(strips, start, max(start + 1, last if ts_to is None else ts_to))
+
+
+def cells(strip: Strip, ts_from: int, ts_to: int, count: int) -> list[str]:
+    """`count` equal stretches of [ts_from, ts_to): the worst state in each, NOTHING where no row says anything."""
+    found = [NOTHING] * count
+    width = (ts_to - ts_from) / count
+    for one in strip.shown(ts_from, ts_to):
+        first = min(count - 1, int((one.ts_from - ts_from) / width))
+        # What ends where the next cell begins is not in that one.
+        last = max(first, min(count - 1, -int(-(one.end(ts_to) - ts_from) // width) - 1))
+        for place in range(first, last + 1):
+            if found[place] == NOTHING or _WORST.index(one.state) < _WORST.index(found[place]):
+                found[place] = one.state
+    return found
