@@ -21,7 +21,7 @@ from bench.frames import Traffic
 from bench.task import Answer
 from xtrader.pipeline import codec
 from xtrader.pipeline.frames import Damaged, read_frames
-from xtrader.sinks.base import Trades, Updates
+from xtrader.records.batches import Trades, Updates
 
 
 class Wrong(Exception):

@@ -29,7 +29,7 @@ from xtrader.pipeline.delivery import Delivery
 from xtrader.pipeline.frames import Damaged, read_frames, segments
 from xtrader.pipeline.journal import Journal, open_journal
 from xtrader.pipeline.rotation import Rotation
-from xtrader.sinks.base import Trades, Updates
+from xtrader.records.batches import Trades, Updates
 from xtrader.sinks.questdb import sink as questdb
 from xtrader.sinks.questdb.conf import target
 

@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 import xtrader
 from xtrader.clock import MILLISECOND
 from xtrader.model.market import Coverage
-from xtrader.sinks.base import Coverages, Session, Trades, Updates
+from xtrader.records.batches import Coverages, Session, Trades, Updates
 from xtrader.sinks.parquet.sink import ParquetSink
 
 KEY = "OKX_SWAP@BTC-USDT-SWAP"

@@ -28,6 +28,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "declared": ((), ()),
     "model": (("errors",), ("msgspec",)),
     "venues": ((*BASE, "declared"), ("msgspec", "cryptography")),
+    "records": (BASE, ("msgspec", "numpy", "pyarrow")),
     "recordings": (BASE, ("msgspec", "pyarrow")),
     "feed": (
         (*BASE, "clock", "durable", "ops.facts", "ops.measure", "pauses", "venues"),
@@ -40,23 +41,23 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("msgspec",),
     ),
     "pipeline": (
-        (*BASE, "clock", "durable", "ops.measure", "pauses", "sinks.base", "sinks.refused", "sinks.unpacked"),
+        (*BASE, "clock", "durable", "ops.measure", "pauses", "records", "sinks.base", "sinks.refused"),
         ("google_crc32c", "msgspec", "numpy", "pyarrow", "structlog"),
     ),
-    "sinks": ((*BASE, "clock", "declared", "durable"), ("msgspec", "numpy", "pyarrow", "structlog")),
+    "sinks": ((*BASE, "clock", "declared", "durable", "records"), ("msgspec", "numpy", "pyarrow", "structlog")),
     "sinks.questdb": (
-        (*BASE, "durable", "quantities", "sinks.base", "sinks.refused"),
+        (*BASE, "durable", "quantities", "records", "sinks.base", "sinks.refused"),
         ("msgspec", "numpy", "pandas", "pyarrow", "questdb", "structlog"),
     ),
     "store": (
         (
-            *(*BASE, "clock", "durable", "pipeline", "quantities", "venues"),
-            *("sinks.base", "sinks.buffers", "sinks.described", "sinks.manifest", "sinks.mending", "sinks.parts", "sinks.schemas"),
+            *(*BASE, "clock", "durable", "pipeline", "quantities", "records", "venues"),
+            *("sinks.base", "sinks.buffers", "sinks.described", "sinks.manifest", "sinks.mending", "sinks.parts"),
             *("sinks.unfinished", "sinks.uploaded"),
         ),
         ("duckdb", "fsspec", "matplotlib", "msgspec", "numpy", "pandas", "polars", "pyarrow"),
     ),
-    "look": ((*BASE, "clock", "pipeline", "sinks.base", "store"), ("matplotlib", "msgspec", "numpy", "pyarrow", "rich", "textual")),
+    "look": ((*BASE, "clock", "pipeline", "records", "store"), ("matplotlib", "msgspec", "numpy", "pyarrow", "rich", "textual")),
     "sinks.bucket": (("errors",), ("obstore",)),
     "sinks.uploads": (("errors", "durable", "pauses", "sinks"), ("msgspec", "structlog")),
     "emulator": ((*BASE, "recordings"), ("msgspec", "uvloop", "websockets")),

@@ -8,7 +8,7 @@ from tests.pipeline.records import update
 from xtrader.model.market import BookUpdate, Level
 from xtrader.pipeline import codec
 from xtrader.pipeline.batch import Batcher
-from xtrader.sinks.base import Updates
+from xtrader.records.batches import Updates
 from xtrader.sinks.memory import records
 
 LENGTHS = (0, 1, 15, 16, 17, 300, 65_535, 65_536)

@@ -40,7 +40,8 @@ from xtrader.pipeline.frames import read_frames, segments
 from xtrader.pipeline.journal import Journal, open_journal
 from xtrader.pipeline.rotation import Rotation
 from xtrader.pipeline.writer import Writer
-from xtrader.sinks.base import Batch, Session, SinkSpec
+from xtrader.records.batches import Batch, Session
+from xtrader.sinks.base import SinkSpec
 from xtrader.sinks.memory import MemorySink
 from xtrader.sinks.memory import records as records_of
 from xtrader.sinks.parquet.sink import ParquetSink

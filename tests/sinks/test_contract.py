@@ -16,7 +16,8 @@ from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.pipeline import codec
 from xtrader.pipeline.batch import Batcher
-from xtrader.sinks.base import Batch, Session, Sink
+from xtrader.records.batches import Batch, Session
+from xtrader.sinks.base import Sink
 from xtrader.sinks.memory import MemorySink
 from xtrader.sinks.parquet.sink import ParquetSink
 

@@ -19,7 +19,7 @@ from tests.sinks.test_contract import SESSION, batches, feed
 from xtrader.errors import ConfigError
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record
-from xtrader.sinks import schemas
+from xtrader.records import schemas
 from xtrader.sinks.parquet import sink as parquet
 from xtrader.sinks.parquet.sink import ParquetSink
 

@@ -11,7 +11,8 @@ import click
 
 from xtrader import sinks
 from xtrader.errors import ConfigError, SinkRetry
-from xtrader.sinks.base import Batch, Session, Sink, Trades, Updates
+from xtrader.records.batches import Batch, Session, Trades, Updates
+from xtrader.sinks.base import Sink
 
 if TYPE_CHECKING:
     from xtrader.store.read.part_list import Part

@@ -24,7 +24,7 @@ from xtrader.pipeline.codec import Payload
 from xtrader.pipeline.follow import FellBehind, Track, instruments, tracks
 from xtrader.pipeline.frames import Damaged
 from xtrader.pipeline.wake import Waker
-from xtrader.sinks.base import NULL, TRADE_SIDES, Trades, Updates
+from xtrader.records.batches import NULL, TRADE_SIDES, Trades, Updates
 
 STALLED: Final = 4 * SECOND
 """Nanoseconds without a frame after which a recorder, which writes one at least every second, has stalled."""

@@ -20,7 +20,7 @@ from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.pipeline import codec
 from xtrader.pipeline.codec import Entry
 from xtrader.pipeline.fitting import MAX_ID, fitted, misfit, require_coverage, require_id, require_key
-from xtrader.sinks.base import NULL, TRADE_SIDES
+from xtrader.records.batches import NULL, TRADE_SIDES
 
 MAX_ROWS = 4096
 MAX_LEVELS = 262_144

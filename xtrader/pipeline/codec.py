@@ -17,7 +17,7 @@ import pyarrow as pa
 from xtrader.errors import ConfigError
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage
-from xtrader.sinks.base import Batch, Coverages, Instruments, Session, Trades, Updates
+from xtrader.records.batches import Batch, Coverages, Instruments, Session, Trades, Updates
 
 VERSION = 1
 META, MARK, ALIVE, INSTRUMENTS, COVERAGE, L2, TRADES = range(1, 8)

@@ -27,9 +27,10 @@ from xtrader.pipeline.cursors import read_cursor, write_cursor
 from xtrader.pipeline.frames import Damaged, JournalFrame, read_frames, segments
 from xtrader.pipeline.rotation import Rotation
 from xtrader.pipeline.state import JournalState
-from xtrader.sinks.base import Batch, Session, Sink, SinkSpec
+from xtrader.records.batches import Batch, Session
+from xtrader.records.objects import records
+from xtrader.sinks.base import Sink, SinkSpec
 from xtrader.sinks.refused import RefusedFile
-from xtrader.sinks.unpacked import records
 
 REPORT_SECONDS: Final = 0.25
 FIRST_PAUSE: Final = FIRST

@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 
 from xtrader.errors import SinkReject, UnknownKind, XTraderError
-from xtrader.sinks.base import NULL, Batch, Coverages, Instruments, Session, Sink, Trades, Updates
+from xtrader.records.batches import NULL, Batch, Coverages, Instruments, Session, Trades, Updates
+from xtrader.sinks.base import Sink
 
 _KEY: Final = "PLAIN@PLAIN"
 _TS: Final = 1_000_000_000 * 10**9

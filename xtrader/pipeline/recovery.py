@@ -17,7 +17,7 @@ from xtrader.model.market import UNASKED, Coverage
 from xtrader.pipeline import codec
 from xtrader.pipeline.frames import Damaged, read_frames, segments
 from xtrader.pipeline.state import JournalState, lost_rows, stopped_rows
-from xtrader.sinks.base import Trades
+from xtrader.records.batches import Trades
 
 
 class Recovered(NamedTuple):

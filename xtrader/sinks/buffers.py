@@ -13,8 +13,8 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from xtrader.sinks import schemas
-from xtrader.sinks.base import Ints, Trades, Updates
+from xtrader.records import schemas
+from xtrader.records.batches import Ints, Trades, Updates
 
 DAY: Final = 86_400 * 10**9
 GROUP_ROWS: Final = 262_144

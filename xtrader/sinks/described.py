@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from xtrader.records.schemas import SCHEMAS, is_known, lacking, widened
 from xtrader.sinks.manifest import ManifestLine, Told, is_path
 from xtrader.sinks.parts import settings_of
-from xtrader.sinks.schemas import SCHEMAS, is_known, lacking, widened
 
 NAME: Final = re.compile(r"part-(?P<collector>[a-z0-9-]+?)-(?P<first>\d{20})-(?P<last>\d{20})(?P<salvaged>-salvaged\d*)?\.parquet")
 SALVAGED: Final = "-salvaged"

@@ -6,8 +6,8 @@ The rule: it gives back the very records that were put into the journal, but for
 from __future__ import annotations
 
 from xtrader.model.market import Record
-from xtrader.sinks.base import Batch, Session
-from xtrader.sinks.unpacked import records
+from xtrader.records.batches import Batch, Session
+from xtrader.records.objects import records
 
 
 class MemorySink:

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 
 import xtrader
 from xtrader.durable import make_directory, refuse_links
+from xtrader.records.schemas import SCHEMA_VERSION
 from xtrader.sinks.manifest import ManifestLine, Told
-from xtrader.sinks.schemas import SCHEMA_VERSION
 
 _RANGED = ("ts_recv", "ts_event")
 _DICTIONARY_BYTES = 256 << 10

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from xtrader.errors import DamagedFile, UnknownKind
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage
-from xtrader.sinks.base import NULL, TRADE_SIDES, Batch, Coverages, Floats, Instruments, Ints, Trades, Updates
-from xtrader.sinks.schemas import COVERAGE, is_known, lacking, widened
+from xtrader.records.batches import NULL, TRADE_SIDES, Batch, Coverages, Floats, Instruments, Ints, Trades, Updates
+from xtrader.records.schemas import COVERAGE, is_known, lacking, widened
 
 
 def batches(path: str, stream: str, key: str) -> Iterator[Batch]:

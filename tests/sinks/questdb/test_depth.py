@@ -13,7 +13,7 @@ from tests.pipeline.records import KEYS
 from tests.sinks.test_contract import batches
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate
-from xtrader.sinks.base import Floats, Updates
+from xtrader.records.batches import Floats, Updates
 from xtrader.sinks.questdb import depth
 from xtrader.sinks.questdb.depth import PackedBooks
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from tests.pipeline.records import DAY_START, KEYS, records
 from tests.sinks.test_contract import batches
 from xtrader.model.market import BookUpdate, Record, Trade
-from xtrader.sinks.base import Trades, Updates
+from xtrader.records.batches import Trades, Updates
 from xtrader.sinks.questdb.digests import trade_digests, update_digests
 
 TRADE = Trade(KEYS[0], "12345678", "buy", 1.5, 2.5, DAY_START, DAY_START + 1)

@@ -18,7 +18,7 @@ from tests.sinks.test_contract import SESSION, batches, by_kind, feed, sample
 from xtrader.cli.load import labelled, load, parts_in_force
 from xtrader.cli.verify import verify
 from xtrader.model.market import Record
-from xtrader.sinks.base import Session
+from xtrader.records.batches import Session
 from xtrader.sinks.memory import records as records_of
 from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.sinks.questdb.conf import target

@@ -21,7 +21,7 @@ from tests.sinks.test_contract import feed, sample
 from xtrader.cli.main import cli
 from xtrader.errors import ConfigError, SinkRetry
 from xtrader.model.market import BookUpdate, Record, Trade
-from xtrader.sinks.base import Session
+from xtrader.records.batches import Session
 from xtrader.sinks.questdb import rows
 from xtrader.sinks.questdb.conf import target
 from xtrader.sinks.questdb.server import Server as Questions

@@ -18,7 +18,7 @@ from tests.sinks.questdb import reading
 from tests.sinks.questdb.server import Server
 from tests.sinks.test_contract import by_kind, feed, sample
 from xtrader.errors import SinkRetry
-from xtrader.sinks.base import Session
+from xtrader.records.batches import Session
 from xtrader.sinks.questdb.conf import target
 from xtrader.sinks.questdb.sink import QuestdbSink
 

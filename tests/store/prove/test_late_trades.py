@@ -16,7 +16,7 @@ from tests.store.recordings import SECOND, instrument, record
 from tests.venues.tape import EVERY, MS, Tape
 from xtrader.feed.coverage import CoverageTracker
 from xtrader.model.market import Coverage, Record, Trade
-from xtrader.sinks.base import Coverages, Trades
+from xtrader.records.batches import Coverages, Trades
 from xtrader.sinks.questdb import rows
 from xtrader.store.mend.compact import HOUR, compact
 from xtrader.store.mend.repair import repair

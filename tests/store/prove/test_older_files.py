@@ -13,7 +13,7 @@ from tests.store import made
 from tests.store.recordings import START, record
 from xtrader.errors import ConfigError
 from xtrader.model.market import BookUpdate, Coverage
-from xtrader.sinks.base import Coverages
+from xtrader.records.batches import Coverages
 from xtrader.sinks.manifest import Manifest, ManifestLine, coverage_of, stated
 from xtrader.sinks.stored import batches
 from xtrader.store.mend.compact import compact

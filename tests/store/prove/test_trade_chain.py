@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import pytest
 
-from xtrader.sinks.schemas import trades_table
+from xtrader.records.schemas import trades_table
 from xtrader.store.prove.coverage_map import CoverageMap, Row
 from xtrader.store.prove.trade_chain import TradeChain
 from xtrader.venues.base import Rules

@@ -137,7 +137,7 @@ def test_a_directory_opened_twice_is_there_once(tmp_path: Path) -> None:
 
 
 def test_memory_of_trade_numbers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    from xtrader.sinks.schemas import TRADES
+    from xtrader.records.schemas import TRADES
 
     def tables() -> object:
         for number in range(200):

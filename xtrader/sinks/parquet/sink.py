@@ -23,8 +23,8 @@ from xtrader.durable import make_directory, refuse_links, sync_directory, sync_f
 from xtrader.errors import ConfigError, UnknownKind
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage
-from xtrader.sinks import schemas
-from xtrader.sinks.base import Batch, Coverages, Instruments, Session, Trades, Updates
+from xtrader.records import schemas
+from xtrader.records.batches import Batch, Coverages, Instruments, Session, Trades, Updates
 from xtrader.sinks.buffers import DayTable, RowBuffer, TradeBuffer, UpdateBuffer
 from xtrader.sinks.manifest import DIRECTORY, Manifest, Told, replaced_paths, stated
 from xtrader.sinks.mending import mend_list

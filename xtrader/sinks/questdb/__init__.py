@@ -12,7 +12,8 @@ from typing import Any
 
 from xtrader.errors import ConfigError
 from xtrader.quantities import seconds
-from xtrader.sinks.base import Batch, Sink, SinkRun, SinkSpec
+from xtrader.records.batches import Batch
+from xtrader.sinks.base import Sink, SinkRun, SinkSpec
 
 SINK = "questdb"
 VARIABLES = {

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from xtrader.model.market import Level
-from xtrader.sinks.base import Floats, Ints, Updates
+from xtrader.records.batches import Floats, Ints, Updates
 
 NEAR: Final = 32
 """Levels of a side that take part when it was looked at anew; there may be four times as many before it is again."""

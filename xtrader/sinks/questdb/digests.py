@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from xtrader.sinks.base import Ints, Trades, Updates
+from xtrader.records.batches import Ints, Trades, Updates
 
 Words: TypeAlias = npt.NDArray[np.uint64]
 

@@ -11,7 +11,7 @@ import numpy as np
 import structlog
 
 from xtrader.errors import SinkRetry
-from xtrader.sinks.base import Ints
+from xtrader.records.batches import Ints
 from xtrader.sinks.questdb.server import Server
 from xtrader.sinks.questdb.ttl import Keep, keep_of
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from xtrader.errors import UnknownKind
 from xtrader.model.market import Coverage
-from xtrader.sinks.base import NULL, TRADE_SIDES, Batch, Coverages, Indexes, Instruments, Ints, Trades, Updates
+from xtrader.records.batches import NULL, TRADE_SIDES, Batch, Coverages, Indexes, Instruments, Ints, Trades, Updates
 from xtrader.sinks.questdb.depth import PackedBooks
 from xtrader.sinks.questdb.digests import digest, trade_digests, update_digests
 from xtrader.sinks.questdb.tables import COLUMNS

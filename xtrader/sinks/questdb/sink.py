@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from xtrader.errors import SinkRetry, UnknownKind
-from xtrader.sinks.base import Batch, Coverages, Instruments, Session, Trades, Updates
+from xtrader.records.batches import Batch, Coverages, Instruments, Session, Trades, Updates
 from xtrader.sinks.questdb import rows, state
 from xtrader.sinks.questdb.conf import QuestdbServer
 from xtrader.sinks.questdb.depth import Packed, PackedBooks

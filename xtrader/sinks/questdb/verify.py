@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from xtrader.errors import UnknownKind
-from xtrader.sinks.base import Batch, Coverages, Instruments, Ints, Session, Trades, Updates
+from xtrader.records.batches import Batch, Coverages, Instruments, Ints, Session, Trades, Updates
 from xtrader.sinks.questdb import rows
 from xtrader.sinks.questdb.digests import trade_digests, update_digests
 from xtrader.sinks.questdb.ledger import distinct

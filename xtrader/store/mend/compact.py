@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from xtrader.clock import SECOND
 from xtrader.durable import sync_directory, sync_file
+from xtrader.records.schemas import SCHEMAS
 from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Manifest, ManifestLine
 from xtrader.sinks.parts import PartWriter
-from xtrader.sinks.schemas import SCHEMAS
 from xtrader.sinks.unfinished import Unfinished
 from xtrader.sinks.uploaded import progress_of
 from xtrader.store.mend.clear_unfinished import WRITER, remove_unfinished

@@ -16,9 +16,9 @@ from msgspec.structs import replace
 
 from xtrader.durable import sync_directory, sync_file
 from xtrader.model.market import Coverage
+from xtrader.records.schemas import SCHEMAS, coverage_table, is_known, lacking, widened
 from xtrader.sinks.manifest import ManifestLine, coverage_of
 from xtrader.sinks.parts import PartWriter
-from xtrader.sinks.schemas import SCHEMAS, coverage_table, is_known, lacking, widened
 from xtrader.sinks.unfinished import Unfinished
 from xtrader.store.mend.clear_unfinished import WRITER
 from xtrader.store.prove.chain import BookChain

@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from xtrader.sinks.base import TRADE_SIDES, Floats, Ints
-from xtrader.sinks.schemas import TRADES
+from xtrader.records.batches import TRADE_SIDES, Floats, Ints
+from xtrader.records.schemas import TRADES
 from xtrader.store.read.answer import Rows
 from xtrader.store.read.scan import times
 

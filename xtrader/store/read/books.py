@@ -18,8 +18,8 @@ import pyarrow as pa
 from xtrader.errors import ConfigError, NotCovered
 from xtrader.model.book import Book
 from xtrader.model.market import Coverage
-from xtrader.sinks.base import Ints
-from xtrader.sinks.schemas import L2
+from xtrader.records.batches import Ints
+from xtrader.records.schemas import L2
 from xtrader.store.read.answer import Rows
 from xtrader.store.read.intervals import Interval, Stretch, intervals, live_spans, stretches
 from xtrader.store.read.ladder import COLUMNS, Ladder, Levels, cut

@@ -14,7 +14,7 @@ from typing import Any
 from xtrader.errors import ConfigError
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Trade
-from xtrader.sinks.schemas import SCHEMAS
+from xtrader.records.schemas import SCHEMAS
 from xtrader.store.read import bars, books, merge_rows, names, rare_streams, rows_to_records
 from xtrader.store.read.answer import Rows
 from xtrader.store.read.labels import Labels

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
-from xtrader.sinks.schemas import COVERAGE
+from xtrader.records.schemas import COVERAGE
 from xtrader.store.read.filled import FILLED, Ids, is_filled
 from xtrader.store.read.scan import blocks
 from xtrader.store.read.view import Source

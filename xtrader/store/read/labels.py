@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from xtrader.errors import ConfigError
-from xtrader.sinks.schemas import SCHEMAS
+from xtrader.records.schemas import SCHEMAS
 
 NAMES: Final = ("exchange", "instrument")
 FIELDS: Final = [pa.field(name, pa.dictionary(pa.int32(), pa.string())) for name in NAMES]

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xtrader.model.book import Book
-from xtrader.sinks.base import Floats, Ints
-from xtrader.sinks.schemas import L2
+from xtrader.records.batches import Floats, Ints
+from xtrader.records.schemas import L2
 from xtrader.store.read.scan import SIDES
 
 Places = npt.NDArray[np.intp]

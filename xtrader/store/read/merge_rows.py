@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from xtrader.clock import SECOND
-from xtrader.sinks.base import Ints
+from xtrader.records.batches import Ints
 from xtrader.store.read.scan import ALWAYS, BATCH_ROWS, Window, scan, times
 from xtrader.store.read.view import Source
 

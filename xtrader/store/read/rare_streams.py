@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from xtrader.sinks.schemas import COVERAGE, INSTRUMENTS
+from xtrader.records.schemas import COVERAGE, INSTRUMENTS
 from xtrader.store.read.answer import Rows
 from xtrader.store.read.intervals import intervals
 from xtrader.store.read.labels import FIELDS, Labels

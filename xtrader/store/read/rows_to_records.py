@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from xtrader.model.market import BookUpdate, Level, Trade
-from xtrader.sinks.base import Ints
+from xtrader.records.batches import Ints
 from xtrader.store.read.merge_rows import known_at
 from xtrader.store.read.scan import times
 

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from xtrader.errors import DamagedFile
-from xtrader.sinks.base import TRADE_SIDES, Ints
-from xtrader.sinks.schemas import SCHEMAS, is_known, lacking, widened
+from xtrader.records.batches import TRADE_SIDES, Ints
+from xtrader.records.schemas import SCHEMAS, is_known, lacking, widened
 from xtrader.store.prove.verify_parts import first_line
 from xtrader.store.read.part_list import FOREVER, Part, Piece, Place
 from xtrader.store.read.view import RARE, Source

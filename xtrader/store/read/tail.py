@@ -20,8 +20,8 @@ from xtrader.pipeline import codec
 from xtrader.pipeline.codec import Payload
 from xtrader.pipeline.cursors import read_cursor
 from xtrader.pipeline.frames import JournalFrame, Segment, read_frame, read_open_segment, segments
-from xtrader.sinks import schemas
-from xtrader.sinks.base import Coverages, Instruments, Session, Trades, Updates
+from xtrader.records import schemas
+from xtrader.records.batches import Coverages, Instruments, Session, Trades, Updates
 from xtrader.sinks.buffers import DayTable, RowBuffer, TradeBuffer, UpdateBuffer
 
 SINK: Final = "parquet"

@@ -12,7 +12,7 @@ import numpy as np
 
 from xtrader.errors import UnknownKind
 from xtrader.model.market import BookUpdate, Record, Trade
-from xtrader.sinks.base import NULL, TRADE_SIDES, Batch, Coverages, Instruments, Session, Trades, Updates
+from xtrader.records.batches import NULL, TRADE_SIDES, Batch, Coverages, Instruments, Session, Trades, Updates
 
 
 def records(batch: Batch) -> Iterator[Record]:

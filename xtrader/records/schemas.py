@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage
-from xtrader.sinks.base import NULL, TRADE_SIDES, Floats, Ints
+from xtrader.records.batches import NULL, TRADE_SIDES, Floats, Ints
 
 SCHEMA_VERSION: Final = 2
 """2: COVERAGE has `ids_from`, `ids_to` and `depth`. A version only adds columns at the end, so older files are read as well."""

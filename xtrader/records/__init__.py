@@ -1,0 +1,1 @@
+"""Records in bulk: batches of them, as tables, and back as objects."""
