@@ -194,7 +194,9 @@ def books(outcome: Outcome, subscription: Subscription, intervals: list[Interval
         for at, event in outcome.events
         if type(event) is BookEvent and (event.exchange, event.symbol) == (subscription.exchange, subscription.instrument)
     ]
-    numbers = {event.sequence: number for number, (_, event) in enumerate(sent)}
+    places: dict[int, list[int]] = defaultdict(list)
+    for number, (_, event) in enumerate(sent):
+        places[event.sequence].append(number)
     answered: dict[int, list[SnapshotEvent]] = defaultdict(list)
     for _, event in outcome.events:
         if type(event) is SnapshotEvent and (event.exchange, event.symbol) == (subscription.exchange, subscription.instrument):
@@ -211,7 +213,7 @@ def books(outcome: Outcome, subscription: Subscription, intervals: list[Interval
     for row in outcome.records:
         if type(row) is not BookUpdate or row.instrument != subscription.key:
             continue
-        place = numbers.get(row.sequence) if row.sequence is not None else None
+        place = placed(row, [] if row.sequence is None else places.get(row.sequence, []), sent)
         if not row.is_snapshot:
             if place is None:
                 yield f"invented: {row}"
@@ -252,6 +254,17 @@ def books(outcome: Outcome, subscription: Subscription, intervals: list[Interval
     ]
     if silent:
         yield f"missing without a row: {silent[:5]} ({len(silent)})"
+
+
+def placed(row: BookUpdate, places: Sequence[int], sent: Sequence[tuple[int, BookEvent]]) -> int | None:
+    """Which of the events at `places`, all of the row's number, the row tells: the one of its time, as a venue that counts anew may
+    come to the same number again; without a time the newest one that was sent before it came."""
+    if not places:
+        return None
+    ts = row.ts_event
+    if ts is None:
+        return max((place for place in places if sent[place][0] <= row.ts_recv), default=places[0])
+    return min(places, key=lambda place: abs(sent[place][1].ts * 1_000_000 - ts))
 
 
 def same(row: BookUpdate, event: BookEvent, last: int | None) -> bool:

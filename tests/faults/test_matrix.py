@@ -145,6 +145,41 @@ def test_what_was_acknowledged_and_never_delivered_is_not_live_when_the_recordin
     assert all(outcome.ended - last.start < 1e9 for last in others), "what delivers is live to the end"
 
 
+@pytest.mark.parametrize("connections", [1, 2])
+@pytest.mark.parametrize("stream", ["L2", "TRADES"])
+@pytest.mark.parametrize("exchange", VENUES)
+def test_what_fell_silent_is_not_live_to_the_end_of_the_recording(exchange: str, stream: str, connections: int) -> None:
+    silent = parse(f"silent:{stream}:{exchange}@{SYMBOLS[exchange]}:after=5")
+    outcome = record(Plan([silent], venues=[exchange], connections=connections, stopped=7))
+    one = Subscription(stream, exchange, SYMBOLS[exchange])
+    intervals = timeline(outcome, one)
+    assert [found for found in judge(outcome) if "not well" not in found] == []
+    assert (intervals[-1].state, intervals[-1].cause) == ("gap", "shutdown")
+    assert outcome.ended - intervals[-1].start > 4e9
+    assert intervals[-1].start == max(row.ts_recv for row in outcome.records if not isinstance(row, Coverage) and belongs(row, one))
+
+
+def belongs(row: Trade | BookUpdate, one: Subscription) -> bool:
+    return (row.instrument, isinstance(row, BookUpdate)) == (one.key, one.stream == "L2")
+
+
+@pytest.mark.parametrize("stream", ["L2", "TRADES"])
+def test_what_fell_silent_before_its_connection_was_replaced_is_not_live_until_then(stream: str) -> None:
+    target = f"{stream}:BINANCE_SPOT@BTCUSDT"
+    outcome = record(Plan([parse(f"silent:{target}:after=5"), parse("notice:BINANCE_SPOT:after=20")], venues=["BINANCE_SPOT"]))
+    assert teeth([fault for _, fault in outcome.faults])["notice"] == 1
+    assert outcome.reconnects == 0, "it was replaced"
+    assert judge(outcome) == []
+
+
+def test_a_replacement_that_brings_no_more_of_a_book_than_its_snapshot_has_proven_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("xtrader.venues.binance.market"), "LIFETIME", 5.0)
+    outcome = record(Plan([parse("never_delivers:L2:BINANCE_FUTURES@BTCUSDT")], venues=["BINANCE_FUTURES"], stopped=30))
+    assert teeth([fault for _, fault in outcome.faults])["never_delivers"] == 1
+    assert [found for found in judge(outcome) if "not well" not in found] == []
+    assert {row.cause for row in outcome.records if type(row) is Coverage and row.state == "gap"} == {"shutdown"}
+
+
 def test_what_was_never_delivered_is_not_live_either_where_its_connection_was_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_module("xtrader.venues.binance.market"), "LIFETIME", 5.0)
     target = "TRADES:BINANCE_SPOT@BTCUSDT"

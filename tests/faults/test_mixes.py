@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.oracle import judge, teeth
 from tests.faults.world import Outcome, Plan, record
+from xtrader.emulator.faults import parse
 from xtrader.model.market import Coverage
 
 MIXES = int(os.environ.get("XTRADER_MIXES", "40"))
@@ -25,7 +26,9 @@ def mix(seed: int) -> Outcome:
 def test_a_mix_of_faults_is_recorded_as_it_happened(seed: int) -> None:
     outcome = mix(seed)
     assert judge(outcome) == [], f"replay with XTRADER_MIX={seed}; {teeth([fault for _, fault in outcome.faults])}"
-    assert sum(teeth([fault for _, fault in outcome.faults]).values()) >= FAULTS // 2
+    # Whether a fault of a request or of a connection finds one depends on the others.
+    waiting = sum(parse(text).place in ("rest", "connect", "subscribe") for text in outcome.pending)
+    assert sum(teeth([fault for _, fault in outcome.faults]).values()) >= (FAULTS - waiting) // 2
 
 
 def by_subscription(outcome: Outcome) -> dict[tuple[str, str], list[object]]:

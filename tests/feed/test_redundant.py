@@ -771,6 +771,75 @@ def test_a_connection_that_never_was_live_proves_nothing_when_it_stops() -> None
     assert [(row.cause, row.ts_from) for row in gaps] == [("shutdown", 50 * MS)]
 
 
+def tape(*rows: tuple[int, Trade | Coverage]) -> list[Trade | BookUpdate | Coverage]:
+    """What is stored of what two connections of a tape said, (number, record) each."""
+    stored: list[Trade | BookUpdate | Coverage] = []
+    merged = Redundant([TAPE], [lambda key: None, lambda key: None], stored.append)
+    for number, row in rows:
+        merged.take(number, row)
+    return stored
+
+
+def row(state: str, since: int, until: int | None = None, cause: str = "start") -> Coverage:
+    return Coverage(TAPE.key, "TRADES", state, cause, since * MS, None if until is None else until * MS)
+
+
+def a_trade(number: int, ts: int) -> Trade:
+    return Trade(TAPE.key, str(number), "buy", 1.0, 1.0, ts * MS, ts * MS, number)
+
+
+def gaps_of(stored: Iterable[Trade | BookUpdate | Coverage]) -> list[tuple[str, int, int | None]]:
+    gaps = [one for one in stored if isinstance(one, Coverage) and one.state == "gap"]
+    return [(one.cause, one.ts_from // MS, None if one.ts_to is None else one.ts_to // MS) for one in gaps]
+
+
+@pytest.mark.parametrize("heir", ["silent", "disconnect"])
+def test_a_connection_that_took_over_and_brought_nothing_does_not_prove_the_silence_before_it(heir: str) -> None:
+    end = row("gap", 50, 90, heir) if heir == "silent" else row("gap", 50, None, heir)
+    stored = tape(
+        (0, row("live", 0)),
+        (0, a_trade(1, 20)),
+        (1, row("live", 50, cause="disconnect")),
+        (0, row("gap", 20, None, "disconnect")),
+        (1, end),
+        (1, row("syncing", 90, cause=heir)),
+    )
+    assert gaps_of(stored) == [(heir, 20, 90 if heir == "silent" else None)]
+
+
+@pytest.mark.parametrize("others", [1, 2])
+def test_what_a_lost_connection_had_beyond_a_hole_is_stored_when_nobody_fills_it(others: int) -> None:
+    """The old one is dead and not known to be; the new one has 12, 13 and 15, and is lost before the old one is given up."""
+    again = [] if others == 1 else [(1, row("syncing", 60)), (1, row("live", 60)), (1, a_trade(20, 70)), (1, row("gap", 70))]
+    stored = tape(
+        (0, row("live", 0)),
+        (0, a_trade(10, 20)),
+        (1, row("live", 30)),
+        *((1, a_trade(number, 10 * number - 80)) for number in (12, 13, 15)),
+        (1, row("gap", 70)),
+        *again,
+        (0, row("gap", 20, None, "disconnect")),
+    )
+    numbers = [one.sequence for one in stored if isinstance(one, Trade)]
+    assert numbers == [10, 12, 13, 15] + [20] * (others == 2)
+    holes = [(one.ids_from, one.ids_to) for one in stored if isinstance(one, Coverage) and one.ids_from is not None]
+    assert holes == [(11, 11)] + [(16, 19)] * (others == 2)
+    assert gaps_of(stored)[-1] == ("disconnect", 70, None)
+
+
+def test_what_a_lost_connection_had_beyond_a_hole_is_stored_once_where_another_one_brings_it() -> None:
+    stored = tape(
+        (0, row("live", 0)),
+        (0, a_trade(10, 20)),
+        (1, row("live", 30)),
+        *((1, a_trade(number, 10 * number - 80)) for number in (12, 13, 15)),
+        (1, row("gap", 70)),
+        *((0, a_trade(number, 80)) for number in (11, 12, 13, 15, 16)),
+    )
+    assert [one.sequence for one in stored if isinstance(one, Trade)] == [10, 11, 12, 13, 15, 16]
+    assert gaps_of(stored) == []
+
+
 @pytest.mark.parametrize("exchange", SPEAKERS)
 def test_a_new_connection_is_linked_though_nothing_changes_in_the_book(exchange: str) -> None:
     pair = Pair(exchange)

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from tests.pipeline.records import DAY_START, KEYS, records, trade, update
 from xtrader.errors import ConfigError, StorageError
 from xtrader.model.instrument import Instrument
-from xtrader.model.market import Coverage, Record, Trade
+from xtrader.model.market import UNASKED, Coverage, Record, Trade
 from xtrader.pipeline import codec
 from xtrader.pipeline.batch import Batcher
 from xtrader.pipeline.cursors import write_cursor
@@ -208,8 +208,8 @@ def test_recovery_tells_what_a_damaged_frame_cost(memory_directory: Path, hit: i
         assert [(row.instrument, row.stream, row.state, row.ts_from, row.ts_to) for row in storage] == (
             [(KEYS[0], "L2", "gap", ticks[hit - 2], ticks[hit])] if hit in (3, 4) else []
         )
-        alive = ticks[3] if hit == 5 else ticks[4]
-        assert [(row.state, row.ts_from) for row in told] == ([] if hit == 2 else [("gap", alive)])
+        heard = max(row.ts_recv for row in data(kept))
+        assert [(row.state, row.ts_from) for row in told] == ([] if hit == 2 else [("gap", heard)])
         shutil.rmtree(directory)
 
 
@@ -227,52 +227,62 @@ def test_damage_is_told_once(tmp_path: Path) -> None:
     assert len([row for row in rows if isinstance(row, Coverage) and row.cause == "storage"]) == 1
 
 
-def test_what_was_open_at_a_crash_is_closed_when_it_was_last_alive(tmp_path: Path) -> None:
+def test_what_was_open_at_a_crash_is_closed_at_its_last_message(tmp_path: Path) -> None:
     clock = Ticks()
     journal = opened(tmp_path, clock)
     closed = Coverage(KEYS[1], "TRADES", "syncing", "start", DAY_START, None)
     waiting = Coverage(KEYS[2], "L2", "gap", "disconnect", DAY_START, None, "x")
+    heard = DAY_START + 3 * 10**9
     write(journal, LIVE, closed, waiting, Coverage(KEYS[1], "TRADES", "syncing", "start", DAY_START, DAY_START + 5))
     clock.time += 7 * 10**9
+    write(journal, update(3000), update(3500, KEYS[2]), trade(3600))
     journal.append([codec.text_entry(codec.ALIVE, {})])
-    alive = clock.time
     journal.close()
 
     clock.time += 60 * 10**9
     again = opened(tmp_path, clock)
-    gap = Coverage(KEYS[0], "L2", "gap", "start", alive, None, "the recorder was not running")
+    gap = Coverage(KEYS[0], "L2", "gap", "start", heard, None, "the recorder was not running")
     assert sorted(again.open_coverage(), key=lambda row: row.instrument) == sorted([gap, waiting], key=lambda row: row.instrument)
     again.close()
     rows = rows_in(tmp_path)
-    assert rows[-2:] == [Coverage(KEYS[0], "L2", "live", "start", DAY_START, alive), gap]
+    assert rows[-2:] == [Coverage(KEYS[0], "L2", "live", "start", DAY_START, heard), gap]
     third = opened(tmp_path, clock)
     third.close()
     assert rows_in(tmp_path) == rows
 
 
+@pytest.mark.parametrize("stream", ["L2", "TRADES"])
 @pytest.mark.parametrize(
-    ("brought", "seconds", "is_known"),
-    [(None, 7, False), (-1, 7, False), (0, 7, True), (6, 7, True), (None, 400, True)],
-    ids=["nothing", "only before", "at once", "later", "nothing, but it was asked after"],
+    ("brought", "seconds", "known"),
+    [
+        pytest.param((), 7, 0, id="nothing"),
+        pytest.param((-1,), 7, 0, id="only before"),
+        pytest.param((0,), 7, 0, id="at once"),
+        pytest.param((6,), 7, 6, id="later"),
+        pytest.param((6, 4), 7, 6, id="in another order"),
+        pytest.param((), 400, 400 - UNASKED, id="nothing, but it was asked after"),
+        pytest.param((6,), 400, 400 - UNASKED, id="something long ago, and it was asked after"),
+        pytest.param((390,), 400, 390, id="something a while ago"),
+    ],
 )
-def test_trades_that_brought_nothing_since_their_interval_began_end_where_it_began_at_a_crash(
-    tmp_path: Path, brought: int | None, seconds: int, is_known: bool
+def test_a_subscription_is_live_until_its_last_message_at_a_crash(
+    tmp_path: Path, brought: Sequence[int], seconds: int, known: int, stream: str
 ) -> None:
     clock = Ticks()
     journal = opened(tmp_path, clock)
     began = DAY_START + 10**9
-    live = Coverage(KEYS[0], "TRADES", "live", "start", began, None)
-    write(journal, update(2000), trade(1, KEYS[1], began + 10**9), Coverage(KEYS[1], "TRADES", "live", "start", began, None), live)
-    if brought is not None:
-        write(journal, trade(1, KEYS[0], began + brought * 10**9), update(7000))
+    made, other = (update, trade) if stream == "L2" else (trade, update)
+    live = [Coverage(key, stream, "live", "start", began, None) for key in (KEYS[0], KEYS[1])]
+    write(journal, *live, made(1, KEYS[1], began + 10**9))
     clock.time += seconds * 10**9
-    journal.append([codec.text_entry(codec.ALIVE, {})])
-    alive = clock.time
+    write(journal, *(made(1, KEYS[0], began + one * 10**9) for one in brought), other(1, KEYS[0], began + 6 * 10**9))
+    clock.time = began + seconds * 10**9
+    write(journal, made(1, KEYS[1], clock.time))
     journal.close()
     again = opened(tmp_path, clock)
     again.close()
     ends = {row.instrument: row.ts_from for row in again.open_coverage()}
-    assert ends == {KEYS[0]: alive if is_known else began, KEYS[1]: alive}
+    assert ends == {KEYS[0]: began + known * 10**9, KEYS[1]: began + seconds * 10**9}
 
 
 def test_a_half_written_flush_does_not_count_as_alive(tmp_path: Path) -> None:

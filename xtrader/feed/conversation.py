@@ -115,7 +115,7 @@ class Conversation:
         """Connect, talk, and raise what ended it: LinkFailed, ProtocolError, CredentialsRejected, …"""
         connection = await wire.connect(self.link.url, self._on_message, now=self._clock.now)
         self.opened_at = self.last_frame = self._clock.now()
-        watch = self._watch = SilenceWatch(self.opened_at, self._expiry)
+        watch = self._watch = SilenceWatch(self._expiry)
         if self._raw is not None:
             self._raw.opened(self.opened_at)
         try:

@@ -12,7 +12,8 @@ from xtrader.venues.base import Activity
 PATIENCE = 60
 """Seconds for the new connection to prove itself."""
 BUSY = 10
-"""A stream that had a message in so many seconds on average must have one on the new connection too."""
+"""A stream that had a message in so many seconds on average must have one on the new connection too, a book one besides its
+snapshot: that may be an answer, and proves no stream."""
 
 
 async def proven(
@@ -44,7 +45,7 @@ def _delivers(old: Conversation, fresh: Conversation, now: int) -> bool:
         return seen.state != "rejected" and seen.messages > 0 and since / seen.messages < BUSY
 
     return all(
-        fresh.session.activity[subscription].messages > 0
+        fresh.session.activity[subscription].messages > (subscription.stream == "L2")
         for subscription, seen in old.session.activity.items()
         if busy(seen) and subscription in fresh.session.activity
     )

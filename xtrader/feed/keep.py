@@ -19,7 +19,7 @@ from xtrader.feed.handover import proven
 from xtrader.feed.pace import Pace
 from xtrader.feed.redundant import Redundant
 from xtrader.feed.rest import Rest
-from xtrader.feed.silence import Expiry, good_until, lost_since, never
+from xtrader.feed.silence import Expiry, lost_since, never
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
@@ -85,7 +85,7 @@ class Keeper:
         """Who talks: one, or two while the one is replaced by the other."""
         self._seat = 0
         self._unheard: dict[Subscription, int] = {}
-        """Since when (wall ns) subscriptions have brought nothing that did so already on the connection that was replaced."""
+        """Until when (wall ns) subscriptions are known by the connection that was replaced, if this one brings nothing of them."""
         self._both: Redundant | None = None
         """What makes one out of two, from the first replacement of a connection on."""
 
@@ -152,20 +152,19 @@ class Keeper:
             await asyncio.sleep(delay)
 
     def lost(self, cause: str, detail: str) -> None:
-        """Declare everything on this link not recorded from its last frame on (the recorder itself is stopping), and what brought
-        nothing since it was subscribed from there on."""
+        """Declare everything on this link not recorded from its own last message on: the recorder itself is stopping."""
         current = self.current
         for one in self.link.subscriptions:
-            until = self._clock.now() if current is None else self._good_until(current, one)
+            until = self._clock.now() if current is None else self._lost_since(current, one)
             self._say(self._seat, Coverage(one.key, one.stream, "gap", cause, until, None, detail))
 
     def _turn(self, *, waiting: bool) -> None:
         self._is_waiting = waiting
         self._turned = self._clock.now()
 
-    def _good_until(self, conversation: Conversation, subscription: Subscription) -> int:
+    def _lost_since(self, conversation: Conversation, subscription: Subscription) -> int:
         last_frame = conversation.last_frame or self._clock.now()
-        return good_until(conversation.session.activity[subscription], last_frame, self._unheard.get(subscription, 0))
+        return lost_since(conversation.session.activity[subscription], last_frame, self._unheard.get(subscription, 0))
 
     def _say(self, seat: int, record: Trade | BookUpdate | Coverage) -> None:
         if self._both is None:
@@ -242,9 +241,7 @@ class Keeper:
         if not taken:
             log.warning("replacement_not_proven", link=self.link.name)
             return None
-        self._leave(self._seat, old, "replaced")
-        until = {one: self._good_until(old, one) for one in self.link.subscriptions}
-        self._unheard = {one: ts for one, ts in until.items() if ts < old.last_frame}
+        self._unheard = self._leave(self._seat, old, "replaced")
         self._seat = free
         old_task.cancel()
         try:
@@ -258,13 +255,15 @@ class Keeper:
         log.info("replaced", link=self.link.name)
         return fresh, task
 
-    def _leave(self, seat: int, conversation: Conversation, detail: str) -> None:
-        """One of two connections says no more: the other one goes on, where it can without a gap row."""
+    def _leave(self, seat: int, conversation: Conversation, detail: str) -> dict[Subscription, int]:
+        """One of two connections says no more: the other one goes on, where it can without a gap row. Returns until when (wall ns)
+        each subscription is known by it."""
         conversation.emit = _drop
-        for one in self.link.subscriptions:
-            until = self._good_until(conversation, one)
-            self._say(seat, Coverage(one.key, one.stream, "gap", "disconnect", until, None, detail))
+        until = {one: self._lost_since(conversation, one) for one in self.link.subscriptions}
+        for one, ts in until.items():
+            self._say(seat, Coverage(one.key, one.stream, "gap", "disconnect", ts, None, detail))
         self._seats[seat] = None
+        return until
 
     def _replace_at(self) -> int | None:
         if self.link.lifetime is None:
@@ -281,9 +280,8 @@ class Keeper:
                 cause = "disconnect"
         self._cause = cause
         self.losses[cause] += 1
-        since = conversation.last_frame or self._clock.now()
-        for subscription, seen in conversation.session.activity.items():
-            begin = lost_since(seen, since, self._unheard.get(subscription, 0))
+        for subscription in conversation.session.activity:
+            begin = self._lost_since(conversation, subscription)
             self._say(self._seat, Coverage(subscription.key, subscription.stream, "gap", cause, begin, None, str(error)))
 
 

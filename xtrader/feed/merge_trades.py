@@ -19,8 +19,8 @@ REMEMBERED = 10_000
 
 
 class TradeMember(Member):
-    """A connection's trades: an unbroken run from the number `since` on (None before its first trade). `held` are those beyond a
-    hole, by their numbers; `gap` is what the connection itself last said to be missing."""
+    """A connection's trades: an unbroken run from the number `since` on (None before its first trade), or such a run that has
+    ended. `held` are those beyond a hole, by their numbers; `gap` is what the connection itself last said to be missing."""
 
     __slots__ = ("gap", "held", "since")
 
@@ -44,6 +44,8 @@ class MergedTrades(Merged[TradeMember]):
     def __init__(self, key: str, connections: int, put: Put) -> None:
         super().__init__(key, "TRADES", [TradeMember() for _ in range(connections)], put)
         self._numbers = Numbers(None)
+        self._left: list[TradeMember] = []
+        """What members held as their runs ended: nobody may ever bring what lies before it."""
         self._ids: dict[str, None] = {}
         self._ts_begun: int | None = None
         """The time of the first trade of the count that is stored; None for the first count."""
@@ -94,7 +96,7 @@ class MergedTrades(Merged[TradeMember]):
             self._store(trade)
         else:
             member.hold(trade)
-            while member.held and self._is_due(member, trade.ts_recv):
+            while any(run.held and self._is_due(run, trade.ts_recv) for run in (member, *self._left)):
                 self._declare(gap)
 
     def _take_unnumbered(self, trade: Trade) -> None:
@@ -117,8 +119,10 @@ class MergedTrades(Merged[TradeMember]):
     def _store(self, trade: Trade, hole: Hole | None = None) -> None:
         """Hand on a trade that links, or that is beyond a declared hole, and what others hold and links by it."""
         self._append(trade, hole)
-        while any(self._release(member) for member in self.members if member.held):
+        while any(self._release(run) for run in self._runs() if run.held):
             pass
+        if self._left:
+            self._left = [run for run in self._left if run.held]
 
     def _append(self, trade: Trade, hole: Hole | None = None) -> None:
         """Hand on a trade that is beyond all that are stored. What its connection left out without a word may still come."""
@@ -149,6 +153,9 @@ class MergedTrades(Merged[TradeMember]):
                 break
         return self.messages > before
 
+    def _runs(self) -> list[TradeMember]:
+        return [*self.members, *self._left]
+
     def _covers(self, since: int) -> bool:
         return self.last is None or since <= self.last + 1
 
@@ -165,7 +172,7 @@ class MergedTrades(Merged[TradeMember]):
 
     def _declare(self, gap: Coverage | None) -> None:
         """No connection has what lies before the first of all trades that are held. `gap` is a member's own word on a hole."""
-        member = min((one for one in self.members if one.held), key=lambda one: _last(one.held[0]))
+        member = min((run for run in self._runs() if run.held), key=lambda one: _last(one.held[0]))
         trade, last = member.held.popleft(), self.last
         assert last is not None
         ids = last + 1, _first(trade) - 1
@@ -178,7 +185,7 @@ class MergedTrades(Merged[TradeMember]):
 
     def _restart(self, member: TradeMember, trade: Trade) -> None:
         self._ts_begun = trade.ts_event
-        for other in self.members:
+        for other in self._runs():
             # One that is ahead may have begun anew long ago, with a number that was above the last one by chance.
             other.held = deque(one for one in other.held if not self._is_of_an_earlier_count(one))
             other.since = _first(other.held[0]) if other.held else None
@@ -196,21 +203,28 @@ class MergedTrades(Merged[TradeMember]):
         gap = member.gap
         self._forget(member)
         member.gap = None
-        for other in self.members:
+        for other in self._runs():
             while other.held and not self._is_covered_by_another(other):
                 self._declare(None)
         if not self.live:
+            # What any of them is known to have recorded; one that brought nothing knows nothing.
+            known = max(self._good, self._since, self.ts_last)
             if gap is not None:
-                self._tell(gap)
+                self._tell(gap if gap.ts_from <= known else msgspec.structs.replace(gap, ts_from=known))
             if row.state == "gap" and self._state == "live":
-                # What any of them is known to have recorded; one that brought nothing knows nothing.
-                row = msgspec.structs.replace(row, ts_from=max(self._good, self._since))
+                row = msgspec.structs.replace(row, ts_from=known)
             self._tell(row)
 
     def _forget(self, member: TradeMember) -> None:
-        """Its run ends. What it held is beyond a hole that another connection was to fill, and so is part of that one's run."""
+        """Its run ends. What it held waits for the connection that was to bring what lies before it."""
+        if member.held:
+            left = TradeMember()
+            left.since, left.held = member.since, member.held
+            self._left.append(left)
+            member.held = deque()
         member.since = None
-        member.held.clear()
+        while sum(len(run.held) for run in self._left) > HELD:
+            self._declare(None)
 
 
 def _first(trade: Trade) -> int:

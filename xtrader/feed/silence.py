@@ -11,7 +11,8 @@ from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Activity
 
 FIRST_DATA = 10
-"""Seconds from the acknowledgement to the first message before the venue is asked."""
+"""Seconds without a message before the venue is asked, where it is not known what is usual: since the venue acknowledged the
+subscription last there was one message at the most, which may be the snapshot that was asked for."""
 EXPIRED = 10
 """Seconds without a message, after the time at which it expires, by which an instrument has done so."""
 SHORTEST, LONGEST = 10, UNASKED - 30
@@ -30,29 +31,22 @@ def never(key: str) -> int | None:
     return None
 
 
-def good_until(seen: Activity, last_frame: int, unheard: int = 0) -> int:
-    """Until when (wall ns) a subscription is known to have been recorded, when its connection was in order up to `last_frame`: one
-    that brought nothing since the venue acknowledged it last is known by no more than its last message, or the acknowledgement.
-    `unheard` is when that was on the connection before, whose place this one took, if that brought nothing either."""
-    if not seen.ts_acked or seen.ts_last >= seen.ts_acked:
-        return last_frame
-    return max(min(seen.ts_last or unheard or seen.ts_acked, last_frame), last_frame - UNASKED * SECOND)
-
-
 def lost_since(seen: Activity, last_frame: int, unheard: int = 0) -> int:
-    """From when on (wall ns) a subscription is lost with its connection, which failed after `last_frame`: it may have fallen silent
-    before, but not for longer than it takes to be asked after. `unheard` as for `good_until`."""
+    """From when on (wall ns) a subscription is not known to have been recorded, when its connection, which was heard last at
+    `last_frame`, failed, was replaced or was closed: it may have fallen silent before, but not for longer than it takes to be asked
+    after. `unheard` is when that was on the connection before, whose place this one took, if this one brought nothing."""
     last = seen.ts_last or unheard or seen.ts_acked or last_frame
     return max(min(last, last_frame), last_frame - UNASKED * SECOND)
 
 
 class SilenceWatch:
-    """Silence limits that adapt to each subscription's own rate; a question that found it merely quiet doubles the limit."""
+    """Silence limits that adapt to each subscription's own rate since it was acknowledged; a question that found it merely quiet
+    doubles the limit."""
 
-    def __init__(self, started: int, expiry: Expiry = never) -> None:
-        """`started`: wall time (ns) at which the connection was made."""
-        self._started = started
+    def __init__(self, expiry: Expiry = never) -> None:
         self._expiry = expiry
+        self._acked: dict[Subscription, tuple[int, int]] = {}
+        """subscription -> (when last acknowledged, messages that had come before)"""
         self._asked: dict[Subscription, tuple[int, int]] = {}
         """subscription -> (when last asked, how often in this silence)"""
 
@@ -84,10 +78,14 @@ class SilenceWatch:
 
     def limit(self, seen: Activity) -> float:
         """Seconds of silence that are usual for this subscription."""
-        if not seen.messages:
+        acked, before = self._acked.get(seen.subscription, (seen.ts_acked, 0))
+        if acked != seen.ts_acked:
+            acked, before = seen.ts_acked, seen.messages
+        self._acked[seen.subscription] = acked, before
+        messages = seen.messages - before
+        if messages < 2:
             return FIRST_DATA
-        interval = (seen.ts_last - self._started) / SECOND / seen.messages
-        return min(max(USUAL * interval, SHORTEST), LONGEST)
+        return min(max(USUAL * (seen.ts_last - acked) / SECOND / messages, SHORTEST), LONGEST)
 
     def unacknowledged(self, activity: Mapping[Subscription, Activity], sent: int, now: int) -> list[Subscription]:
         """The subscriptions whose request, all of it out since `sent` (wall ns, 0: not yet), was never answered."""

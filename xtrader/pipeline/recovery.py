@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from xtrader.clock import SECOND
 from xtrader.durable import sync_directory, sync_file
 from xtrader.model.market import UNASKED, Coverage
 from xtrader.pipeline import codec
 from xtrader.pipeline.frames import Damaged, read_frames, segments
 from xtrader.pipeline.state import JournalState, lost_rows, stopped_rows
-from xtrader.records.batches import Trades
+from xtrader.records.batches import Trades, Updates
 
 
 class Recovered(NamedTuple):
@@ -51,30 +53,29 @@ def recover(directory: Path, state: JournalState) -> Recovered:
     _cut(directory, end)
     new = [(damage, rows) for damage, rows in found if (damage.offset, damage.end) not in state.damaged]
     state.damaged += [(damage.offset, damage.end) for damage, _ in new]
-    rows = [row for _, lost in new for row in lost] + stopped_rows(state, _unheard(directory, state, recent[0][1] if recent else 0))
+    rows = [row for _, lost in new for row in lost] + stopped_rows(state, _known(directory, state, recent[0][1] if recent else 0))
     return Recovered(state, end, rows, [damage for damage, _ in new])
 
 
-def _unheard(directory: Path, state: JournalState, begin: int) -> set[tuple[str, str]]:
-    """The (instrument, stream) that were live when the recorder died, but had brought nothing since, and for so short a time that
-    the venue may not have been asked why. `begin` is the offset of the first frame of that time."""
+def _known(directory: Path, state: JournalState, begin: int) -> dict[tuple[str, str], int]:
+    """Until when (ns) each (instrument, stream) that was live as the recorder died is known to have been recorded: its last message
+    or, if that is longer ago, the last time at which the venue must have been asked about a silence. `begin` is the offset of the
+    first frame of that time."""
     oldest = state.alive - UNASKED * SECOND
-    # A book is live by a snapshot, trades by an acknowledgement; where the clock was stepped nothing was subscribed.
-    since = {
-        row.instrument: row.ts_from
-        for row in state.open.values()
-        if (row.stream, row.state) == ("TRADES", "live") and row.cause != "clock_step" and row.ts_from > oldest
-    }
-    for item in read_frames(directory, begin) if since else ():
+    known = {place: max(row.ts_from, oldest) for place, row in state.open.items() if row.state == "live"}
+    for item in read_frames(directory, begin) if known else ():
         payload = None if isinstance(item, Damaged) else codec.read_payload(item.payload)
-        if payload is None or payload.kind != codec.TRADES:
+        if payload is None or payload.kind not in (codec.L2, codec.TRADES):
             continue
         batch = codec.read_batch(payload)
-        assert isinstance(batch, Trades)
-        for number, key in enumerate(batch.keys):
-            if key in since and (batch.ts_recv[batch.instrument == number] >= since[key]).any():
-                del since[key]
-    return {(key, "TRADES") for key in since}
+        assert isinstance(batch, Updates | Trades)
+        last = np.zeros(len(batch.keys), np.int64)
+        np.maximum.at(last, batch.instrument, batch.ts_recv)
+        stream = "L2" if payload.kind == codec.L2 else "TRADES"
+        for key, ts in zip(batch.keys, last.tolist(), strict=True):
+            if (key, stream) in known:
+                known[key, stream] = max(known[key, stream], min(ts, state.alive))
+    return known
 
 
 def _cut(directory: Path, end: int) -> None:

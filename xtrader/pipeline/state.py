@@ -5,7 +5,8 @@ The rule: writing and recovery fold the same frames by the same code, so a resta
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -84,17 +85,17 @@ def lost_rows(state: JournalState, damage: Damaged, ts_from: int, ts_to: int) ->
 
 def stopped_rows(
     state: JournalState,
-    unheard: Collection[tuple[str, str]] = (),
+    known: Mapping[tuple[str, str], int] = MappingProxyType({}),
     cause: str = "start",
     detail: str = "the recorder was not running",
 ) -> list[Coverage]:
-    """The rows that end what was open when the recorder died, and begin the time in which it did not run. What is `unheard`,
-    (instrument, stream), had brought nothing since its interval began: that ends where it began."""
+    """The rows that end what was open when the recorder died, and begin the time in which it did not run. `known` says
+    until when (ns) an (instrument, stream) is known to have been recorded, where that is not until the recorder died."""
     rows = []
     for row in state.open.values():
         if row.state == "gap":
             continue
-        ts = row.ts_from if (row.instrument, row.stream) in unheard else max(state.alive, row.ts_from)
+        ts = max(known.get((row.instrument, row.stream), state.alive), row.ts_from)
         rows.append(msgspec.structs.replace(row, ts_to=ts))
         rows.append(Coverage(row.instrument, row.stream, "gap", cause, ts, None, detail))
     return rows
