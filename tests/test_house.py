@@ -49,15 +49,30 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (*BASE, "durable", "quantities", "records", "sinks.base", "sinks.refused"),
         ("msgspec", "numpy", "pandas", "pyarrow", "questdb", "structlog"),
     ),
-    "store": (
+    "store": ((), ()),
+    "store.read": (
         (
-            *(*BASE, "clock", "durable", "pipeline", "quantities", "records", "venues"),
-            *("sinks.base", "sinks.buffers", "sinks.described", "sinks.manifest", "sinks.mending", "sinks.parts"),
-            *("sinks.unfinished", "sinks.uploaded"),
+            *(*BASE, "clock", "pipeline.codec", "pipeline.cursors", "pipeline.frames", "quantities", "records"),
+            *("sinks.buffers", "sinks.described", "sinks.manifest"),
         ),
-        ("duckdb", "fsspec", "matplotlib", "msgspec", "numpy", "pandas", "polars", "pyarrow"),
+        ("duckdb", "fsspec", "msgspec", "numpy", "pandas", "polars", "pyarrow"),
     ),
-    "look": ((*BASE, "clock", "pipeline", "records", "store"), ("matplotlib", "msgspec", "numpy", "pyarrow", "rich", "textual")),
+    "store.prove": (
+        (*BASE, "clock", "records", "sinks.buffers", "sinks.described", "sinks.manifest", "store.read", "venues.base"),
+        ("msgspec", "numpy", "pyarrow"),
+    ),
+    "store.mend": (
+        (*BASE, "clock", "durable", "pipeline", "records", "sinks", "store.prove", "store.read"),
+        ("msgspec", "pyarrow"),
+    ),
+    "store.report": (
+        (*BASE, "clock", "sinks.described", "store.prove", "store.read"),
+        ("matplotlib", "msgspec", "numpy", "pyarrow"),
+    ),
+    "look": (
+        (*BASE, "clock", "pipeline", "records", "store.read"),
+        ("matplotlib", "msgspec", "numpy", "pyarrow", "rich", "textual"),
+    ),
     "sinks.bucket": (("errors",), ("obstore",)),
     "sinks.uploads": (("errors", "durable", "pauses", "sinks"), ("msgspec", "structlog")),
     "emulator": ((*BASE, "recordings"), ("msgspec", "uvloop", "websockets")),

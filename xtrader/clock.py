@@ -7,6 +7,9 @@ from typing import Protocol
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
+DAY = 86_400 * SECOND
+FOREVER = 2**63 - 1
+"""The end of what is open: a time, or an offset in a journal, that never comes."""
 
 
 class Clock(Protocol):

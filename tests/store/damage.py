@@ -11,8 +11,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from xtrader.sinks.described import describe
 from xtrader.sinks.manifest import ManifestLine, seal, unseal
-from xtrader.store.prove.verify_parts import describe
 
 Damage = Callable[[Path, random.Random], Path]
 

@@ -14,13 +14,12 @@ from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 
+from xtrader.clock import DAY
 from xtrader.sinks.described import read_groups
 from xtrader.store.prove.coverage_map import CoverageMap, Row, rows_of, share
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-DAY = 86_400 * 10**9
 
 
 @dataclass(slots=True)

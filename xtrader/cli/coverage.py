@@ -29,8 +29,8 @@ def coverage(directory: Path, date: object, html: Path | None, png: Path | None)
     """Draw a line for each subscription: live, syncing, gap. A stretch looks as the worst that happened in it."""
     from rich.console import Console
 
+    from xtrader.clock import DAY
     from xtrader.store.prove.verify import day_start
-    from xtrader.store.prove.verify_parts import DAY
     from xtrader.store.report.timeline import read_timeline
 
     require_recording(directory)

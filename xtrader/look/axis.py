@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from math import ceil, floor, log10
 
-from xtrader.clock import MILLISECOND, SECOND
+from xtrader.clock import DAY, MILLISECOND, SECOND
 
-DAY = 86_400 * SECOND
 TIME_STEPS = [
     *(MILLISECOND * number for number in (1, 2, 5, 10, 20, 50, 100, 200, 500)),
     *(SECOND * number for number in (1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200)),

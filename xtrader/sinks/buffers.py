@@ -13,10 +13,10 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from xtrader.clock import DAY
 from xtrader.records import schemas
 from xtrader.records.batches import Ints, Trades, Updates
 
-DAY: Final = 86_400 * 10**9
 GROUP_ROWS: Final = 262_144
 """Rows of a table at most (one message more): bounds what is exploded at once."""
 

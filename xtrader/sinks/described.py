@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from xtrader.durable import link_below
 from xtrader.records.schemas import SCHEMAS, is_known, lacking, widened
 from xtrader.sinks.manifest import ManifestLine, Told, is_path
 from xtrader.sinks.parts import settings_of
@@ -103,6 +104,20 @@ def metadata_of(path: Path) -> dict[str, str]:
         raw = file.metadata.metadata or {}
     found = {name.decode(): value.decode() for name, value in raw.items()}
     return {name.removeprefix("xtrader."): value for name, value in found.items() if name.startswith("xtrader.")}
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without what pyarrow adds below."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def misled(root: Path, path: str) -> str | None:
+    """What keeps a path below `root` from being that of a file of the recording, whatever the file holds; None if nothing does.
+    The recorder makes no symbolic links: behind one lies what is somebody else's."""
+    link = link_below(root, Path(path))
+    if link is not None:
+        return f"is behind a symbolic link, '{link}', which a recording has none of"
+    return "is not a file" if (root / path).exists() and not (root / path).is_file() else None
 
 
 def digest(path: Path) -> str:

@@ -24,13 +24,14 @@ from xtrader.cli.main import main
 from xtrader.errors import ConfigError
 from xtrader.pipeline.rotation import Rotation
 from xtrader.pipeline.write_records import RecordWriter, write_records
+from xtrader.sinks.described import read_groups
 from xtrader.sinks.manifest import lines_in_force
 from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.store.mend.compact import HOUR, Outcome, compact
 from xtrader.store.mend.repair import repair
 from xtrader.store.prove.digest import RowDigest
 from xtrader.store.prove.verify import verify
-from xtrader.store.prove.verify_parts import changed, read_groups
+from xtrader.store.prove.verify_parts import changed
 from xtrader.venues import rules
 
 KILLS = int(os.environ.get("XTRADER_COMPACT_KILLS", "20"))

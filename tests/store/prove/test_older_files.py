@@ -14,11 +14,11 @@ from tests.store.recordings import START, record
 from xtrader.errors import ConfigError
 from xtrader.model.market import BookUpdate, Coverage
 from xtrader.records.batches import Coverages
+from xtrader.sinks.described import describe
 from xtrader.sinks.manifest import Manifest, ManifestLine, coverage_of, stated
 from xtrader.sinks.stored import batches
 from xtrader.store.mend.compact import compact
 from xtrader.store.prove.verify import verify
-from xtrader.store.prove.verify_parts import describe
 from xtrader.venues import rules
 
 ADDED = ["ids_from", "ids_to", "depth"]

@@ -14,9 +14,10 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
-from xtrader.clock import SECOND
+from xtrader.clock import FOREVER, SECOND
 from xtrader.durable import sync_directory, sync_file
 from xtrader.records.schemas import SCHEMAS
+from xtrader.sinks.described import UNREADABLE, first_line, metadata_of, place_of, read_groups
 from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Manifest, ManifestLine
 from xtrader.sinks.parts import PartWriter
 from xtrader.sinks.unfinished import Unfinished
@@ -25,7 +26,7 @@ from xtrader.store.mend.clear_unfinished import WRITER, remove_unfinished
 from xtrader.store.prove.digest import RowDigest
 from xtrader.store.prove.lock import alone
 from xtrader.store.prove.verify_lists import Lists, collector_of, files_below, is_running, read_lists, require_whole
-from xtrader.store.prove.verify_parts import FOREVER, UNREADABLE, changed, first_line, metadata_of, place_of, read_groups
+from xtrader.store.prove.verify_parts import changed
 
 HOUR: Final = 3_600 * SECOND
 GROUP_ROWS: Final = 262_144

@@ -15,8 +15,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from xtrader.clock import FOREVER
 from xtrader.durable import free_path, make_directory, replace_file, sync_directory
 from xtrader.errors import ConfigError
+from xtrader.sinks.described import UNREADABLE, describe, first_line, misled, place_of, read_groups
 from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Manifest, ManifestLine, seal
 from xtrader.sinks.mending import ASIDE as ASIDE
 from xtrader.sinks.unfinished import Unfinished
@@ -24,7 +26,7 @@ from xtrader.store.mend.clear_unfinished import WRITER, remove_unfinished
 from xtrader.store.mend.salvage import gap_table, rescue, rewritten
 from xtrader.store.prove.lock import alone
 from xtrader.store.prove.verify_lists import Listed, collector_of, files_below, is_running, read_list, read_lists
-from xtrader.store.prove.verify_parts import FOREVER, UNREADABLE, changed, describe, first_line, misled, place_of, read_groups
+from xtrader.store.prove.verify_parts import changed
 
 PATIENCE: Final = 3.0
 """Seconds that the processes of a killed recorder may take to end."""

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from xtrader.durable import sync_directory, sync_file
 from xtrader.model.market import Coverage
 from xtrader.records.schemas import SCHEMAS, coverage_table, is_known, lacking, widened
+from xtrader.sinks.described import SALVAGED, UNREADABLE, describe, metadata_of, place_of
 from xtrader.sinks.manifest import ManifestLine, coverage_of
 from xtrader.sinks.parts import PartWriter
 from xtrader.sinks.unfinished import Unfinished
@@ -25,7 +26,7 @@ from xtrader.store.prove.chain import BookChain
 from xtrader.store.prove.coverage_map import Row, rows_of
 from xtrader.store.prove.trade_chain import TradeChain
 from xtrader.store.prove.verify import ALL_LIVE, UNKNOWN
-from xtrader.store.prove.verify_parts import SALVAGED, UNREADABLE, date_differs, describe, metadata_of, place_of
+from xtrader.store.prove.verify_parts import date_differs
 
 LEVEL: Final = 3
 _DERIVED: Final = ("compression", "schema_version", "software")

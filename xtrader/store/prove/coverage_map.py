@@ -15,13 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from xtrader.clock import SECOND
+from xtrader.clock import FOREVER, SECOND
 from xtrader.model.market import CAUSES, STATES
 from xtrader.store.read.filled import FILLED, Ids, is_filled
 
 Ints = npt.NDArray[np.int64]
 
-FOREVER: Final = 2**63 - 1
 START_UP: Final = 60 * SECOND
 """A start that takes longer until it is live is a hole."""
 _OLDER_CROSSED: Final = "crossed book"

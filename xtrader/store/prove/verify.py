@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from xtrader.clock import DAY
+from xtrader.sinks.described import UNREADABLE, Ranges, describe, first_line, metadata_of, misled, place_of, read_groups
 from xtrader.store.prove.chain import BookChain
 from xtrader.store.prove.coverage_map import CoverageMap, Row, is_counted, rows_of, share
 from xtrader.store.prove.lock import shared
@@ -30,19 +32,7 @@ from xtrader.store.prove.verify_lists import (
     strangers,
     without_parts,
 )
-from xtrader.store.prove.verify_parts import (
-    DAY,
-    UNREADABLE,
-    Ranges,
-    changed,
-    date_differs,
-    describe,
-    first_line,
-    metadata_of,
-    misled,
-    place_of,
-    read_groups,
-)
+from xtrader.store.prove.verify_parts import changed, date_differs
 from xtrader.venues.base import Rules
 
 SETTLES = 3.0

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import msgspec
 
 from xtrader.errors import ConfigError
+from xtrader.sinks.described import misplaced, place_of
 from xtrader.sinks.manifest import COMPACTED, DIRECTORY, ManifestLine, unseal
-from xtrader.store.prove.verify_parts import misplaced, place_of
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from xtrader.clock import SECOND
+from xtrader.clock import FOREVER, SECOND
 from xtrader.records.batches import Ints
 from xtrader.store.read.scan import ALWAYS, BATCH_ROWS, Window, scan, times
 from xtrader.store.read.view import Source
 
-NEVER: Final = 2**63 - 1
 MEMORY: Final = 600 * SECOND
 """Nanoseconds for which the number of a trade is remembered: as far apart as two collectors may receive the same one."""
 _IDENTITY: Final = ("trade_id", "ts_event", "ts_recv")
@@ -43,24 +42,24 @@ def merged(streams: Sequence[Iterator[Any]]) -> Iterator[Any]:
         for head in heads:
             if head.table is None:
                 head.pull()
-        limit = min((head.last for head in heads), default=NEVER)
+        limit = min((head.last for head in heads), default=FOREVER)
         taken = [piece for head in heads if (piece := head.take(limit)) is not None]
         if taken:
             yield _sorted(taken)
-        elif limit == NEVER:
+        elif limit == FOREVER:
             return
         for head in heads:
-            if head.last == limit and limit != NEVER:
+            if head.last == limit and limit != FOREVER:
                 head.pull()
-        heads = [head for head in heads if head.table is not None or head.last != NEVER]
+        heads = [head for head in heads if head.table is not None or head.last != FOREVER]
 
 
 class _Head:
-    """The next rows of a stream. `last` is the time before which it is complete: that of its last row, NEVER at its end."""
+    """The next rows of a stream. `last` is the time before which it is complete: that of its last row, FOREVER at its end."""
 
     def __init__(self, stream: Iterator[Any]) -> None:
         self.table: Any = None
-        self.last = -NEVER
+        self.last = -FOREVER
         self._stream = stream
         self._known: Ints = np.zeros(0, np.int64)
         self._latest = -(2**63)
@@ -69,7 +68,7 @@ class _Head:
         """Take the next table from the stream."""
         table = next(self._stream, None)
         if table is None:
-            self.last = NEVER
+            self.last = FOREVER
             return
         known = known_at(times(table), self._latest)
         self.last = self._latest = int(known[-1])
@@ -77,10 +76,10 @@ class _Head:
         self._known = np.concatenate([self._known, known])
 
     def take(self, limit: int) -> tuple[Any, Ints] | None:
-        """The rows known before `limit`, and when; all that is left where the limit is NEVER."""
+        """The rows known before `limit`, and when; all that is left where the limit is FOREVER."""
         if self.table is None:
             return None
-        count = len(self._known) if limit == NEVER else int(np.searchsorted(self._known, limit))
+        count = len(self._known) if limit == FOREVER else int(np.searchsorted(self._known, limit))
         if not count:
             return None
         piece = self.table.slice(0, count), self._known[:count]

@@ -8,21 +8,21 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
 from pyarrow import fs as arrow_fs
 
+from xtrader.clock import FOREVER
 from xtrader.errors import ConfigError, DamagedFile
+from xtrader.sinks.described import first_line, misled
 from xtrader.sinks.manifest import COMPACTED, DIRECTORY, ManifestLine, is_path
-from xtrader.store.prove.verify_parts import first_line, misled
 
 JOURNAL = ".journal"
 WORKERS = "worker-*"
 READS_AT_ONCE = 16
 """Lists, or pieces of lists: an object store answers many at once as fast as one."""
-FOREVER: Final = 2**63 - 1
 
 
 class Part(NamedTuple):

@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from xtrader.clock import FOREVER
 from xtrader.errors import DamagedFile
 from xtrader.records.batches import TRADE_SIDES, Ints
 from xtrader.records.schemas import SCHEMAS, is_known, lacking, widened
-from xtrader.store.prove.verify_parts import first_line
-from xtrader.store.read.part_list import FOREVER, Part, Piece, Place
+from xtrader.sinks.described import first_line
+from xtrader.store.read.part_list import Part, Piece, Place
 from xtrader.store.read.view import RARE, Source
 
 BATCH_ROWS: Final = 262_144

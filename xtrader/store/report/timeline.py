@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from xtrader.clock import FOREVER
 from xtrader.errors import ConfigError
-from xtrader.store.prove.coverage_map import FOREVER, Interval, holes_of, is_counted, share
+from xtrader.store.prove.coverage_map import Interval, holes_of, is_counted, share
 from xtrader.store.prove.verify import SUBSCRIBED, cut, read_coverage
 from xtrader.store.prove.verify_lists import collector_of, read_lists, require_whole
 

@@ -9,23 +9,22 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from xtrader.clock import SECOND
+from xtrader.clock import DAY, SECOND
 
 _STEPS: Final = tuple(
     step * SECOND for step in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200)
 )
-_DAY: Final = 86_400 * SECOND
 
 
 def ticks(ts_from: int, ts_to: int, most: int) -> Sequence[tuple[int, str]]:
     """At most `most` + 1 round times in [ts_from, ts_to] (int ns) with what to write there."""
     span = max(1, ts_to - ts_from)
-    step = next((step for step in _STEPS if span // step <= most), -(-span // (most * _DAY)) * _DAY)
-    shape = "%m-%d" if step >= _DAY else "%H:%M" if step >= 60 * SECOND else "%H:%M:%S"
+    step = next((step for step in _STEPS if span // step <= most), -(-span // (most * DAY)) * DAY)
+    shape = "%m-%d" if step >= DAY else "%H:%M" if step >= 60 * SECOND else "%H:%M:%S"
     first = -(-ts_from // step) * step
     found = []
     for ts in range(first, ts_to + 1, step):
-        is_midnight = ts % _DAY == 0
+        is_midnight = ts % DAY == 0
         found.append((ts, datetime.fromtimestamp(ts // SECOND, UTC).strftime("%m-%d" if is_midnight else shape)))
     return found
 
