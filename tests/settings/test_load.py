@@ -6,8 +6,10 @@ import pytest
 from xtrader import sinks, venues
 from xtrader.errors import ConfigError, StorageError
 from xtrader.quantities import log_level, seconds, size
+from xtrader.settings.destination import STORE_SECRETS
 from xtrader.settings.directories import check_directories, collector_id
 from xtrader.settings.load import FLAGS, VARIABLES, Settings, load
+from xtrader.settings.secrets import with_credentials
 
 
 def settings(flags: dict[str, object] | None = None, environ: dict[str, str] | None = None, dotenv: Path | None = None) -> Settings:
@@ -23,6 +25,12 @@ def refusal(flags: dict[str, object] | None = None, environ: dict[str, str] | No
 def dotenv(directory: Path, text: str) -> Path:
     path = directory / ".env"
     path.write_text(text, encoding="utf-8")
+    return path
+
+
+def secret_file(path: Path, text: str) -> Path:
+    path.write_text(text)
+    path.chmod(0o600)
     return path
 
 
@@ -128,7 +136,7 @@ def test_without_an_output_directory_the_journal_is_among_the_users_state() -> N
 
 
 def test_the_secrets_of_a_database_come_from_files_too_and_never_show(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("very-secret-words\n")
+    secret_file(tmp_path / "secret", "very-secret-words\n")
     found = settings({}, {"QUESTDB_PASSWORD_FILE": str(tmp_path / "secret"), "QUESTDB_HOST": "db"})
     assert found.sink_options == {"QUESTDB_PASSWORD": "very-secret-words", "QUESTDB_HOST": "db"}
     assert "very-secret-words" in found.secrets
@@ -229,7 +237,7 @@ def test_the_example_gives_the_defaults_that_venues_and_sinks_declare() -> None:
 
 
 def test_secrets_come_from_files_too(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("hush\n")
+    secret_file(tmp_path / "secret", "hush\n")
     found = settings({}, {"DERIBIT_CLIENT_ID": "me", "DERIBIT_CLIENT_SECRET_FILE": str(tmp_path / "secret")})
     assert found.venue_options == {"DERIBIT_CLIENT_ID": "me", "DERIBIT_CLIENT_SECRET": "hush"}
     assert found.secrets == ("hush",)
@@ -244,8 +252,47 @@ def test_a_secret_given_twice_or_from_an_unusable_file_is_refused(tmp_path: Path
     assert refusal({}, both) == "DERIBIT_CLIENT_SECRET and DERIBIT_CLIENT_SECRET_FILE are both set; keep one of them"
     missing = refusal({}, {"DERIBIT_CLIENT_SECRET_FILE": str(tmp_path / "no")})
     assert missing == f"DERIBIT_CLIENT_SECRET_FILE: cannot read '{tmp_path / 'no'}': No such file or directory"
-    (tmp_path / "empty").write_text("\n")
+    secret_file(tmp_path / "empty", "\n")
     assert "is empty" in refusal({}, {"DERIBIT_CLIENT_SECRET_FILE": str(tmp_path / "empty")})
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o602])
+def test_a_secret_that_everybody_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    secret_file(tmp_path / "secret", "hush\n").chmod(mode)
+    told = refusal({}, {"QUESTDB_PASSWORD_FILE": str(tmp_path / "secret")})
+    assert told.startswith(f"QUESTDB_PASSWORD_FILE: everybody on this machine can read '{tmp_path}/secret' (mode {mode:04o}); ")
+    assert "hush" not in told
+
+
+def test_every_secret_of_a_store_may_be_a_file_and_the_stores_own_files_stay_theirs(tmp_path: Path) -> None:
+    given = {"AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/token", "AWS_REGION": "eu-west-1"}
+    for name in STORE_SECRETS:
+        given[f"{name}_FILE"] = str(secret_file(tmp_path / name, f"hush {name}"))
+    found = settings({}, given)
+    assert found.store_variables == {
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/token",
+        "AWS_REGION": "eu-west-1",
+        **{name: f"hush {name}" for name in STORE_SECRETS},
+    }
+    assert {f"hush {name}" for name in STORE_SECRETS} <= set(found.secrets)
+
+
+def test_what_a_service_manager_hands_over_is_used_where_no_variable_says_otherwise(tmp_path: Path) -> None:
+    for name in ("QUESTDB_PASSWORD", "xtrader_DERIBIT_CLIENT_SECRET", "xtrader_AWS_SECRET_ACCESS_KEY", "QUESTDB_TOKEN"):
+        secret_file(tmp_path / name, name)
+    given = {"CREDENTIALS_DIRECTORY": str(tmp_path), "QUESTDB_TOKEN": "by variable"}
+    assert with_credentials(given, ["QUESTDB_PASSWORD", "DERIBIT_CLIENT_SECRET", "AWS_SECRET_ACCESS_KEY", "QUESTDB_TOKEN"]) == {
+        **given,
+        "QUESTDB_PASSWORD_FILE": str(tmp_path / "QUESTDB_PASSWORD"),
+        "DERIBIT_CLIENT_SECRET_FILE": str(tmp_path / "xtrader_DERIBIT_CLIENT_SECRET"),
+        "AWS_SECRET_ACCESS_KEY_FILE": str(tmp_path / "xtrader_AWS_SECRET_ACCESS_KEY"),
+    }
+    assert with_credentials({"A": "b"}, ["QUESTDB_PASSWORD"]) == {"A": "b"}
+
+
+def test_quotes_round_the_subscriptions_are_not_part_of_them() -> None:
+    wanted = "L2:OKX_SWAP@BTCUSDT,TRADES:DERIBIT@BTC-PERPETUAL"
+    assert settings({}, {"SUBSCRIPTIONS": f'"{wanted}"'}).subscriptions == wanted
 
 
 def test_dotenv_values_are_literal(tmp_path: Path) -> None:

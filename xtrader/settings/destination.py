@@ -22,6 +22,16 @@ SCHEMES = ("s3", "gs", "az")
 URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<bucket>[^/?#@\s]*)(?P<prefix>/[^?#\s]*)?", re.IGNORECASE)
 STORE_VARIABLE = re.compile(r"(AWS|AZURE|GOOGLE)_[A-Z0-9_]+")
 """Variables of the stores themselves: credentials, regions, addresses."""
+STORE_SECRETS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
+)
+"""Those of them that may be given as NAME_FILE. Others that end so, such as AWS_WEB_IDENTITY_TOKEN_FILE, are the stores' own."""
 MOST_ROTATE_BYTES = 4 << 30
 """Of a single put, all stores take more."""
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from xtrader import sinks, venues
-from xtrader.settings.destination import is_secret
+from xtrader.settings.destination import STORE_SECRETS, is_secret
 from xtrader.settings.load import UNEXPANDED, Settings, Sources, settings_of
 from xtrader.settings.values import Value
 
@@ -86,7 +86,8 @@ def _all(sources: Sources, settings: Settings) -> Iterator[Effective]:
             yield _setting(name, options.get(name) or defaults.get(name) or None, sources.variable(name))
     for name, text in settings.store_variables.items():
         secret = is_secret(name)
-        yield _setting(name, None if secret else text, sources.variable(name), secret=secret)
+        given = sources.secret(name) if name in STORE_SECRETS else sources.variable(name)
+        yield _setting(name, None if secret else text, given, secret=secret)
 
 
 def _given(sources: Sources, name: str) -> Value | None:

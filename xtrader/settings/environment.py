@@ -9,18 +9,24 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from xtrader import sinks
+from xtrader import sinks, venues
+from xtrader.settings.destination import STORE_SECRETS
 from xtrader.settings.load import Settings, Sources, load, sources_of
+from xtrader.settings.secrets import with_credentials
 
 
 def load_process(flags: Mapping[str, object]) -> Settings:
     """Settings of this process: its environment, and `.env` in the working directory."""
-    return load(flags, os.environ, Path(".env"))
+    return load(flags, _variables(), Path(".env"))
 
 
 def process_sources(flags: Mapping[str, object]) -> Sources:
     """What `load_process` reads."""
-    return sources_of(flags, os.environ, Path(".env"))
+    return sources_of(flags, _variables(), Path(".env"))
+
+
+def _variables() -> Mapping[str, str]:
+    return with_credentials(os.environ, (*sinks.secrets(), *venues.secrets(), *STORE_SECRETS))
 
 
 def delivery_environment(settings: Settings) -> dict[str, str]:

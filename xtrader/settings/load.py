@@ -17,8 +17,9 @@ import platformdirs
 from xtrader import sinks, venues
 from xtrader.errors import ConfigError
 from xtrader.settings import values
-from xtrader.settings.destination import STORE_VARIABLE, Upload, require_usable, secrets_of, upload_of
+from xtrader.settings.destination import STORE_SECRETS, STORE_VARIABLE, Upload, require_usable, secrets_of, upload_of
 from xtrader.settings.dotenv import read_dotenv
+from xtrader.settings.secrets import read_secret
 from xtrader.settings.values import Value
 
 ENDPOINT = re.compile(r"XTRADER_(?P<exchange>[A-Z0-9_]+)_(?:WS|REST)_URL")
@@ -156,7 +157,7 @@ class Sources:
                 raise ConfigError(f"{name} and {by_file} are both set{layer.place(by_file)}; keep one of them")
             if layer.texts.get(by_file):
                 given = layer.value(by_file)
-                return Value(_secret_file(given.text, given.origin), given.origin, given.source, by_file)
+                return Value(read_secret(given.text, given.origin), given.origin, given.source, by_file)
             if name in layer.texts:
                 return layer.value(name) if layer.texts[name] else None
         return None
@@ -235,8 +236,12 @@ def _subscriptions(sources: Sources, warnings: list[str]) -> str:
     given = sources.find("SUBSCRIPTIONS")
     if given is None:
         return ""
-    if given.text.strip() not in UNEXPANDED:
-        return given.text
+    text = given.text
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        # `docker run --env-file` keeps the quotes that every other dialect of such files takes away.
+        text = text[1:-1]
+    if text.strip() not in UNEXPANDED:
+        return text
     variable = sources.variable("SUBSCRIPTIONS")
     if variable is not None and variable.text.strip() not in UNEXPANDED:
         warnings.append(f"{given.origin} is the literal text {given.text.strip()}; the variable SUBSCRIPTIONS is used instead")
@@ -279,18 +284,8 @@ def _options(sources: Sources, names: Collection[str], secrets: Collection[str])
 
 
 def _store_variables(sources: Sources) -> dict[str, str]:
-    return _options(sources, [name for name in sources.names() if STORE_VARIABLE.fullmatch(name)], ())
-
-
-def _secret_file(path: str, origin: str) -> str:
-    try:
-        value = Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise ConfigError(f"{origin}: cannot read '{path}': {reason}") from None
-    if not value:
-        raise ConfigError(f"{origin}: '{path}' is empty")
-    return value
+    names = {name for name in sources.names() if STORE_VARIABLE.fullmatch(name)} | set(STORE_SECRETS)
+    return _options(sources, names - {f"{name}_FILE" for name in STORE_SECRETS}, STORE_SECRETS)
 
 
 def _unknown_variables(names: Collection[str]) -> list[str]:
