@@ -13,12 +13,21 @@ from pathlib import Path
 
 @asynccontextmanager
 async def recorder(
-    directory: Path, subscriptions: str, variables: Mapping[str, str], *flags: str
+    directory: Path, subscriptions: str, variables: Mapping[str, str], *flags: str, into: Path | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`xtrader --subscriptions …` into `directory`/data, its log in `directory`/log. Killed on the way out if it still runs."""
+    """`xtrader --subscriptions …` into `directory`/data (or `into`), its log in `directory`/log. Killed on the way out if it
+    still runs."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("XTRADER_", "DERIBIT_", "QUESTDB_"))}
     environment |= {"XTRADER_CACHE_DIRECTORY": str(directory / "cache"), "XTRADER_MIN_FREE_BYTES": "1MiB", **variables}
-    command = [sys.executable, "-m", "xtrader", "--subscriptions", subscriptions, "--output-directory", str(directory / "data")]
+    command = [
+        sys.executable,
+        "-m",
+        "xtrader",
+        "--subscriptions",
+        subscriptions,
+        "--output-directory",
+        str(into or directory / "data"),
+    ]
     with (directory / "log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             *command, *flags, env=environment, cwd=directory, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL

@@ -20,6 +20,7 @@ from xtrader.errors import ConfigError
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record
 from xtrader.records import schemas
+from xtrader.sinks.parquet import hold
 from xtrader.sinks.parquet import sink as parquet
 from xtrader.sinks.parquet.sink import ParquetSink
 
@@ -196,9 +197,9 @@ def test_nothing_is_among_the_parts_before_it_is_whole(tmp_path: Path) -> None:
 
 
 def test_one_collector_has_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(hold, "LOCK_SECONDS", 0.1)
     sink = opened(tmp_path)
-    with pytest.raises(ConfigError, match="two recorders of one name"):
+    with pytest.raises(ConfigError, match=r"another process writes to .* as collector .c1."):
         opened(tmp_path)
     sink.close()
     opened(tmp_path).close()

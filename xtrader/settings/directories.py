@@ -43,8 +43,9 @@ def check_writable(what: str, path: Path) -> None:
 def collector_id(settings: Settings) -> str:
     """The name under which this collector publishes files; kept beside the journal, because file names are made of both.
 
-    The first run takes the user's id, or makes one of host name and output directory (or the journal's). Later runs read it, so a
-    container that gets another host name goes on under its first name. Raises ConfigError if the user asks for another id than the
+    The first run takes the user's id, or makes one of host name and journal directory, so that two recorders with journals of
+    their own can write to one output directory. Later runs read it, so a container that gets another host name goes on under its
+    first name. Raises ConfigError if the user asks for another id than the
     journal has, StorageError if it cannot be kept.
     """
     kept = settings.journal_directory / "collector"
@@ -56,7 +57,9 @@ def collector_id(settings: Settings) -> str:
                 "keep that id or use another journal directory"
             )
         return found
-    place = settings.output_directory if settings.writes_files else settings.journal_directory
+    # The usual place of a journal is in its output directory: that one's name stays when the journal is removed.
+    usual = settings.writes_files and settings.journal_directory == settings.output_directory / ".journal"
+    place = settings.output_directory if usual else settings.journal_directory
     chosen = settings.collector or _derived_collector(place)
     try:
         make_directory(kept.parent)

@@ -19,7 +19,11 @@ def spec(run: SinkRun) -> SinkSpec:
 
 
 def require(run: SinkRun, collector: str) -> None:
-    """Raise ConfigError if parts that are still to be uploaded were merged into others, under other names."""
+    """Raise ConfigError if another process writes as this collector, or if parts that are still to be uploaded were merged into
+    others, under other names."""
+    from xtrader.sinks.parquet.hold import require_free
+
+    require_free(run.output, collector)
     if run.upload:
         from xtrader.sinks.uploaded import require_parts
 

@@ -7,9 +7,7 @@ second time is the part that is there already.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xtrader.durable import make_directory, refuse_links, sync_directory, sync_file
-from xtrader.errors import ConfigError, UnknownKind
+from xtrader.errors import UnknownKind
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage
 from xtrader.records import schemas
@@ -28,13 +26,13 @@ from xtrader.records.batches import Batch, Coverages, Instruments, Session, Trad
 from xtrader.sinks.buffers import DayTable, RowBuffer, TradeBuffer, UpdateBuffer
 from xtrader.sinks.manifest import DIRECTORY, Manifest, Told, replaced_paths, stated
 from xtrader.sinks.mending import mend_list
+from xtrader.sinks.parquet.hold import hold
 from xtrader.sinks.parts import PartWriter, partition
 from xtrader.sinks.unfinished import HIDDEN, Unfinished
 
 BUFFER_BYTES: Final = 32 << 20
 NAME_BYTES: Final = 255
 """What Linux file systems allow for a name."""
-LOCK_SECONDS: Final = 10.0
 SYNCS_AT_ONCE: Final = 16
 """File systems write many fsyncs that come together about as fast as one."""
 
@@ -78,7 +76,7 @@ class ParquetSink:
         refuse_links(self._directory, Path(DIRECTORY))
         make_directory(self._lists)
         if self._lock < 0:
-            self._lock = _locked(self._lists / f".{self._collector}.lock")
+            self._lock = hold(self._directory, self._collector)
         mend_list(self._directory, self._collector, first)
 
     def check(self, batch: Batch) -> None:
@@ -239,18 +237,3 @@ class _Buffers:
         """Everything, each piece with its stream."""
         for stream, buffer in (*self._others, ("L2", self.updates)):
             yield from ((stream, piece) for piece in buffer.drain())
-
-
-def _locked(path: Path) -> int:
-    """The descriptor of the lock file, locked. Raises ConfigError after 10 s."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return descriptor
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                os.close(descriptor)
-                raise ConfigError(f"another process holds {path}: two recorders of one name write to one directory") from None
-            time.sleep(0.05)
