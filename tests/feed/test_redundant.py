@@ -784,8 +784,8 @@ def row(state: str, since: int, until: int | None = None, cause: str = "start") 
     return Coverage(TAPE.key, "TRADES", state, cause, since * MS, None if until is None else until * MS)
 
 
-def a_trade(number: int, ts: int) -> Trade:
-    return Trade(TAPE.key, str(number), "buy", 1.0, 1.0, ts * MS, ts * MS, number)
+def a_trade(number: int, ts: int, ts_event: int | None = None) -> Trade:
+    return Trade(TAPE.key, str(number), "buy", 1.0, 1.0, (ts if ts_event is None else ts_event) * MS, ts * MS, number)
 
 
 def gaps_of(stored: Iterable[Trade | BookUpdate | Coverage]) -> list[tuple[str, int, int | None]]:
@@ -838,6 +838,28 @@ def test_what_a_lost_connection_had_beyond_a_hole_is_stored_once_where_another_o
     )
     assert [one.sequence for one in stored if isinstance(one, Trade)] == [10, 11, 12, 13, 15, 16]
     assert gaps_of(stored) == []
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_trade_waits_for_five_seconds_and_what_would_have_linked_it_fills_the_hole_later(is_lost: bool) -> None:
+    stored = tape(
+        (0, row("live", 0)),
+        (0, a_trade(10, 20)),
+        (1, row("live", 30)),
+        (1, a_trade(12, 40)),
+        *[(1, row("gap", 50))] * is_lost,
+        (0, a_trade(11, 30_040, 35)),
+        (0, a_trade(12, 30_040, 40)),
+        (0, a_trade(13, 30_041)),
+    )
+    assert [(one.sequence, one.ts_recv // MS) for one in stored if isinstance(one, Trade)] == [
+        (10, 20),
+        (12, 40),
+        (11, 30_040),
+        (13, 30_041),
+    ]
+    told = [(one.state, one.cause, one.ids_from) for one in stored if isinstance(one, Coverage) and one.ids_from is not None]
+    assert told == [("gap", "disconnect", 11), ("live", "filled", 11)]
 
 
 @pytest.mark.parametrize("exchange", SPEAKERS)

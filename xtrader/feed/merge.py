@@ -19,7 +19,7 @@ Put: TypeAlias = Callable[[Trade | BookUpdate | Coverage], None]
 HELD = 10_000
 """Records that one connection may hold back for one subscription."""
 PATIENCE = 5 * SECOND
-"""A connection that has promised what another one lacks has this long to bring it (by the other one's messages)."""
+"""A connection that has promised what another one lacks has this long to bring it (by the messages of either)."""
 
 
 class Member:

@@ -82,6 +82,8 @@ class MergedTrades(Merged[TradeMember]):
             self._take_unnumbered(trade)
             return
         gap, member.gap = member.gap, None
+        while any(run.held and self._is_late(run, trade.ts_recv) for run in self._runs()):
+            self._declare(gap)
         if self._ts_begun is not None and self._is_of_an_earlier_count(trade):
             return
         if member.since is None:
@@ -96,7 +98,7 @@ class MergedTrades(Merged[TradeMember]):
             self._store(trade)
         else:
             member.hold(trade)
-            while any(run.held and self._is_due(run, trade.ts_recv) for run in (member, *self._left)):
+            while any(run.held and self._is_due(run) for run in (member, *self._left)):
                 self._declare(gap)
 
     def _take_unnumbered(self, trade: Trade) -> None:
@@ -154,7 +156,7 @@ class MergedTrades(Merged[TradeMember]):
         return self.messages > before
 
     def _runs(self) -> list[TradeMember]:
-        return [*self.members, *self._left]
+        return [*self.members, *self._left] if self._left else self.members
 
     def _covers(self, since: int) -> bool:
         return self.last is None or since <= self.last + 1
@@ -165,10 +167,13 @@ class MergedTrades(Merged[TradeMember]):
             for other in self.members
         )
 
-    def _is_due(self, member: TradeMember, now: int) -> bool:
-        """True if nobody brings what lies before the trades that a member holds."""
-        is_late = now - member.held[0].ts_recv > PATIENCE or len(member.held) > HELD
-        return is_late or not self._is_covered_by_another(member)
+    def _is_late(self, run: TradeMember, now: int) -> bool:
+        """True if what a run holds has waited for too long."""
+        return now - run.held[0].ts_recv > PATIENCE
+
+    def _is_due(self, run: TradeMember) -> bool:
+        """True if nobody brings what lies before the trades that a run holds."""
+        return len(run.held) > HELD or not self._is_covered_by_another(run)
 
     def _declare(self, gap: Coverage | None) -> None:
         """No connection has what lies before the first of all trades that are held. `gap` is a member's own word on a hole."""
