@@ -111,6 +111,15 @@ def test_updates_that_waited_for_a_snapshot_of_the_next_day_are_in_its_file_behi
     assert [row["sequence"] for row in rows_of(last) if row["is_last"]] == [7, 8, 9]
 
 
+@pytest.mark.parametrize("late", [0.2, 3599.0, 3601.0])
+def test_trades_that_waited_for_one_of_the_next_day_are_in_its_file_behind_it(tmp_path: Path, late: float) -> None:
+    midnight = DAY_START + 24 * 3600 * 10**9
+    received = [midnight - 4000 * 10**9, midnight + 10**9, midnight - round(late * 10**9), midnight + 2 * 10**9]
+    recorded(tmp_path, *(trade(number, BTC, ts) for number, ts in enumerate(received))).close()
+    first, last = ([row["trade_id"] for row in rows_of(path)] for path in part_paths(tmp_path, "TRADES"))
+    assert (first, last) == ((["0"], ["1", "2", "3"]) if late < 3600 else (["0", "2"], ["1", "3"]))
+
+
 def test_a_file_says_what_it_is(tmp_path: Path) -> None:
     instrument = Instrument(exchange="OKX_SWAP", symbol="BTC-USDT-SWAP", alias="BTCUSDT", kind="perpetual", tick_size=0.1)
     recorded(tmp_path, instrument, update(4), update(5)).close()

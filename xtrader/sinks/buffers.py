@@ -21,8 +21,8 @@ GROUP_ROWS: Final = 262_144
 """Rows of a table at most (one message more): bounds what is exploded at once."""
 
 WAITED: Final = 3600 * 10**9
-"""Book messages that were received up to so long before midnight stay with the snapshot after it that they waited for: a day's
-files can be applied by themselves, in their order."""
+"""What was received up to so long before midnight stays with what it waited for and is stored behind, a book message with the
+snapshot, a trade of one connection with that of another: a day's files can be taken by themselves, in their order."""
 LEVEL_BYTES: Final = 16
 MESSAGE_BYTES: Final = 48
 
@@ -68,7 +68,10 @@ class UpdateBuffer:
             self.add(_only(whole, starts, keys[place], groups[place]))
             sizes[place] = 0
         for key, group, size in zip(keys, groups, sizes, strict=True):
-            for date, day in self._days(key, whole.ts_recv, group) if size else ():
+            if not size:
+                continue
+            days, self._newest[key] = _stored_days(whole.ts_recv, group, self._newest.get(key, 0))
+            for date, day in days:
                 for rows in _slices(day, np.maximum(whole.counts[day], 1)):
                     table = schemas.l2_table(
                         ts_event=whole.ts_event[rows],
@@ -84,14 +87,6 @@ class UpdateBuffer:
                     yield DayTable(key, date, table)
         if not self._batches:
             self._newest.clear()
-
-    def _days(self, key: str, ts_recv: Ints, rows: npt.NDArray[np.intp]) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:
-        """As `_days`, but messages that waited for a snapshot of the next day are of that day."""
-        received = ts_recv[rows]
-        newest = np.maximum.accumulate(np.maximum(received, self._newest.get(key, 0)))
-        self._newest[key] = int(newest[-1])
-        midnight = newest - newest % DAY
-        return _days(np.where(received >= midnight - WAITED, np.maximum(received, midnight), received), rows)
 
 
 class TradeBuffer:
@@ -116,7 +111,8 @@ class TradeBuffer:
         trade_id = list(chain.from_iterable(batch.trade_id for batch in batches))
         keys, groups = _grouped(batches)
         for key, group in zip(keys, groups, strict=True):
-            for date, rows in _days(ts_recv[group], group):
+            days, _ = _stored_days(ts_recv, group)
+            for date, rows in days:
                 ids = [trade_id[row] for row in rows]
                 yield DayTable(
                     key, date, schemas.trades_table(ts_event[rows], ts_recv[rows], ids, side[rows], price[rows], size[rows])
@@ -189,6 +185,18 @@ def _grouped(batches: Sequence[Updates] | Sequence[Trades]) -> tuple[list[str], 
     order = np.argsort(instrument.astype(np.uint16) if len(index) < 2**16 else instrument, kind="stable")
     ends = np.cumsum(np.bincount(instrument, minlength=len(index)))
     return list(index), np.split(order, ends[:-1])
+
+
+def _stored_days(
+    ts_recv: Ints, rows: npt.NDArray[np.intp], newest: int = 0
+) -> tuple[Iterator[tuple[str, npt.NDArray[np.intp]]], int]:
+    """The rows by the UTC day of their receipt, but those that waited for a row of the next day are of that day; and the newest
+    time of receipt, of these rows or `newest` (that of the rows before)."""
+    received = ts_recv[rows]
+    so_far = np.maximum.accumulate(np.maximum(received, newest))
+    midnight = so_far - so_far % DAY
+    days = _days(np.where(received >= midnight - WAITED, np.maximum(received, midnight), received), rows)
+    return days, int(so_far[-1])
 
 
 def _days(times: Ints, rows: npt.NDArray[np.intp]) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:

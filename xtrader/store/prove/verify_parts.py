@@ -37,8 +37,8 @@ def changed(root: Path, line: ManifestLine) -> str | None:
 
 
 def date_differs(table: Any, date: str, stream: str) -> bool:
-    """True if a row was received on another UTC day than its directory says, and no book message that waited for its snapshot."""
+    """True if a row was received on another UTC day than its directory says, and did not wait for one of that day."""
     ends = pc.min_max(table["ts_recv"].cast(pa.int64())).as_py()
     start = pa.scalar(date).cast(pa.date32()).cast(pa.int32()).as_py() * DAY
-    earliest = start - WAITED if stream == "L2" else start
+    earliest = start - WAITED if stream in ("L2", "TRADES") else start
     return not (start <= ends["max"] < start + DAY and earliest <= ends["min"])
