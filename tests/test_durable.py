@@ -12,7 +12,7 @@ from tests.settings.test_load import settings as settings_of
 from xtrader.durable import keep_file, kept_file
 from xtrader.pipeline.cursors import largest_cursor, read_cursor, write_cursor
 from xtrader.settings.directories import collector_id
-from xtrader.sinks.questdb import state
+from xtrader.sinks.questdb import sink_state
 from xtrader.sinks.uploaded import Progress, progress_file, progress_of
 
 
@@ -56,17 +56,17 @@ def test_no_state_of_a_sink_or_recorder_hangs_on_one_byte(tmp_path: Path) -> Non
     progress = Progress("s3://bucket", 1_795_219_200_000_000_096)
     uploaded = progress_file(tmp_path, "c1")
     uploaded.parent.mkdir()
-    memory = state.Progressed(offset=96, http_seen=True, books={"OKX@A": ([(1.0, 2.0)], [])})
+    memory = sink_state.Progressed(offset=96, http_seen=True, books={"OKX@A": ([(1.0, 2.0)], [])})
     wanted = settings_of({"output_directory": str(tmp_path / "data")}, {"XTRADER_JOURNAL_DIRECTORY": str(tmp_path)})
     name = collector_id(wanted)
     for place in range(17):
         keep_file(uploaded, b'{"url":"s3://bucket","offset":1795219200000000096}')
-        state.save(tmp_path / "questdb.state", memory)
+        sink_state.save(tmp_path / "questdb.state", memory)
         for path in (uploaded, tmp_path / "questdb.state", tmp_path / "collector", tmp_path / "parquet.cursor"):
             before = path.read_bytes()
             damaged(path, place)
             assert progress_of(tmp_path, "c1") == progress
-            assert state.load(tmp_path / "questdb.state") == memory
+            assert sink_state.load(tmp_path / "questdb.state") == memory
             assert collector_id(wanted) == name
             assert read_cursor(tmp_path, "parquet") == 1_795_219_200_000_000_096
             path.write_bytes(before)

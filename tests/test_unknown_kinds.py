@@ -18,7 +18,7 @@ from xtrader.model.subscription import Subscription
 from xtrader.pipeline.batch import Batcher
 from xtrader.sinks import memory
 from xtrader.sinks.parquet.sink import ParquetSink
-from xtrader.sinks.questdb import rows
+from xtrader.sinks.questdb import table_rows
 
 KEY = "OKX_SWAP@BTC-USDT-SWAP"
 
@@ -58,7 +58,7 @@ def parquet(record: Any, place: Path) -> None:
 
 
 def tables(record: Any, _: Path) -> None:
-    rows.table(record)
+    table_rows.table(record)
 
 
 @pytest.mark.parametrize(

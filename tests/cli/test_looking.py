@@ -20,7 +20,7 @@ from tests.running import log_of, recorder, stop, until
 from xtrader.cli.main import main
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import Truth
-from xtrader.look.text import decimals, stamp
+from xtrader.look.lines import decimals, stamp
 
 XTRADER = (sys.executable, "-m", "xtrader")
 KEY = "OKX_SWAP@BTC-USDT-SWAP"

@@ -20,7 +20,7 @@ from xtrader.pipeline.delivery_process import DeliveryProcess
 from xtrader.pipeline.journal import open_journal
 from xtrader.pipeline.writer import Writer
 from xtrader.sinks.base import Sink, SinkSpec
-from xtrader.sinks.objects import ObjectSink
+from xtrader.sinks.object_sink import ObjectSink
 from xtrader.sinks.parquet.sink import ParquetSink
 
 RUN = 10_000_000

@@ -74,7 +74,7 @@ def book(
 
 
 def _print_now(live_book: LiveBook, levels: int, shape: str) -> None:
-    from xtrader.look.text import standing_words
+    from xtrader.look.lines import standing_words
 
     picture = live_book.picture(time.time_ns())
     if picture.book is None:
@@ -107,13 +107,13 @@ def _show(key: str, open_live: Callable[[str], LiveBook], levels: int) -> None:
 
 
 def _print(picture: Picture, levels: int, shape: str) -> None:
-    from xtrader.look import text
+    from xtrader.look import lines
 
     if shape == "json":
-        click.echo(text.book_json(picture, levels))
+        click.echo(lines.book_json(picture, levels))
     elif shape == "compact":
-        click.echo(text.book_line(picture))
+        click.echo(lines.book_line(picture))
     else:
         show = printer()
-        for part in text.book_table(picture, levels):
+        for part in lines.book_table(picture, levels):
             show(part)

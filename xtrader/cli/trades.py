@@ -58,7 +58,7 @@ def _recorded(where: Where, name: str, start: int | None, end: int | None, last:
 def _follow(where: Where, name: str, start: int | None, last: int | None) -> Iterator[Trade]:
     """What is recorded up to the time up to which the live book has read the journal, then what it reads. Whether trades flow is
     told on standard error whenever it changes."""
-    from xtrader.look.text import standing_words
+    from xtrader.look.lines import standing_words
 
     live_book = find_live(where, name, books=False)
     key = live_book.key
@@ -80,7 +80,7 @@ def _follow(where: Where, name: str, start: int | None, last: int | None) -> Ite
 
 def _print(found: Iterable[Trade], shape: str) -> bool:
     """True if there were any."""
-    from xtrader.look import text
+    from xtrader.look import lines
 
     print_ = printer()
     digits = -1
@@ -88,12 +88,12 @@ def _print(found: Iterable[Trade], shape: str) -> bool:
     for trade in found:
         some = True
         if shape == "json":
-            click.echo(text.trade_json(trade))
+            click.echo(lines.trade_json(trade))
         elif shape == "compact":
-            click.echo(text.trade_line(trade))
+            click.echo(lines.trade_line(trade))
         else:
             if digits < 0:
                 click.echo(HEADINGS)
-            digits = max(digits, text.decimals([trade.price]))
-            print_(text.trade_text(trade, digits))
+            digits = max(digits, lines.decimals([trade.price]))
+            print_(lines.trade_text(trade, digits))
     return some

@@ -14,11 +14,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from xtrader.emulator.agents import Batch, Fill, prints
 from xtrader.emulator.binance_rest import BinanceBoard, BinanceRest, contract_status, delivery
 from xtrader.emulator.client import Client
 from xtrader.emulator.faults import Message
-from xtrader.emulator.listing import Coin, ListedInstrument, Scale, coins
-from xtrader.emulator.market import Batch, Fill, prints
+from xtrader.emulator.listed_instruments import Coin, ListedInstrument, Scale, coins
 from xtrader.emulator.truth import BookEvent, TradeEvent
 from xtrader.emulator.venue import Allowance, HttpAnswer, Stage, Venue
 

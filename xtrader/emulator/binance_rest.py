@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from xtrader.emulator.listing import ListedInstrument
-from xtrader.emulator.market import Fill, Print
+from xtrader.emulator.agents import Fill, Print
+from xtrader.emulator.listed_instruments import ListedInstrument
 from xtrader.emulator.truth import SnapshotEvent
 from xtrader.emulator.venue import Board, HttpAnswer, Stage
 

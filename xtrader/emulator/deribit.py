@@ -17,11 +17,11 @@ from typing import Any
 
 import msgspec
 
+from xtrader.emulator.agents import Batch, Fill
 from xtrader.emulator.client import Client
 from xtrader.emulator.deribit_rest import DeribitBoard, Failed, Methods, fair_price, listings, state
 from xtrader.emulator.faults import Message
-from xtrader.emulator.listing import ListedInstrument
-from xtrader.emulator.market import Batch, Fill
+from xtrader.emulator.listed_instruments import ListedInstrument
 from xtrader.emulator.truth import BookEvent, TradeEvent
 from xtrader.emulator.venue import Credits, HttpAnswer, Stage, Venue
 

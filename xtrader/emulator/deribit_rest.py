@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from xtrader.emulator.listing import EXPIRY, Coin, ListedInstrument, Scale, Texts, coins
+from xtrader.emulator.listed_instruments import EXPIRY, Coin, ListedInstrument, Scale, Texts, coins
 from xtrader.emulator.venue import Board, Stage
 
 RESTING = 400

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
+from xtrader.emulator.agents import Batch, Print, prints
 from xtrader.emulator.client import Client
 from xtrader.emulator.faults import Message
-from xtrader.emulator.listing import EXPIRY, Coin, ListedInstrument, Scale, coins
-from xtrader.emulator.market import Batch, Print, prints
+from xtrader.emulator.listed_instruments import EXPIRY, Coin, ListedInstrument, Scale, coins
 from xtrader.emulator.matching import OrderSide
 from xtrader.emulator.truth import BookEvent, TradeEvent
 from xtrader.emulator.venue import Allowance, Board, HttpAnswer, Stage, Venue

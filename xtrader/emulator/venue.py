@@ -9,10 +9,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from xtrader.emulator.agents import Batch, EmulatedMarket, Flow
 from xtrader.emulator.client import Client, text_frame
 from xtrader.emulator.faults import Message
-from xtrader.emulator.listing import ListedInstrument, Texts
-from xtrader.emulator.market import Batch, EmulatedMarket, Flow
+from xtrader.emulator.listed_instruments import ListedInstrument, Texts
 from xtrader.emulator.strikes import Groups, Strikes
 from xtrader.emulator.truth import BookEvent, Truth
 

@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from rich.text import Text
 
 from xtrader.look.cells import centred, fit, fit_words, named
+from xtrader.look.lines import ASK, BID, colour, decimals, number, price_decimals, short, stamp, standing_words
 from xtrader.look.picture import DEPTH_BPS, IMBALANCE_LEVELS, Figures, Picture, figures
-from xtrader.look.text import ASK, BID, colour, decimals, number, price_decimals, short, stamp, standing_words
 from xtrader.model import analytics
 from xtrader.model.analytics import Sides
 from xtrader.model.market import Level

@@ -16,10 +16,10 @@ import msgspec
 import numpy as np
 
 from xtrader.look import axis
+from xtrader.look.lines import stamp
 from xtrader.look.picture import DEPTH_BPS
 from xtrader.look.series import Floats, Series
 from xtrader.look.style import ASK, BID, INK, STATES, caption, duration, subtitle, times
-from xtrader.look.text import stamp
 
 WIDTH: Final = 1200
 LEFT: Final = 86

@@ -15,9 +15,9 @@ from rich.text import Text
 from xtrader.clock import MILLISECOND, SECOND
 from xtrader.look import axis
 from xtrader.look.cells import named, rule, table
+from xtrader.look.lines import ASK, BID, price_decimals, short, stamp
 from xtrader.look.picture import Picture
 from xtrader.look.statistics import KEPT, Slot, Summary, joined
-from xtrader.look.text import ASK, BID, price_decimals, short, stamp
 
 METRICS_HEIGHT: Final = 4
 """Lines of the panel of metrics."""

@@ -16,7 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Footer, Static
 
 from xtrader.clock import SECOND, Clock
-from xtrader.look import draw, view
+from xtrader.look import draw, layout
 from xtrader.look.live_book import LiveBook
 from xtrader.look.picture import Picture
 from xtrader.look.statistics import Statistics, Summary
@@ -60,7 +60,7 @@ class Screen(App[Exception | None]):
         self._key = key
         self._open_live = open_live
         self._clock = clock
-        self._choices = view.Choices(levels)
+        self._choices = layout.Choices(levels)
         self._ended = Event()
         self._reset = Event()
         self._shown: tuple[Picture, Summary] | None = None
@@ -185,4 +185,4 @@ class Screen(App[Exception | None]):
         # The book may be an old one; whether there is a market to go back to is told as it is now.
         picture = msgspec.structs.replace(picture, standing=self._shown[0].standing)
         width, height = self.size
-        self._view.update(view.screen(picture, summary, self._choices, width, height - FOOTER))
+        self._view.update(layout.screen(picture, summary, self._choices, width, height - FOOTER))

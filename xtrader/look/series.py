@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from xtrader.clock import MILLISECOND
 from xtrader.errors import ConfigError
+from xtrader.look.lines import stamp
 from xtrader.look.picture import DEPTH_BPS
-from xtrader.look.text import stamp
 from xtrader.model import analytics
 from xtrader.model.analytics import Sides
 from xtrader.model.instrument import Instrument

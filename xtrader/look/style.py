@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from xtrader.clock import MILLISECOND, SECOND
+from xtrader.look.lines import stamp
 from xtrader.look.series import Series, SeriesStretch
-from xtrader.look.text import stamp
 
 LONGEST: Final = 48
 """Characters of a caption."""

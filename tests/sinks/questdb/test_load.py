@@ -22,10 +22,10 @@ from xtrader.records.batches import Session
 from xtrader.sinks.memory import records as records_of
 from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.sinks.questdb.conf import target
-from xtrader.sinks.questdb.server import Server as Questions
 from xtrader.sinks.questdb.sink import QuestdbSink
-from xtrader.sinks.questdb.tables import COLUMNS, create
-from xtrader.sinks.questdb.verify import differences
+from xtrader.sinks.questdb.sql import Server as Questions
+from xtrader.sinks.questdb.table_definitions import COLUMNS, create
+from xtrader.sinks.questdb.table_proof import differences
 
 DAY = 86_400 * 10**9
 

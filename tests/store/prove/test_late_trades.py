@@ -17,7 +17,7 @@ from tests.venues.tape import EVERY, MS, Tape
 from xtrader.feed.coverage import CoverageTracker
 from xtrader.model.market import Coverage, Record, Trade
 from xtrader.records.batches import Coverages, Trades
-from xtrader.sinks.questdb import rows
+from xtrader.sinks.questdb import table_rows
 from xtrader.store.mend.compact import HOUR, compact
 from xtrader.store.mend.repair import repair
 from xtrader.store.prove.verify import verify
@@ -158,11 +158,11 @@ def test_a_table_row_says_what_was_filled_and_none_has_the_key_of_another(story:
     filled, trades = [], []
     for batch in batches(records):
         if isinstance(batch, Coverages):
-            block = rows.coverage_block(batch, "c1")
+            block = table_rows.coverage_block(batch, "c1")
             lines = [block.row(place) for place in range(len(block))]
             filled += [(line["ids_from"], line["ids_to"]) for line in lines if line["cause"] == "filled"]
         elif isinstance(batch, Trades):
-            block = rows.trade_block(batch, "c1")
+            block = table_rows.trade_block(batch, "c1")
             trades += [int(block.row(place)["trade_id"]) for place in range(len(block))]
         else:
             continue

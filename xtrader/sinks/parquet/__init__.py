@@ -37,6 +37,6 @@ def make(arguments: Mapping[str, Any], collector: str, options: Mapping[str, str
         from xtrader.sinks.parquet.sink import ParquetSink
 
         return ParquetSink(directory, collector)
-    from xtrader.sinks.objects import ObjectSink
+    from xtrader.sinks.object_sink import ObjectSink
 
     return ObjectSink(directory, collector, arguments["upload"], keep_local=arguments["keep_local"])

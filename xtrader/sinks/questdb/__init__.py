@@ -75,8 +75,8 @@ def compare(batches: Iterable[tuple[str, Batch]], options: Mapping[str, str]) ->
     """Where the tables differ from a recording's batches, each given with its instrument's key, all of one key and kind together:
     `Difference`s of an instrument and hour each. Raises ConfigError, SinkRetry."""
     from xtrader.sinks.questdb.conf import target
-    from xtrader.sinks.questdb.server import Server
-    from xtrader.sinks.questdb.verify import differences
+    from xtrader.sinks.questdb.sql import Server
+    from xtrader.sinks.questdb.table_proof import differences
 
     found = target(options)
     return differences(batches, Server(found), found.prefix)
@@ -85,7 +85,7 @@ def compare(batches: Iterable[tuple[str, Batch]], options: Mapping[str, str]) ->
 def statements(options: Mapping[str, str]) -> list[str]:
     """The statements that make the tables. Raises ConfigError."""
     from xtrader.sinks.questdb.conf import target
-    from xtrader.sinks.questdb.tables import COLUMNS, create
+    from xtrader.sinks.questdb.table_definitions import COLUMNS, create
 
     prefix = target(options).prefix
     return [create(table, prefix) for table in COLUMNS]

@@ -12,7 +12,7 @@ import structlog
 
 from xtrader.errors import SinkRetry
 from xtrader.records.batches import Ints
-from xtrader.sinks.questdb.server import Server
+from xtrader.sinks.questdb.sql import Server
 from xtrader.sinks.questdb.ttl import Keep, keep_of
 
 MINUTE: Final = 60 * 10**9

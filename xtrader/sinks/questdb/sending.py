@@ -15,8 +15,8 @@ from questdb import QuestDBError, QuestDBErrorCode, Sender
 
 from xtrader.errors import SinkRetry
 from xtrader.sinks.questdb.conf import QuestdbServer
-from xtrader.sinks.questdb.rows import Block
-from xtrader.sinks.questdb.server import LoginRefused
+from xtrader.sinks.questdb.sql import LoginRefused
+from xtrader.sinks.questdb.table_rows import Block
 from xtrader.sinks.refused import RefusedFile
 
 REQUEST_ROWS: Final = 20_000

@@ -16,15 +16,15 @@ import numpy as np
 
 from xtrader.errors import SinkRetry, UnknownKind
 from xtrader.records.batches import Batch, Coverages, Instruments, Session, Trades, Updates
-from xtrader.sinks.questdb import rows, state
+from xtrader.sinks.questdb import sink_state, table_rows
+from xtrader.sinks.questdb.best_levels import Packed, PackedBooks
 from xtrader.sinks.questdb.conf import QuestdbServer
-from xtrader.sinks.questdb.depth import Packed, PackedBooks
 from xtrader.sinks.questdb.ledger import Ledger
-from xtrader.sinks.questdb.rows import Block
 from xtrader.sinks.questdb.sending import QuestdbSender
-from xtrader.sinks.questdb.server import Server, tcp_answers
+from xtrader.sinks.questdb.sql import Server, tcp_answers
+from xtrader.sinks.questdb.table_definitions import compare
+from xtrader.sinks.questdb.table_rows import Block
 from xtrader.sinks.questdb.table_states import lagging, standing
-from xtrader.sinks.questdb.tables import compare
 
 COMMIT_SECONDS: Final = 0.5
 COMMIT_BYTES: Final = 8 << 20
@@ -61,7 +61,7 @@ class QuestdbSink:
         self._watch_seconds = watch_seconds
         self._server = Server(target)
         self._delivery = QuestdbSender(target, set_aside, self._require_tables)
-        self._state = state.Progressed()
+        self._state = sink_state.Progressed()
         self._collector = ""
         self._committed_rows = 0
         self._held: dict[str, str] = {}
@@ -82,7 +82,7 @@ class QuestdbSink:
     def open(self, first: int) -> int:
         """See Sink. Makes and mends the tables; those that lack rows are filled again from the oldest journal there is. Those
         that can take nothing are left out until they can."""
-        self._state = found = state.load(self._memory)
+        self._state = found = sink_state.load(self._memory)
         if found.offset < first:
             found.offset, found.books = first, {}
         self._delivery.open(self._transport())
@@ -172,20 +172,20 @@ class QuestdbSink:
         self.abandon()
 
     def _take(self, batch: Batch, count: int) -> None:
-        self._pending.setdefault((rows.table(batch), self._collector), []).append(batch)
+        self._pending.setdefault((table_rows.table(batch), self._collector), []).append(batch)
         self.rows += count
 
     def _blocks(self, batches: Sequence[Any], collector: str, depth: PackedBooks) -> list[Block]:
         """Rows of batches of one table. All book messages come by here, also those that are not to be sent."""
         match batches[0]:
             case Trades():
-                return [rows.trade_block(rows.joined(batches), collector)]
+                return [table_rows.trade_block(table_rows.joined(batches), collector)]
             case Updates():
-                return [rows.update_block(rows.joined(batches), collector, depth)]
+                return [table_rows.update_block(table_rows.joined(batches), collector, depth)]
             case Coverages():
-                return [rows.coverage_block(batch, collector) for batch in batches]
+                return [table_rows.coverage_block(batch, collector) for batch in batches]
             case Instruments():
-                return [rows.instrument_block(batch, collector) for batch in batches]
+                return [table_rows.instrument_block(batch, collector) for batch in batches]
             case _:
                 raise UnknownKind(batches[0])
 
@@ -216,7 +216,7 @@ class QuestdbSink:
         lacking = sorted(renewed | set(found.again) | set(self._held))
         if renewed or lacking != found.again:
             found.again = lacking
-            state.save(self._memory, found)
+            sink_state.save(self._memory, found)
         for finding in findings:
             self._server.rows(finding.statement)
 
@@ -263,7 +263,7 @@ class QuestdbSink:
             found.offset, found.books = max(last, found.offset), books
         if not found.again:
             found.again_books = {}
-        state.save(self._memory, found)
+        sink_state.save(self._memory, found)
 
     def _settle_by_time(self, last: int, now: float) -> None:
         """Everything that was sent longer than the window ago; marks are a second apart."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from xtrader.sinks.questdb.server import Server
-from xtrader.sinks.questdb.tables import COLUMNS
+from xtrader.sinks.questdb.sql import Server
+from xtrader.sinks.questdb.table_definitions import COLUMNS
 
 
 class TableStates(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Final, NamedTuple
 
-from xtrader.sinks.questdb.server import Server
+from xtrader.sinks.questdb.sql import Server
 
 _HOUR: Final = 3600 * 10**9
 _UNITS: Final = {"HOUR": _HOUR, "DAY": 24 * _HOUR, "WEEK": 168 * _HOUR, "MONTH": 672 * _HOUR, "YEAR": 8760 * _HOUR}

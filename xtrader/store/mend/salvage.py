@@ -22,9 +22,9 @@ from xtrader.sinks.manifest import ManifestLine, coverage_of
 from xtrader.sinks.parts import PartWriter
 from xtrader.sinks.unfinished import Unfinished
 from xtrader.store.mend.clear_unfinished import WRITER
-from xtrader.store.prove.chain import BookChain
+from xtrader.store.prove.book_proof import BookChain
 from xtrader.store.prove.coverage_map import Row, rows_of
-from xtrader.store.prove.trade_chain import TradeChain
+from xtrader.store.prove.trade_proof import TradeChain
 from xtrader.store.prove.verify import ALL_LIVE, UNKNOWN
 from xtrader.store.prove.verify_parts import date_differs
 

@@ -17,11 +17,11 @@ import msgspec
 
 from xtrader.clock import DAY
 from xtrader.sinks.described import UNREADABLE, Ranges, describe, first_line, metadata_of, misled, place_of, read_groups
-from xtrader.store.prove.chain import BookChain
+from xtrader.store.prove.book_proof import BookChain
 from xtrader.store.prove.coverage_map import CoverageMap, Row, is_counted, rows_of, share
 from xtrader.store.prove.lock import shared
 from xtrader.store.prove.parallel import each
-from xtrader.store.prove.trade_chain import TradeChain
+from xtrader.store.prove.trade_proof import TradeChain
 from xtrader.store.prove.verify_lists import (
     Finding,
     Listed,

@@ -13,10 +13,10 @@ import numpy as np
 
 from xtrader.errors import UnknownKind
 from xtrader.records.batches import Batch, Coverages, Instruments, Ints, Session, Trades, Updates
-from xtrader.sinks.questdb import rows
+from xtrader.sinks.questdb import table_rows
 from xtrader.sinks.questdb.digests import trade_digests, update_digests
 from xtrader.sinks.questdb.ledger import distinct
-from xtrader.sinks.questdb.server import Server
+from xtrader.sinks.questdb.sql import Server
 
 HOUR: Final = 3600 * 10**9
 
@@ -44,7 +44,7 @@ def differences(batches: Iterable[tuple[str, Batch]], server: Server, prefix: st
             collector = batch.collector
         return not isinstance(batch, Session)
 
-    kept = ((rows.table(batch), key, _digests(batch, collector)) for key, batch in batches if told(batch))
+    kept = ((table_rows.table(batch), key, _digests(batch, collector)) for key, batch in batches if told(batch))
     for (table, key), group in groupby(kept, key=lambda one: one[:2]):
         held = distinct(np.concatenate([digests for _, _, digests in group]))
         yield from _compare(server, prefix + table, key, held)
@@ -81,13 +81,13 @@ def _digests(batch: Batch, collector: str) -> Ints:
     """Times and digests of a batch's rows, shape (n, 2)."""
     match batch:
         case Updates():
-            return np.column_stack((rows.times(batch), update_digests(batch)))
+            return np.column_stack((table_rows.times(batch), update_digests(batch)))
         case Trades():
-            return np.column_stack((rows.times(batch), trade_digests(batch)))
+            return np.column_stack((table_rows.times(batch), trade_digests(batch)))
         case Coverages():
-            return rows.coverage_block(batch, collector).held()
+            return table_rows.coverage_block(batch, collector).held()
         case Instruments():
-            return rows.instrument_block(batch, collector).held()
+            return table_rows.instrument_block(batch, collector).held()
         case Session():
             return np.zeros((0, 2), np.int64)
         case _:

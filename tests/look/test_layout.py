@@ -8,9 +8,9 @@ import pytest
 from tests.look.journals import INSTRUMENT, KEY, NOW, snapshot, trade
 from xtrader.clock import SECOND
 from xtrader.look import draw, panels
+from xtrader.look.layout import Choices, heights, screen
 from xtrader.look.picture import Picture, StreamState
 from xtrader.look.statistics import News, Statistics, Summary
-from xtrader.look.view import Choices, heights, screen
 from xtrader.model.analytics import Sides
 
 LATER = NOW + 133 * SECOND

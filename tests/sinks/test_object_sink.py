@@ -19,7 +19,7 @@ from tests.sinks.test_contract import SESSION, feed
 from xtrader.errors import ConfigError
 from xtrader.pauses import ENDING
 from xtrader.sinks import uploads
-from xtrader.sinks.objects import ObjectSink
+from xtrader.sinks.object_sink import ObjectSink
 from xtrader.sinks.uploaded import require_parts
 from xtrader.store.mend.compact import compact
 

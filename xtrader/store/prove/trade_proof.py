@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from xtrader.store.prove.chain import BACKWARDS, MOST, Tell, Times, to_ints
+from xtrader.store.prove.book_proof import BACKWARDS, MOST, Tell, Times, to_ints
 from xtrader.store.prove.coverage_map import CoverageMap, Ints
 from xtrader.venues.base import Rules
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from xtrader.errors import ConfigError
-from xtrader.sinks.questdb.server import Server
+from xtrader.sinks.questdb.sql import Server
 
 SERVERS_OWN: Final = "timestamp"
 """What the server calls the designated timestamp of a table that it makes by itself."""

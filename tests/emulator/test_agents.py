@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xtrader.emulator.listing import Scale, Texts, coins
-from xtrader.emulator.market import EmulatedMarket, Fill, Flow, Print, prints
+from xtrader.emulator.agents import EmulatedMarket, Fill, Flow, Print, prints
+from xtrader.emulator.listed_instruments import Scale, Texts, coins
 
 FLOW = Flow(price=60_000, size=100, resting=500, width=600, operations=8, prints=1.0, interval=0.1)
 

@@ -14,8 +14,8 @@ from tests.sinks.test_contract import batches
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate
 from xtrader.records.batches import Floats, Updates
-from xtrader.sinks.questdb import depth
-from xtrader.sinks.questdb.depth import PackedBooks
+from xtrader.sinks.questdb import best_levels
+from xtrader.sinks.questdb.best_levels import PackedBooks
 
 levels = st.lists(st.tuples(st.integers(0, 12).map(float), st.sampled_from([0.0, 0.0, 1.0, 2.0])), max_size=6)
 messages = st.builds(
@@ -58,8 +58,8 @@ def kept(rows: list[BookUpdate]) -> tuple[list[Best], dict[str, Book]]:
 @given(flushes=st.lists(st.lists(messages, max_size=12), max_size=4), again=st.booleans())
 def test_best_prices_and_books_are_those_kept_message_by_message(flushes: list[list[BookUpdate]], again: bool) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(depth, "NEAR", 2)
-        patch.setattr(depth, "LOGGED", 20)
+        patch.setattr(best_levels, "NEAR", 2)
+        patch.setattr(best_levels, "LOGGED", 20)
         made = PackedBooks({})
         found: list[Best] = []
         for flush in flushes:

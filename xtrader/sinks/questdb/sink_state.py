@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from xtrader.durable import keep_file, kept_file, make_directory
-from xtrader.sinks.questdb.depth import Packed
+from xtrader.sinks.questdb.best_levels import Packed
 
 
 class Progressed(msgspec.Struct):

@@ -15,9 +15,9 @@ import numpy as np
 from xtrader.errors import UnknownKind
 from xtrader.model.market import Coverage
 from xtrader.records.batches import NULL, TRADE_SIDES, Batch, Coverages, Indexes, Instruments, Ints, Trades, Updates
-from xtrader.sinks.questdb.depth import PackedBooks
+from xtrader.sinks.questdb.best_levels import PackedBooks
 from xtrader.sinks.questdb.digests import digest, trade_digests, update_digests
-from xtrader.sinks.questdb.tables import COLUMNS
+from xtrader.sinks.questdb.table_definitions import COLUMNS
 
 _BESTS: Final = ("bid_price", "bid_size", "ask_price", "ask_size")
 _NUMBERS: Final = ("ids_from", "ids_to", "depth")

@@ -22,11 +22,11 @@ from xtrader.cli.main import cli
 from xtrader.errors import ConfigError, SinkRetry
 from xtrader.model.market import BookUpdate, Record, Trade
 from xtrader.records.batches import Session
-from xtrader.sinks.questdb import rows
+from xtrader.sinks.questdb import table_rows
 from xtrader.sinks.questdb.conf import target
-from xtrader.sinks.questdb.server import Server as Questions
 from xtrader.sinks.questdb.sink import QuestdbSink, require_usable
-from xtrader.sinks.questdb.tables import compare
+from xtrader.sinks.questdb.sql import Server as Questions
+from xtrader.sinks.questdb.table_definitions import compare
 
 
 def sink(server: Server, directory: Path, prefix: str, **variables: str) -> QuestdbSink:
@@ -138,7 +138,7 @@ def test_columns_that_the_client_cannot_take_are_no_row_s_fault(
     made.open(8)
     made.write(Session(1, "c1", {}, []))
     feed(made, sample(0, 5))
-    monkeypatch.setitem(rows._COLUMN, "DOUBLE", lambda found: np.asarray(found, complex))  # type: ignore[index]
+    monkeypatch.setitem(table_rows._COLUMN, "DOUBLE", lambda found: np.asarray(found, complex))  # type: ignore[index]
     with pytest.raises(SinkRetry, match="the client"):
         made.commit(8, 16)
     assert not (tmp_path / "refused.jsonl").exists()

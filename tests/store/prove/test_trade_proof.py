@@ -9,7 +9,7 @@ import pytest
 
 from xtrader.records.schemas import trades_table
 from xtrader.store.prove.coverage_map import CoverageMap, Row
-from xtrader.store.prove.trade_chain import TradeChain
+from xtrader.store.prove.trade_proof import TradeChain
 from xtrader.venues.base import Rules
 
 Trade = tuple[int, int]
