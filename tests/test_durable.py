@@ -13,7 +13,7 @@ from xtrader.durable import keep_file, kept_file
 from xtrader.pipeline.cursors import largest_cursor, read_cursor, write_cursor
 from xtrader.settings.directories import collector_id
 from xtrader.sinks.questdb import sink_state
-from xtrader.sinks.uploaded import Progress, progress_file, progress_of
+from xtrader.sinks.uploaded import UploadProgress, progress_file, progress_of
 
 
 @settings(deadline=None, max_examples=300)
@@ -53,7 +53,7 @@ def damaged(path: Path, place: int) -> None:
 
 def test_no_state_of_a_sink_or_recorder_hangs_on_one_byte(tmp_path: Path) -> None:
     write_cursor(tmp_path, "parquet", 1_795_219_200_000_000_096)
-    progress = Progress("s3://bucket", 1_795_219_200_000_000_096)
+    progress = UploadProgress("s3://bucket", 1_795_219_200_000_000_096)
     uploaded = progress_file(tmp_path, "c1")
     uploaded.parent.mkdir()
     memory = sink_state.Progressed(offset=96, http_seen=True, books={"OKX@A": ([(1.0, 2.0)], [])})

@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,6 +90,13 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 OWN = ("venues", "emulator")
 """Where venues are at home."""
+SAME_IN_EACH = {
+    "venues": ("base",),
+    "venues/*": ("listing", "market", "recorded", "session", "wire"),
+    "sinks": ("base",),
+    "sinks/*": ("sink",),
+}
+"""File names that mean the same in each package of a family: its contract, and what each venue's and each sink's package has."""
 SAYS = {"cli/options.py", "cli/demo.py"}
 """Files that show a user what a subscription looks like."""
 
@@ -209,6 +217,17 @@ def test_pure_code_reads_no_clock() -> None:
     for path in FILES:
         if module(path).split(".")[0] in ("model", "venues", "recordings"):
             assert not {"time", "asyncio", "socket", "random", "logging"} & set(imports(path)), module(path)
+
+
+def test_a_file_name_stands_for_one_thing() -> None:
+    """But for what is the same thing in each of its rooms (SAME_IN_EACH), and a command, which is named as users call it."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for path in FILES:
+        parts = path.relative_to(PACKAGE).parts
+        if parts[0] != "cli" and path.stem not in SAME_IN_EACH.get("/".join([parts[0], *["*"] * (len(parts) - 2)]), ()):
+            places[path.name].append(module(path))
+    del places["__init__.py"], places["__main__.py"]
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if module(path)], ids=module)

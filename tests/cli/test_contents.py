@@ -5,7 +5,7 @@ from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.pipeline.write_records import write_records
 from xtrader.sinks.parquet.sink import ParquetSink
-from xtrader.store.prove.coverage_map import Row
+from xtrader.store.prove.coverage_map import CoverageRow
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
@@ -44,7 +44,7 @@ def test_a_directory_is_summed_up_from_its_files(tmp_path: Path) -> None:
 
 def test_an_interval_that_is_still_open_lasts_until_the_latest_known_time_but_for_its_gaps() -> None:
     rows = [("syncing", "start", 5, None), ("syncing", "start", 5, 10), ("live", "start", 10, None), ("gap", "silent", 20, 25)]
-    holding = Holding("L2", KEY, told=[Row("", "L2", *row, "") for row in rows])
+    holding = Holding("L2", KEY, told=[CoverageRow("", "L2", *row, "") for row in rows])
     assert holding.covered == 10 / 20
     assert holding.gaps == 1
 

@@ -20,7 +20,7 @@ from xtrader.pipeline.frames import segments
 from xtrader.pipeline.rotation import Rotation
 from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.store.read.books import filed
-from xtrader.store.read.part_list import Place
+from xtrader.store.read.part_list import PartList
 
 
 def put(writer: Scribe, *updates: BookUpdate) -> None:
@@ -67,7 +67,7 @@ def test_files_answer_for_the_live_interval_of_their_own_collector_only(tmp_path
         delivery.open()
         delivery.advance(writer.journal.durable)
         delivery.close()
-        place, ts = Place(tmp_path), writer.clock.now()
+        place, ts = PartList(tmp_path), writer.clock.now()
     book = filed(place, "c1", row, ts)
     assert book is not None
     assert sides(book) == sides(built([snapshot(), *deltas(20)][: book.sequence]))
@@ -144,7 +144,7 @@ def test_a_series_has_values_where_the_book_was_live_and_says_what_is_missing(tm
         put(writer, snapshot(7))
         for _ in range(5):
             writer.alive()
-        place = Place(tmp_path)
+        place = PartList(tmp_path)
         series = read_series(xtrader.open(tmp_path), place, INSTRUMENT, None, None, SECOND)
     assert [one.state for one in series.stretches] == ["live", "gap", "live"]
     assert 0.6 < series.covered < 0.75

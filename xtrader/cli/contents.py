@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from xtrader.clock import DAY
 from xtrader.sinks.described import read_groups
-from xtrader.store.prove.coverage_map import CoverageMap, Row, rows_of, share
+from xtrader.store.prove.coverage_map import CoverageMap, CoverageRow, rows_of, share
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,7 +33,7 @@ class Holding:
     bytes: int = 0
     first: int | None = None
     last: int | None = None
-    told: list[Row] = field(default_factory=list)
+    told: list[CoverageRow] = field(default_factory=list)
     """The Coverage rows, in the order in which they were written."""
 
     @property

@@ -78,9 +78,9 @@ def deliver(batches: Iterator[Batch], sink: Sink) -> int:
 
 def parts_in_force(directory: Path) -> list[tuple[str, Part]]:
     """The parts of a recording, each with its collector, all of a stream and instrument together, in the order of their writing."""
-    from xtrader.store.read.part_list import Place
+    from xtrader.store.read.part_list import PartList
 
-    place = Place(directory)
+    place = PartList(directory)
     listed = place.listed()
     found = [(collector, part) for collector, own in listed.items() for parts in own.parts.values() for part in parts]
     for _, part in found:

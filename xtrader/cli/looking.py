@@ -108,9 +108,9 @@ def open_live(where: Where, key: str, journals: Sequence[Track] = (), *, books: 
 
     def seed(collector: str, live: Coverage, ts: int) -> Book | None:
         from xtrader.store.read.books import filed
-        from xtrader.store.read.part_list import Place
+        from xtrader.store.read.part_list import PartList
 
-        return filed(Place(where.directory), collector, live, ts)
+        return filed(PartList(where.directory), collector, live, ts)
 
     return LiveBook(where.journal, key, seed if books else None, journals)
 

@@ -38,13 +38,13 @@ def plot(
     where = place(directory, output_directory)
     from xtrader.look import past
     from xtrader.look.series import read_series
-    from xtrader.store.read.part_list import Place
+    from xtrader.store.read.part_list import PartList
     from xtrader.store.read.times import period
 
     dataset = opened(where)
     found = past.instrument(dataset, instrument, moment(end))
     step = None if every is None else period(every)
-    series = read_series(dataset, Place(where.directory, journal=where.journal), found, moment(start), moment(end), step)
+    series = read_series(dataset, PartList(where.directory, journal=where.journal), found, moment(start), moment(end), step)
     try:
         if path.suffix.lower() == ".png":
             from xtrader.look.png import write_png

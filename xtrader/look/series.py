@@ -21,7 +21,7 @@ from xtrader.model import analytics
 from xtrader.model.analytics import Sides
 from xtrader.model.instrument import Instrument
 from xtrader.store.read.intervals import Interval, intervals
-from xtrader.store.read.part_list import Place
+from xtrader.store.read.part_list import PartList
 from xtrader.store.read.view import View
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Series(NamedTuple):
 
 
 def read_series(
-    recording: Dataset, place: Place, of: Instrument, start: int | None, end: int | None, every: int | None = None
+    recording: Dataset, place: PartList, of: Instrument, start: int | None, end: int | None, every: int | None = None
 ) -> Series:
     """The series of [start, end), by default of all that is recorded, with a point each `every` nanoseconds (by default about
     POINTS of them). `recording` is what `place` holds. Raises ConfigError if no book is recorded then."""

@@ -14,7 +14,7 @@ from xtrader.errors import ConfigError
 from xtrader.sinks.manifest import COMPACTED, DIRECTORY, readable
 
 
-class Progress(msgspec.Struct, frozen=True):
+class UploadProgress(msgspec.Struct, frozen=True):
     """What is known to be in the bucket: all that is made of the journal below `offset`."""
 
     url: str
@@ -26,10 +26,10 @@ def progress_file(directory: Path, collector: str) -> Path:
     return directory / DIRECTORY / f".{collector}.uploaded"
 
 
-def progress_of(directory: Path, collector: str) -> Progress | None:
+def progress_of(directory: Path, collector: str) -> UploadProgress | None:
     """What is kept of a collector's uploads; None if there never were any. Raises OSError."""
     try:
-        return msgspec.json.decode(kept_file(progress_file(directory, collector)), type=Progress)
+        return msgspec.json.decode(kept_file(progress_file(directory, collector)), type=UploadProgress)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
 

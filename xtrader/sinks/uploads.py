@@ -22,7 +22,7 @@ from xtrader.errors import SinkRetry
 from xtrader.pauses import FIRST, Pauses
 from xtrader.sinks.bucket import Bucket, ObjectInTheWay
 from xtrader.sinks.manifest import DIRECTORY, ManifestLine, end_of
-from xtrader.sinks.uploaded import Progress, progress_file, progress_of
+from xtrader.sinks.uploaded import UploadProgress, progress_file, progress_of
 
 FIRST_PAUSE: Final = FIRST
 LONGEST_PAUSE: Final = 60.0
@@ -54,7 +54,7 @@ class Uploads:
         self._tell = tell
         self._list = directory / DIRECTORY / f"{collector}.jsonl"
         self._kept = progress_file(directory, collector)
-        self._progress = Progress(bucket.url)
+        self._progress = UploadProgress(bucket.url)
         self._changed = threading.Condition()
         self._pending: list[Commit] = []
         self._emptied: set[Path] = set()
@@ -120,11 +120,11 @@ class Uploads:
             self._closed = True
             self._changed.notify_all()
 
-    def _known(self) -> Progress:
+    def _known(self) -> UploadProgress:
         """The progress that was kept, if it is of this bucket and there is a list."""
         found = progress_of(self._directory, self._collector)
         is_ours = found is not None and found.url == self._bucket.url and self._list.exists()
-        return found if found is not None and is_ours else Progress(self._bucket.url)
+        return found if found is not None and is_ours else UploadProgress(self._bucket.url)
 
     def _listed(self, start: int) -> list[Commit]:
         """The commits in the list from byte `start` on; the last one may lack lines."""
@@ -234,7 +234,7 @@ class Uploads:
             self._pending.remove(commit)
             self._changed.notify_all()
         if in_order:
-            self._progress = Progress(self._bucket.url, commit.last)
+            self._progress = UploadProgress(self._bucket.url, commit.last)
             keep_file(self._kept, msgspec.json.encode(self._progress))
 
 

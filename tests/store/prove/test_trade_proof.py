@@ -8,34 +8,34 @@ import numpy as np
 import pytest
 
 from xtrader.records.schemas import trades_table
-from xtrader.store.prove.coverage_map import CoverageMap, Row
-from xtrader.store.prove.trade_proof import TradeChain
+from xtrader.store.prove.coverage_map import CoverageMap, CoverageRow
+from xtrader.store.prove.trade_proof import TradeProof
 from xtrader.venues.base import Rules
 
 Trade = tuple[int, int]
 """(id, ts_event); a trade is received at its place."""
-LIVE = Row("", "TRADES", "live", "start", 0, None, "")
+LIVE = CoverageRow("", "TRADES", "live", "start", 0, None, "")
 NUMBERED = ["contiguous", "increasing"]
 
 
-def gap(start: int, end: int, ids: tuple[int, int] | None = None) -> list[Row]:
+def gap(start: int, end: int, ids: tuple[int, int] | None = None) -> list[CoverageRow]:
     """A closed gap, and live again."""
     first, last = ids or (None, None)
     return [
-        Row("", "TRADES", "gap", "venue_gap", start, end, "", first, last),
-        Row("", "TRADES", "live", "venue_gap", end, None, ""),
+        CoverageRow("", "TRADES", "gap", "venue_gap", start, end, "", first, last),
+        CoverageRow("", "TRADES", "live", "venue_gap", end, None, ""),
     ]
 
 
-def filled(first: int, last: int) -> Row:
-    return Row("", "TRADES", "live", "filled", 0, 0, "", first, last)
+def filled(first: int, last: int) -> CoverageRow:
+    return CoverageRow("", "TRADES", "live", "filled", 0, 0, "", first, last)
 
 
 def found(
-    trade_ids: str, rows: Iterable[Row], *tables: Sequence[Trade], received: Callable[[int], int] = lambda place: 10 * place
+    trade_ids: str, rows: Iterable[CoverageRow], *tables: Sequence[Trade], received: Callable[[int], int] = lambda place: 10 * place
 ) -> list[str]:
     told: list[str] = []
-    chain = TradeChain(Rules(bridges=False, trade_ids=trade_ids), CoverageMap([LIVE, *rows]), told.append)
+    chain = TradeProof(Rules(bridges=False, trade_ids=trade_ids), CoverageMap([LIVE, *rows]), told.append)
     place = 0
     for trades in tables:
         ids = [str(number) for number, _ in trades]
@@ -78,7 +78,7 @@ def test_a_trade_that_waited_for_another_connection_lies_behind_the_gap_that_beg
 @pytest.mark.parametrize(("ids", "damage"), [((103, 103), 0), (None, 1)])
 def test_a_trade_may_be_received_within_a_gap_that_names_others(ids: tuple[int, int] | None, damage: int) -> None:
     """It came on another connection and waited; a gap that names nothing says that nothing was recorded then."""
-    closed = Row("", "TRADES", "live", "start", 0, 50, "")
+    closed = CoverageRow("", "TRADES", "live", "start", 0, 50, "")
     trades, received = row_of([100, 101, 102, 104, 105]), [0, 10, 50, 60, 80]
     told = found("contiguous", [closed, *gap(50, 70, ids)], trades, received=received.__getitem__)
     assert [text for text in told if "in no interval that is live" in text] == told

@@ -25,7 +25,7 @@ from xtrader.sinks.unfinished import Unfinished
 from xtrader.store.mend.clear_unfinished import WRITER, remove_unfinished
 from xtrader.store.mend.salvage import gap_table, rescue, rewritten
 from xtrader.store.prove.lock import alone
-from xtrader.store.prove.verify_lists import Listed, collector_of, files_below, is_running, read_list, read_lists
+from xtrader.store.prove.verify_lists import ListedPart, collector_of, files_below, is_running, read_list, read_lists
 from xtrader.store.prove.verify_parts import changed
 
 PATIENCE: Final = 3.0
@@ -40,7 +40,7 @@ class Repaired(NamedTuple):
     lost: Sequence[str]
 
 
-class Gap(NamedTuple):
+class Loss(NamedTuple):
     """A loss that coverage must tell: a part's place and its time, int ns."""
 
     collector: str
@@ -120,7 +120,7 @@ def _rebuild_lists(root: Path, done: list[str], lost: list[str]) -> None:
         done.append(f"{name} was made again: {len(kept.get(name, []))} parts")
 
 
-def _believed(root: Path, one: Listed, replaced: set[str], lost: list[str]) -> ManifestLine | None:
+def _believed(root: Path, one: ListedPart, replaced: set[str], lost: list[str]) -> ManifestLine | None:
     """A line that its seal proves, or that is made again from its file; None if there is neither."""
     if one.is_proven or one.line.path in replaced:
         return one.line
@@ -148,7 +148,7 @@ def _write_list(root: Path, name: str, lines: Iterable[ManifestLine]) -> None:
     replace_file(path, b"".join(texts))
 
 
-def _replace_broken(root: Path, done: list[str], lost: list[str]) -> list[Gap]:
+def _replace_broken(root: Path, done: list[str], lost: list[str]) -> list[Loss]:
     """Replace every part that is not what was listed by one with the rows that can still be believed."""
     parts = read_lists(root).parts
     broken = [one for one in parts if changed(root, one.line) is not None]
@@ -170,11 +170,11 @@ def _replace_broken(root: Path, done: list[str], lost: list[str]) -> list[Gap]:
         if line.first_ts_recv is not None and line.stream != "INSTRUMENTS" and not is_told:
             later = [other.line for other in parts if other.line.path not in bad and _follows(other, one)]
             end = _next_snapshot(root, later) if line.stream == "L2" else None
-            gaps.append(Gap(collector, line, line.first_ts_recv, max(end or 0, line.last_ts_recv or 0)))
+            gaps.append(Loss(collector, line, line.first_ts_recv, max(end or 0, line.last_ts_recv or 0)))
     return gaps
 
 
-def _follows(other: Listed, one: Listed) -> bool:
+def _follows(other: ListedPart, one: ListedPart) -> bool:
     places = [(each.line.stream, each.line.instrument, collector_of(each.list)) for each in (one, other)]
     return places[0] == places[1] and other.line.first_offset >= one.line.last_offset
 
@@ -191,11 +191,11 @@ def _next_snapshot(root: Path, lines: Iterable[ManifestLine]) -> int | None:
     return last
 
 
-def _tell_gaps(root: Path, gaps: Sequence[Gap]) -> None:
+def _tell_gaps(root: Path, gaps: Sequence[Loss]) -> None:
     """Write the gap rows: into the coverage part of the same stretch of the journal, which is replaced, or into one of its own."""
     parts = read_lists(root).parts
     hosts = {one.line.path: one.line for one in parts}
-    groups: dict[tuple[str, str, str], list[Gap]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[Loss]] = defaultdict(list)
     for gap in gaps:
         host = next((one.line.path for one in parts if _hosts(one, gap)), "")
         groups[gap.collector, host, "" if host else gap.line.path].append(gap)
@@ -222,7 +222,7 @@ def _place_of_coverage(line: ManifestLine) -> ManifestLine:
     return found
 
 
-def _hosts(one: Listed, gap: Gap) -> bool:
+def _hosts(one: ListedPart, gap: Loss) -> bool:
     line = one.line
     same = (line.stream, line.instrument, collector_of(one.list)) == (COVERAGE, gap.line.instrument, gap.collector)
     overlaps = line.first_offset < gap.line.last_offset and gap.line.first_offset < line.last_offset

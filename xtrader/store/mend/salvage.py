@@ -22,9 +22,9 @@ from xtrader.sinks.manifest import ManifestLine, coverage_of
 from xtrader.sinks.parts import PartWriter
 from xtrader.sinks.unfinished import Unfinished
 from xtrader.store.mend.clear_unfinished import WRITER
-from xtrader.store.prove.book_proof import BookChain
-from xtrader.store.prove.coverage_map import Row, rows_of
-from xtrader.store.prove.trade_proof import TradeChain
+from xtrader.store.prove.book_proof import BookProof
+from xtrader.store.prove.coverage_map import CoverageRow, rows_of
+from xtrader.store.prove.trade_proof import TradeProof
 from xtrader.store.prove.verify import ALL_LIVE, UNKNOWN
 from xtrader.store.prove.verify_parts import date_differs
 
@@ -107,9 +107,9 @@ def _is_sound(table: Any, line: ManifestLine, date: str) -> bool:
     if not table.num_rows or lacking(table, line.stream) is not None:
         return False
     if line.stream == "L2":
-        BookChain(line.instrument, UNKNOWN, ALL_LIVE, wrong.append).check(table)
+        BookProof(line.instrument, UNKNOWN, ALL_LIVE, wrong.append).check(table)
     elif line.stream == "TRADES":
-        TradeChain(UNKNOWN, ALL_LIVE, wrong.append).check(table)
+        TradeProof(UNKNOWN, ALL_LIVE, wrong.append).check(table)
     return not wrong and not date_differs(table, date, line.stream)
 
 
@@ -132,7 +132,7 @@ def _told(line: ManifestLine, others: Sequence[ManifestLine], tables: Sequence[A
     return coverage_table(written, rows)
 
 
-def _without_detail(key: str, row: Row) -> Coverage:
+def _without_detail(key: str, row: CoverageRow) -> Coverage:
     times = row.ts_from, row.ts_to
     return Coverage(key, row.covers, row.state, row.cause, *times, "", row.ids_from, row.ids_to, row.depth)
 

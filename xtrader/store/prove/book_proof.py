@@ -49,7 +49,7 @@ class Times:
             self._tell(f"{len(outside)} messages from {first} to {last} are in no interval that is live")
 
 
-class BookChain:
+class BookProof:
     """The messages of one book, in order. `messages`, `snapshots`, `unnumbered` count them."""
 
     def __init__(self, key: str, rules: Rules, coverage: CoverageMap, tell: Tell) -> None:

@@ -30,7 +30,7 @@ _OLDER_WAIT: Final = 60 * SECOND
 """Such a recorder took a book that crossed again so soon as its venue left it."""
 
 
-class Row(msgspec.Struct, frozen=True):
+class CoverageRow(msgspec.Struct, frozen=True):
     """One row as it was written, and the file that holds it. Times are int nanoseconds UTC."""
 
     file: str
@@ -82,7 +82,7 @@ class Problem(msgspec.Struct, frozen=True):
 class CoverageMap:
     """The intervals of one subscription, in the order in which they were opened."""
 
-    def __init__(self, rows: Iterable[Row]) -> None:
+    def __init__(self, rows: Iterable[CoverageRow]) -> None:
         self.intervals: list[Interval] = []
         self.problems: list[Problem] = []
         self._open: Interval | None = None
@@ -144,7 +144,7 @@ class CoverageMap:
                 found &= ts != one.end(FOREVER)
         return found
 
-    def _take(self, row: Row) -> None:
+    def _take(self, row: CoverageRow) -> None:
         if row.state not in STATES or row.cause not in CAUSES:
             self._tell(row, f"a row of unknown state or cause: {row.state}, {row.cause}")
             return
@@ -180,7 +180,7 @@ class CoverageMap:
                 self.problems.append(Problem(one.file, covered, f"no coverage row for {seconds:.3f} s", not is_start))
             covered = max(covered or 0, one.end(FOREVER))
 
-    def _tell(self, row: Row, what: str) -> None:
+    def _tell(self, row: CoverageRow, what: str) -> None:
         self.problems.append(Problem(row.file, row.ts_from, what))
 
 
@@ -246,9 +246,9 @@ def share(intervals: Sequence[Interval], ts_from: int, ts_to: int) -> Share:
     return Share(known, live)
 
 
-def rows_of(table: Any, file: str) -> list[Row]:
+def rows_of(table: Any, file: str) -> list[CoverageRow]:
     """The rows of a part of stream COVERAGE."""
     words = [table[name].to_pylist() for name in ("covers", "state", "cause")]
     times = [table[name].cast(pa.int64()).to_pylist() for name in ("ts_from", "ts_to")]
     rest = [table[name].to_pylist() for name in ("detail", "ids_from", "ids_to", "depth")]
-    return [Row(file, *values) for values in zip(*words, *times, *rest, strict=True)]
+    return [CoverageRow(file, *values) for values in zip(*words, *times, *rest, strict=True)]

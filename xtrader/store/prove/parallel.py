@@ -7,11 +7,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from typing import TypeVar
 
-Piece = TypeVar("Piece")
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def each(work: Callable[[Piece], Result], pieces: Sequence[Piece], workers: int) -> Iterator[tuple[Piece, Result]]:
+def each(work: Callable[[Item], Result], pieces: Sequence[Item], workers: int) -> Iterator[tuple[Item, Result]]:
     """Every piece with what became of it, in the order in which they are done; in this process if there is only one worker."""
     if workers <= 1 or len(pieces) <= 1:
         yield from ((piece, work(piece)) for piece in pieces)

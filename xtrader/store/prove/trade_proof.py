@@ -21,7 +21,7 @@ REMEMBERED: Final = 200_000
 """Trades back to which one is looked for that is there twice."""
 
 
-class TradeChain:
+class TradeProof:
     """The trades of one instrument, in order."""
 
     def __init__(self, rules: Rules, coverage: CoverageMap, tell: Tell) -> None:

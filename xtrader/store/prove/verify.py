@@ -17,14 +17,14 @@ import msgspec
 
 from xtrader.clock import DAY
 from xtrader.sinks.described import UNREADABLE, Ranges, describe, first_line, metadata_of, misled, place_of, read_groups
-from xtrader.store.prove.book_proof import BookChain
-from xtrader.store.prove.coverage_map import CoverageMap, Row, is_counted, rows_of, share
+from xtrader.store.prove.book_proof import BookProof
+from xtrader.store.prove.coverage_map import CoverageMap, CoverageRow, is_counted, rows_of, share
 from xtrader.store.prove.lock import shared
 from xtrader.store.prove.parallel import each
-from xtrader.store.prove.trade_proof import TradeChain
+from xtrader.store.prove.trade_proof import TradeProof
 from xtrader.store.prove.verify_lists import (
     Finding,
-    Listed,
+    ListedPart,
     collector_of,
     files_below,
     is_running,
@@ -74,8 +74,8 @@ class Unit(NamedTuple):
     collector: str
     stream: str
     key: str
-    parts: Sequence[Listed]
-    coverage: Sequence[Listed]
+    parts: Sequence[ListedPart]
+    coverage: Sequence[ListedPart]
     rules: Rules
     end: int
     beside: Set[str]
@@ -117,7 +117,7 @@ def _verify(root: Path, rules: Callable[[str], Rules | None], workers: int, prog
     parts = [one for one in lists.parts if one.line.path not in foreign.covered]
     for path, list_ in foreign.unlisted:
         try:
-            parts.append(Listed(describe(root, path), list_, None))
+            parts.append(ListedPart(describe(root, path), list_, None))
         except UNREADABLE as error:
             findings.append(Finding("damage", path, f"cannot be read: {first_line(error)}"))
     findings += without_parts(root, {collector_of(one.list) for one in parts})
@@ -136,9 +136,9 @@ def _verify(root: Path, rules: Callable[[str], Rules | None], workers: int, prog
     return Report(str(root), days, findings, 2 if "damage" in levels else 1 if "hole" in levels else 0)
 
 
-def cut(parts: Iterable[Listed], rules: Callable[[str], Rules | None]) -> list[Unit]:
+def cut(parts: Iterable[ListedPart], rules: Callable[[str], Rules | None]) -> list[Unit]:
     """The parts in force as units of work, each in the order of the journal."""
-    groups: dict[tuple[str, str, str], list[Listed]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[ListedPart]] = defaultdict(list)
     ends: dict[str, int] = defaultdict(int)
     beside: dict[tuple[str, str], set[str]] = defaultdict(set)
     for one in parts:
@@ -190,7 +190,7 @@ class _Check:
         coverage = CoverageMap(()) if maps is None else maps.get(unit.stream, CoverageMap(()))
         chain = self._chain(coverage if maps is not None else ALL_LIVE)
         self._read_parts(chain)
-        if maps is not None and isinstance(chain, BookChain):
+        if maps is not None and isinstance(chain, BookProof):
             self._tell_shallow(coverage)
             if self._whole:
                 self._check_syncs(chain.synced, coverage)
@@ -235,12 +235,12 @@ class _Check:
             except UNREADABLE:
                 continue
 
-    def _chain(self, coverage: CoverageMap) -> BookChain | TradeChain | None:
+    def _chain(self, coverage: CoverageMap) -> BookProof | TradeProof | None:
         if self._unit.stream == "L2":
-            return BookChain(self._unit.key, self._unit.rules, coverage, self._tell)
-        return TradeChain(self._unit.rules, coverage, self._tell) if self._unit.stream == "TRADES" else None
+            return BookProof(self._unit.key, self._unit.rules, coverage, self._tell)
+        return TradeProof(self._unit.rules, coverage, self._tell) if self._unit.stream == "TRADES" else None
 
-    def _read_parts(self, chain: BookChain | TradeChain | None) -> None:
+    def _read_parts(self, chain: BookProof | TradeProof | None) -> None:
         for one in self._unit.parts:
             line = one.line
             self._file = line.path
@@ -259,7 +259,7 @@ class _Check:
             day.messages += (0 if chain is None else chain.messages) - messages
             day.damage += len(self._findings) - before
 
-    def _read_part(self, one: Listed, date: str, chain: BookChain | TradeChain | None) -> bool:
+    def _read_part(self, one: ListedPart, date: str, chain: BookProof | TradeProof | None) -> bool:
         """False if the part cannot be taken as it is."""
         line = one.line
         what = changed(self._root, line)
@@ -325,9 +325,9 @@ class _Check:
         self._findings.append(Finding("damage", self._file, what))
 
 
-def read_coverage(root: Path, parts: Sequence[Listed]) -> dict[str, CoverageMap] | None:
+def read_coverage(root: Path, parts: Sequence[ListedPart]) -> dict[str, CoverageMap] | None:
     """Stream -> its coverage; None if a part of it is damaged (which is told where that part is verified)."""
-    rows: dict[str, list[Row]] = defaultdict(list)
+    rows: dict[str, list[CoverageRow]] = defaultdict(list)
     for one in parts:
         if changed(root, one.line) is not None:
             return None
@@ -359,7 +359,7 @@ class _AllLive(CoverageMap):
     """Stands in where the coverage is damaged: it contradicts nothing."""
 
     def __init__(self) -> None:
-        super().__init__([Row("", "", "live", "start", 0, None, ""), Row("", "", "gap", "storage", 0, 2**62, "")])
+        super().__init__([CoverageRow("", "", "live", "start", 0, None, ""), CoverageRow("", "", "gap", "storage", 0, 2**62, "")])
 
 
 ALL_LIVE = _AllLive()

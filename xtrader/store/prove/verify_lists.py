@@ -30,7 +30,7 @@ class Finding(msgspec.Struct, frozen=True):
     what: str
 
 
-class Listed(NamedTuple):
+class ListedPart(NamedTuple):
     """A line of a list. `is_proven`: its seal shows that it is as it was written, or that it is not; None without a seal."""
 
     line: ManifestLine
@@ -41,7 +41,7 @@ class Listed(NamedTuple):
 class Lists(NamedTuple):
     """The parts in force, in the order of the lists, and what is wrong with the lists."""
 
-    parts: Sequence[Listed]
+    parts: Sequence[ListedPart]
     findings: Sequence[Finding]
     replaced: set[str]
     """Paths of the parts whose rows are in others now."""
@@ -62,10 +62,10 @@ def collector_of(path: str) -> str:
     return name.removesuffix(COMPACTED).removesuffix(".jsonl")
 
 
-def read_list(root: Path, path: Path) -> tuple[list[Listed], list[Finding]]:
+def read_list(root: Path, path: Path) -> tuple[list[ListedPart], list[Finding]]:
     """The lines of one list and what is wrong with them."""
     name = path.relative_to(root).as_posix()
-    listed: list[Listed] = []
+    listed: list[ListedPart] = []
     findings = []
     if path.is_symlink() or not path.is_file():
         what = "is a symbolic link, which a recording has none of" if path.is_symlink() else "is not a file"
@@ -94,14 +94,14 @@ def read_list(root: Path, path: Path) -> tuple[list[Listed], list[Finding]]:
         elif wrong is not None or msgspec.json.encode(line) != whole:
             findings.append(Finding("damage", name, f"line {number} {wrong or 'is not what was written'}"))
         if wrong is None:
-            listed.append(Listed(line, name, is_proven))
+            listed.append(ListedPart(line, name, is_proven))
         before = seal if seal is not None else (0 if before == 0 else None)
     return listed, findings
 
 
 def read_lists(root: Path) -> Lists:
     """All lists below a data directory. Raises OSError."""
-    listed: list[Listed] = []
+    listed: list[ListedPart] = []
     findings: list[Finding] = []
     for path in sorted((root / DIRECTORY).glob("*.jsonl")):
         some, wrong = read_list(root, path)
@@ -124,9 +124,9 @@ def require_whole(lists: Lists) -> None:
         raise ConfigError(f"{', '.join(damaged)} is damaged: see `xtrader verify`, then `xtrader repair`")
 
 
-def _overlaps(parts: Sequence[Listed]) -> Iterator[Finding]:
+def _overlaps(parts: Sequence[ListedPart]) -> Iterator[Finding]:
     """Parts of one subscription, collector and day that are made of the same stretch of the journal."""
-    groups: dict[tuple[str, str], list[Listed]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[ListedPart]] = defaultdict(list)
     for one in parts:
         groups[collector_of(one.list), one.line.path.rpartition("/")[0]].append(one)
     for group in groups.values():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars
 
 
-class Rows:
+class Answer:
     """Rows of one schema. Whatever speaks Arrow's C stream interface (`polars.DataFrame(rows)`, `pyarrow.table(rows)`) takes it as
     it is."""
 

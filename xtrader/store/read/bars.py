@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from xtrader.records.batches import TRADE_SIDES, Floats, Ints
 from xtrader.records.schemas import TRADES
-from xtrader.store.read.answer import Rows
+from xtrader.store.read.answer import Answer
 from xtrader.store.read.scan import times
 
 COLUMNS: Final = ("ts_recv", "side", "price", "size")
@@ -35,7 +35,7 @@ BARS: Final = pa.schema(
 _BUY, _SELL = TRADE_SIDES.index("buy"), TRADE_SIDES.index("sell")
 
 
-def bars(trades: Callable[[], Iterable[Any]], every: int) -> Rows:
+def bars(trades: Callable[[], Iterable[Any]], every: int) -> Answer:
     """Bars of `every` nanoseconds from tables of trades with COLUMNS; memory is that of the bars and one table."""
 
     def read() -> Iterator[Any]:
@@ -43,7 +43,7 @@ def bars(trades: Callable[[], Iterable[Any]], every: int) -> Rows:
         if pieces:
             yield _bars(_grouped(*(np.concatenate(column) for column in zip(*pieces, strict=True))))
 
-    return Rows(BARS, read)
+    return Answer(BARS, read)
 
 
 def _partial(table: Any, every: int) -> tuple[Ints, Floats]:

@@ -20,13 +20,13 @@ from xtrader.model.book import Book
 from xtrader.model.market import Coverage
 from xtrader.records.batches import Ints
 from xtrader.records.schemas import L2
-from xtrader.store.read.answer import Rows
+from xtrader.store.read.answer import Answer
 from xtrader.store.read.intervals import Interval, Stretch, intervals, live_spans, stretches
 from xtrader.store.read.ladder import COLUMNS, Ladder, Levels, cut
 from xtrader.store.read.merge_rows import known_at
-from xtrader.store.read.part_list import Place
+from xtrader.store.read.part_list import PartList
 from xtrader.store.read.scan import BATCH_ROWS, Window, ahead, blocks, times
-from xtrader.store.read.view import View
+from xtrader.store.read.view import Source, View
 
 LEVELS_AT_ONCE: Final = 32_768
 """About so many levels of a side are in a table of books, however deep they are."""
@@ -45,16 +45,20 @@ BOOKS: Final = pa.schema(
 
 def live_stretches(view: View, key: str) -> list[Stretch]:
     """Where the book of an instrument is known, and from whom."""
-    covers = {(id(source.place), source.collector): live_spans(intervals(source), "L2") for source in view.sources("COVERAGE", key)}
-    return stretches([(source, covers.get((id(source.place), source.collector), [])) for source in view.sources("L2", key)])
+    covers = {_recorder(source): live_spans(intervals(source), "L2") for source in view.sources("COVERAGE", key)}
+    return stretches([(source, covers.get(_recorder(source), [])) for source in view.sources("L2", key)])
+
+
+def _recorder(source: Source) -> tuple[int, str]:
+    """Who recorded a source: two recordings may have collectors of one name."""
+    return id(source.part_list), source.collector
 
 
 def depth_at(view: View, key: str, stretch: Stretch, ts: int) -> int | None:
     """How many levels a side the snapshot was asked for that the book of a stretch had begun with at a time; None if it had all, or
     that is not known."""
-    place = (id(stretch.source.place), stretch.source.collector)
     for source in view.sources("COVERAGE", key):
-        if (id(source.place), source.collector) == place:
+        if _recorder(source) == _recorder(stretch.source):
             live = [one for one in intervals(source) if (one.covers, one.state) == ("L2", "live") and one.start <= ts]
             return max(live, key=attrgetter("start")).depth if live else None
     return None
@@ -110,10 +114,10 @@ def _sampled(stretch: Stretch, at: Sequence[int]) -> Iterator[tuple[int, Ladder 
     yield from ((ts, ladder if ladder.ready else None) for ts in at[done:])
 
 
-def filed(place: Place, collector: str, live: Coverage, ts: int) -> Book | None:
+def filed(part_list: PartList, collector: str, live: Coverage, ts: int) -> Book | None:
     """The book of a live interval, an open row of a collector's journal, as that collector's files have it by `ts`; None if they do
     not have it. The journal is not read: who has read it knows the changes that are in no file yet. Raises OSError."""
-    view = View([place], ("L2",), lambda _: (live.instrument,), live_end=False)
+    view = View([part_list], ("L2",), lambda _: (live.instrument,), live_end=False)
     own = [[one for one in view.sources(stream, live.instrument) if one.collector == collector] for stream in ("COVERAGE", "L2")]
     if not all(own):
         return None
@@ -128,7 +132,7 @@ def filed(place: Place, collector: str, live: Coverage, ts: int) -> Book | None:
     return None if ladder is None else ladder.book()
 
 
-def sampled_rows(view: View, key: str, every: int, depth: int, window: Window) -> Rows:
+def sampled_rows(view: View, key: str, every: int, depth: int, window: Window) -> Answer:
     """The best levels at the multiples of `every` in the window; see BOOKS."""
     if depth < 1:
         raise ConfigError(f"a book of depth {depth} has no levels: give 1 or more")
@@ -146,7 +150,7 @@ def sampled_rows(view: View, key: str, every: int, depth: int, window: Window) -
             ]:
                 yield _books(piece)
 
-    return Rows(BOOKS, read)
+    return Answer(BOOKS, read)
 
 
 class Sample(NamedTuple):

@@ -16,10 +16,10 @@ from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Trade
 from xtrader.records.schemas import SCHEMAS
 from xtrader.store.read import bars, books, merge_rows, names, rare_streams, rows_to_records
-from xtrader.store.read.answer import Rows
+from xtrader.store.read.answer import Answer
 from xtrader.store.read.labels import Labels
 from xtrader.store.read.names import Names
-from xtrader.store.read.part_list import Place
+from xtrader.store.read.part_list import PartList
 from xtrader.store.read.scan import BATCH_ROWS, Window, ahead, scan
 from xtrader.store.read.times import Period, Time, nanoseconds, period
 from xtrader.store.read.view import View
@@ -33,7 +33,7 @@ class Dataset:
     All raise ConfigError for a question that makes no sense, OSError for files that cannot be read.
     """
 
-    def __init__(self, places: Sequence[Place]) -> None:
+    def __init__(self, places: Sequence[PartList]) -> None:
         self._places = places
 
     def trades(
@@ -44,7 +44,7 @@ class Dataset:
         start: Time | None = None,
         end: Time | None = None,
         columns: Sequence[str] | None = None,
-    ) -> Rows:
+    ) -> Answer:
         """Trades, a row each, ordered by when they were received; each once, also where several collectors recorded it.
         Columns: `exchange, instrument`, and those of the TRADES files."""
         return self._rows("TRADES", instrument, exchange, window(start, end), columns)
@@ -57,7 +57,7 @@ class Dataset:
         start: Time | None = None,
         end: Time | None = None,
         columns: Sequence[str] | None = None,
-    ) -> Rows:
+    ) -> Answer:
         """Book messages, a row per level, ordered by when they were received. Where several collectors recorded an instrument, one
         chain is made of theirs. Columns: `exchange, instrument`, and those of the L2 files."""
         return self._rows("L2", instrument, exchange, window(start, end), columns)
@@ -69,13 +69,13 @@ class Dataset:
         exchange: str | None = None,
         start: Time | None = None,
         end: Time | None = None,
-    ) -> Rows:
+    ) -> Answer:
         """What was and what was not recorded: a row per interval of a subscription that overlaps the range. Columns: `exchange,
         instrument, collector, covers, state, cause, ts_from, ts_to` (null while it is open)`, detail, ids_from, ids_to, depth`."""
         view = self._view((), instrument, exchange)
         return rare_streams.coverage(view, window(start, end))
 
-    def instruments(self, instrument: Names = None, *, exchange: str | None = None, at: Time | None = None) -> Rows:
+    def instruments(self, instrument: Names = None, *, exchange: str | None = None, at: Time | None = None) -> Answer:
         """What the venues say of the instruments: the latest that was told, or was known at a time. Columns: `exchange,
         instrument`, and those of the INSTRUMENTS files."""
         view = self._view((), instrument, exchange)
@@ -97,14 +97,14 @@ class Dataset:
 
     def books(
         self, instrument: str, *, every: Period = "1s", depth: int = 10, start: Time | None = None, end: Time | None = None
-    ) -> Rows:
+    ) -> Answer:
         """The best `depth` levels of both sides at a cadence, at whole multiples of `every`. Columns: `ts, sequence, bid_prices,
         bid_sizes, ask_prices, ask_sizes` (lists, best first; null where coverage is not live). Without a range: from the first
         to the last time of which a book is known."""
         view = self._view(("L2",), instrument)
         return books.sampled_rows(view, names.only(view, instrument), period(every), depth, window(start, end))
 
-    def bars(self, instrument: str, *, every: Period = "1m", start: Time | None = None, end: Time | None = None) -> Rows:
+    def bars(self, instrument: str, *, every: Period = "1m", start: Time | None = None, end: Time | None = None) -> Answer:
         """Trades as bars over [ts, ts + every) of `ts_recv`. Columns: `ts, open, high, low, close, volume, vwap, count, buy_volume,
         sell_volume`; volumes in the venue's unit of size. A bar without trades is not there: `coverage` tells quiet from gap."""
         view = self._view(("TRADES",), instrument)
@@ -125,10 +125,10 @@ class Dataset:
         view = self._view(streams, instrument, exchange)
         return rows_to_records.records({stream: self._merged(view, stream, window(start, end), None) for stream in streams})
 
-    def _rows(self, stream: str, instrument: Names, exchange: str | None, within: Window, columns: Sequence[str] | None) -> Rows:
+    def _rows(self, stream: str, instrument: Names, exchange: str | None, within: Window, columns: Sequence[str] | None) -> Answer:
         view = self._view((stream,), instrument, exchange)
         labels = Labels(view.chosen)
-        return Rows(labels.schema(stream, columns), partial(self._merged, view, stream, within, columns))
+        return Answer(labels.schema(stream, columns), partial(self._merged, view, stream, within, columns))
 
     def _merged(self, view: View, stream: str, within: Window, columns: Sequence[str] | None) -> Iterator[Any]:
         """The rows of all chosen instruments with their labels, in order."""
@@ -163,7 +163,7 @@ def open_dataset(*places: str | Path, filesystem: Any = None, journal: str | Pat
         raise ConfigError("there is nothing to open: give a directory or a URL")
     if journal is not None and len(places) > 1:
         raise ConfigError("a journal belongs to one place: open one at a time")
-    found = [Place(where, filesystem, None if journal is None else Path(journal)) for where in places]
+    found = [PartList(where, filesystem, None if journal is None else Path(journal)) for where in places]
     for place in found:
         if not place.exists():
             raise ConfigError(f"there is no recording in {place.name}")

@@ -38,7 +38,7 @@ class Part(NamedTuple):
     last_offset: int
 
 
-class Listed(NamedTuple):
+class CollectorParts(NamedTuple):
     """One collector's parts in force by (stream, instrument key), in order. `ts_last` is the latest time in any of them,
     `merged_to` the journal offset below which parts were merged with others: never more than the lists hold."""
 
@@ -47,7 +47,7 @@ class Listed(NamedTuple):
     merged_to: int
 
 
-class Piece(NamedTuple):
+class PartRows(NamedTuple):
     """Some rows of a file, `rows` from row `first` on."""
 
     path: str
@@ -55,7 +55,7 @@ class Piece(NamedTuple):
     rows: int
 
 
-class Place:
+class PartList:
     """One directory: local, or on any file system that pyarrow or fsspec can reach."""
 
     def __init__(self, where: str | Path, filesystem: Any = None, journal: Path | None = None) -> None:
@@ -67,9 +67,9 @@ class Place:
         """Parts that were read before and are worth keeping, by path: they never change."""
         self._lock = threading.Lock()
         self._read: dict[str, tuple[tuple[int, object], list[ManifestLine]]] = {}
-        self._listed: tuple[object, dict[str, Listed]] = (None, {})
+        self._listed: tuple[object, dict[str, CollectorParts]] = (None, {})
 
-    def listed(self) -> dict[str, Listed]:
+    def listed(self) -> dict[str, CollectorParts]:
         """Collector -> its parts, as the lists have them now. Raises OSError."""
         where = f"{self.root}/{DIRECTORY}"
         try:
@@ -96,7 +96,7 @@ class Place:
         name, _, piece = str(info.path).rpartition(f"/{DIRECTORY}/")[2].partition("/")
         return f"{name}.jsonl" if piece else name
 
-    def merged(self, path: str) -> Piece | None:
+    def merged(self, path: str) -> PartRows | None:
         """Where the rows of a part are by now; None if it was not merged with others, or not all of its rows are there. Raises
         OSError."""
         self.listed()
@@ -114,7 +114,7 @@ class Place:
                 return None
             first += sum(counts[: whole.replaces.index(name)])
             name = whole.path
-        return Piece(f"{self.root}/{name}", first, rows)
+        return PartRows(f"{self.root}/{name}", first, rows)
 
     def _lines(self, info: Any) -> list[ManifestLine]:
         state = (info.size, info.mtime_ns)
@@ -139,7 +139,7 @@ class Place:
             if wrong is not None:
                 raise DamagedFile(path, wrong)
 
-    def _collected(self, lists: dict[str, list[ManifestLine]]) -> dict[str, Listed]:
+    def _collected(self, lists: dict[str, list[ManifestLine]]) -> dict[str, CollectorParts]:
         replaced = {path for lines in lists.values() for line in lines for path in line.replaces}
         parts: dict[str, dict[tuple[str, str], list[Part]]] = {}
         merged: dict[str, int] = {}
@@ -154,7 +154,7 @@ class Place:
                     part = Part(line.first_offset, f"{self.root}/{line.path}", *where, *times, line.last_offset)
                     own.setdefault(where, []).append(part)
         return {
-            collector: Listed(
+            collector: CollectorParts(
                 {where: sorted(set(found)) for where, found in own.items()},
                 max((part.ts_last for found in own.values() for part in found), default=0),
                 merged.get(collector, 0),

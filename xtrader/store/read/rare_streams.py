@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from xtrader.records.schemas import COVERAGE, INSTRUMENTS
-from xtrader.store.read.answer import Rows
+from xtrader.store.read.answer import Answer
 from xtrader.store.read.intervals import intervals
 from xtrader.store.read.labels import FIELDS, Labels
 from xtrader.store.read.scan import Window, blocks, times
@@ -40,7 +40,7 @@ _NUMBERS: Final = ("ids_from", "ids_to", "depth")
 INSTRUMENT_ROWS: Final = pa.schema([*FIELDS, *INSTRUMENTS])
 
 
-def coverage(view: View, window: Window) -> Rows:
+def coverage(view: View, window: Window) -> Answer:
     """A row per interval that overlaps the window, by instrument and collector, in the order in which they were known."""
     labels = Labels(view.chosen)
 
@@ -60,10 +60,10 @@ def coverage(view: View, window: Window) -> Rows:
                     ]
                     yield pa.Table.from_arrays(arrays, schema=COVERAGE_ROWS)
 
-    return Rows(COVERAGE_ROWS, read)
+    return Answer(COVERAGE_ROWS, read)
 
 
-def instruments(view: View, at: int | None) -> Rows:
+def instruments(view: View, at: int | None) -> Answer:
     """A row per instrument: what was told of it last, or last at or before the time `at`."""
     labels = Labels(view.chosen)
 
@@ -77,4 +77,4 @@ def instruments(view: View, at: int | None) -> Rows:
                 last = rows.take([int(np.argmax(times(rows)))]).combine_chunks()
                 yield pa.Table.from_arrays([*labels.of(key, 1), *last.columns], schema=INSTRUMENT_ROWS)
 
-    return Rows(INSTRUMENT_ROWS, read)
+    return Answer(INSTRUMENT_ROWS, read)

@@ -19,7 +19,7 @@ from xtrader.errors import DamagedFile
 from xtrader.records.batches import TRADE_SIDES, Ints
 from xtrader.records.schemas import SCHEMAS, is_known, lacking, widened
 from xtrader.sinks.described import first_line
-from xtrader.store.read.part_list import Part, Piece, Place
+from xtrader.store.read.part_list import Part, PartList, PartRows
 from xtrader.store.read.view import RARE, Source
 
 BATCH_ROWS: Final = 262_144
@@ -72,38 +72,38 @@ def blocks(source: Source, columns: Sequence[str], window: Window = ALWAYS, batc
 
 def _kept(source: Source, part: Part) -> Any:
     """All of a part of a rare stream, read once."""
-    table = source.place.kept.get(part.path)
+    table = source.part_list.kept.get(part.path)
     if table is None:
         blocks = list(_followed(source, part, SCHEMAS[part.stream].names, ALWAYS, BATCH_ROWS))
-        table = source.place.kept[part.path] = pa.concat_tables(blocks) if blocks else SCHEMAS[part.stream].empty_table()
+        table = source.part_list.kept[part.path] = pa.concat_tables(blocks) if blocks else SCHEMAS[part.stream].empty_table()
     return table
 
 
 def _followed(source: Source, part: Part, columns: Sequence[str], window: Window, batch_rows: int) -> Iterator[Any]:
     """The rows of a part, if it was merged with others meanwhile those of the merged one that were its own."""
-    piece = Piece(part.path, 0, FOREVER)
+    piece = PartRows(part.path, 0, FOREVER)
     done = 0
     while True:
         try:
-            for read, table in _blocks(source.place, piece, done, part.stream, columns, window, batch_rows):
+            for read, table in _blocks(source.part_list, piece, done, part.stream, columns, window, batch_rows):
                 done = read
                 yield table
             return
         except OSError:
-            moved = source.place.merged(part.path)
+            moved = source.part_list.merged(part.path)
             if moved is None or moved.path == piece.path:
                 raise
             piece = moved
 
 
 def _blocks(
-    place: Place, piece: Piece, done: int, stream: str, columns: Sequence[str], window: Window, batch_rows: int
+    part_list: PartList, piece: PartRows, done: int, stream: str, columns: Sequence[str], window: Window, batch_rows: int
 ) -> Iterator[tuple[int, Any]]:
     """The rows of a piece after its first `done`, in tables, each with how many are done then. Raises DamagedFile."""
-    place.check(piece.path)
+    part_list.check(piece.path)
     try:
         with (
-            place.filesystem.open_input_file(piece.path) as file,
+            part_list.filesystem.open_input_file(piece.path) as file,
             pq.ParquetFile(file, pre_buffer=True, page_checksum_verification=True) as parquet,
         ):
             if not is_known(parquet.schema_arrow, stream):

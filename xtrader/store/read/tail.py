@@ -33,7 +33,7 @@ _STREAMS: Final = {codec.L2: "L2", codec.TRADES: "TRADES", codec.COVERAGE: "COVE
 Row = TypeVar("Row")
 
 
-class Rest(NamedTuple):
+class TailRows(NamedTuple):
     """What a tail holds of the streams and instruments that were asked for: tables in order by (stream, instrument key), of the
     files' columns. `alive` is the time up to which all that was received is in the journal, 0 if that is not known."""
 
@@ -66,10 +66,10 @@ class Tail:
                     return codec.read_meta(payload).collector
         return ""
 
-    def read(self, start: int, streams: Collection[str], keys: Collection[str] | None = None) -> Rest:
+    def read(self, start: int, streams: Collection[str], keys: Collection[str] | None = None) -> TailRows:
         """The rows of `streams` from offset `start` on, of all instruments or of `keys`. Damaged stretches are left out, as they
         are from the files: the next start of the recorder declares them. Raises OSError, ConfigError for a newer format."""
-        buffers = _Buffers()
+        buffers = _TailBuffers()
         tables: dict[tuple[str, str], list[Any]] = {}
         alive = 0
         for payload in self._payloads(start):
@@ -80,7 +80,7 @@ class Tail:
                 if buffers.bytes >= BUFFER_BYTES:
                     _collect(tables, buffers.drain(), keys)
         _collect(tables, buffers.drain(), keys)
-        return Rest(tables, alive)
+        return TailRows(tables, alive)
 
     def _payloads(self, start: int) -> Iterator[Payload]:
         for segment, descriptor in self._files:
@@ -121,7 +121,7 @@ def _collect(tables: dict[tuple[str, str], list[Any]], found: Iterator[tuple[str
             tables.setdefault((stream, piece.key), []).append(piece.table)
 
 
-class _Buffers:
+class _TailBuffers:
     """Frames on their way into tables, by the same code as the sink's."""
 
     def __init__(self) -> None:

@@ -9,8 +9,8 @@ import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from xtrader.store.read.part_list import Listed, Part, Place
-from xtrader.store.read.tail import Rest, pin
+from xtrader.store.read.part_list import CollectorParts, Part, PartList
+from xtrader.store.read.tail import TailRows, pin
 
 RARE = ("COVERAGE", "INSTRUMENTS")
 """The streams that say what there is: few rows, of every instrument."""
@@ -20,7 +20,7 @@ class Source(NamedTuple):
     """What one collector recorded of one stream of one instrument, in the order of recording: parts, then the tables of the
     journal. `until` is the time up to which it is known to have recorded."""
 
-    place: Place
+    part_list: PartList
     collector: str
     stream: str
     key: str
@@ -30,12 +30,12 @@ class Source(NamedTuple):
 
 
 class View:
-    """The sources of one or more places. `streams` are those that are wanted. `choose` is handed the view when it has the rare
+    """The sources of one or more recordings. `streams` are those that are wanted. `choose` is handed the view when it has the rare
     streams of all instruments, and says of which instruments the others are wanted. Without `live_end`, journals are not read."""
 
     def __init__(
         self,
-        places: Sequence[Place],
+        part_lists: Sequence[PartList],
         streams: Collection[str],
         choose: Callable[[View], Collection[str]] | None = None,
         *,
@@ -45,7 +45,7 @@ class View:
         """The instrument keys of any stream."""
         self._sources: dict[tuple[str, str], list[Source]] = {}
         with contextlib.ExitStack() as stack:
-            opened = [_Opened(place, stack, live_end) for place in places]
+            opened = [_Opened(one, stack, live_end) for one in part_lists]
             for one in opened:
                 self.known |= one.keys()
                 self._add(one, RARE, one.rare)
@@ -63,10 +63,9 @@ class View:
         """The chosen instruments that have anything of a stream, sorted."""
         return sorted(key for one, key in self._sources if one == stream and key in self.chosen)
 
-    def _add(self, opened: _Opened, streams: Collection[str], rests: Mapping[str, Rest]) -> None:
-        place = opened.place
+    def _add(self, opened: _Opened, streams: Collection[str], rests: Mapping[str, TailRows]) -> None:
         for collector in opened.collectors:
-            parts, ts_last, _ = opened.listed.get(collector, Listed({}, 0, 0))
+            parts, ts_last, _ = opened.listed.get(collector, CollectorParts({}, 0, 0))
             start = opened.starts.get(collector)
             tables = rests[collector].tables if collector in rests else {}
             until = max(ts_last, opened.rare[collector].alive) if collector in rests else ts_last
@@ -74,19 +73,19 @@ class View:
                 if stream in streams:
                     where = (stream, key)
                     found = [part for part in parts.get(where, ()) if start is None or part.last_offset <= start]
-                    source = Source(place, collector, stream, key, found, tables.get(where, []), until)
+                    source = Source(opened.part_list, collector, stream, key, found, tables.get(where, []), until)
                     self._sources.setdefault(where, []).append(source)
 
 
 class _Opened:
-    """A place with its journals held, then its lists read. Below its offset in `starts`, all of a collector is in the lists."""
+    """A recording with its journals held, then its lists read. Below its offset in `starts`, all of a collector is in the lists."""
 
-    def __init__(self, place: Place, stack: contextlib.ExitStack, live_end: bool) -> None:
-        self.place = place
-        journals = place.journals() if live_end else []
+    def __init__(self, part_list: PartList, stack: contextlib.ExitStack, live_end: bool) -> None:
+        self.part_list = part_list
+        journals = part_list.journals() if live_end else []
         tails = [stack.enter_context(tail) for journal in journals if (tail := pin(journal)) is not None]
         self._tails = {tail.collector: tail for tail in tails if tail.collector}
-        self.listed = place.listed()
+        self.listed = part_list.listed()
         self.collectors = sorted({*self.listed, *self._tails})
         self.starts = {
             collector: max(tail.start, self.listed[collector].merged_to if collector in self.listed else 0)
@@ -94,7 +93,7 @@ class _Opened:
         }
         self.rare = self.read(RARE, None)
 
-    def read(self, streams: Collection[str], keys: Collection[str] | None) -> dict[str, Rest]:
+    def read(self, streams: Collection[str], keys: Collection[str] | None) -> dict[str, TailRows]:
         """The live ends by collector."""
         return {collector: tail.read(self.starts[collector], streams, keys) for collector, tail in self._tails.items()}
 

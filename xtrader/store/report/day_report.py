@@ -24,7 +24,7 @@ from xtrader.store.prove.coverage_map import Interval, share
 from xtrader.store.prove.lock import shared
 from xtrader.store.prove.parallel import each
 from xtrader.store.prove.verify import day_start
-from xtrader.store.prove.verify_lists import Listed, collector_of, read_lists
+from xtrader.store.prove.verify_lists import ListedPart, collector_of, read_lists
 from xtrader.store.prove.verify_parts import changed
 from xtrader.store.report.timeline import Strip, Timeline, read_timeline
 
@@ -51,7 +51,7 @@ class Lag(msgspec.Struct, frozen=True):
     max: float
 
 
-class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+class SubscriptionDay(msgspec.Struct, frozen=True, kw_only=True):
     """One subscription of one collector on the day. `covered` is the live share of the time from the first to the last coverage row
     of the day, `covered_day` of all 24 hours. `resyncs`: how often it came back to live. `damaged` parts are in no other figure."""
 
@@ -78,7 +78,7 @@ class DayReport(msgspec.Struct, frozen=True, kw_only=True):
     date: str
     recording: str
     software: str
-    subscriptions: Sequence[Subscription]
+    subscriptions: Sequence[SubscriptionDay]
 
 
 class _Counted(NamedTuple):
@@ -98,7 +98,7 @@ def report_day(
     start = day_start(date)
     with shared(root):
         timeline = read_timeline(root, start, start + DAY)
-        groups: dict[tuple[str, str], list[Listed]] = defaultdict(list)
+        groups: dict[tuple[str, str], list[ListedPart]] = defaultdict(list)
         for one in read_lists(root).parts:
             place = place_of(one.line.path)
             if place is not None and place.date == date and place.stream in _STREAMS:
@@ -119,11 +119,11 @@ def report_day(
     return report, timeline._replace(strips=strips)
 
 
-def _is_known(strip: Strip, groups: dict[tuple[str, str], list[Listed]], start: int) -> bool:
+def _is_known(strip: Strip, groups: dict[tuple[str, str], list[ListedPart]], start: int) -> bool:
     return (strip.collector, strip.subscription) in groups or bool(strip.shown(start, start + DAY))
 
 
-def _count(root: Path, parts: Sequence[Listed]) -> _Counted:
+def _count(root: Path, parts: Sequence[ListedPart]) -> _Counted:
     """Everything that must be read from the rows; lags take 8 bytes a message."""
     rows = messages = size = damaged = 0
     lags: list[Any] = []
@@ -158,7 +158,7 @@ def _lag(lags: Sequence[Any]) -> Lag | None:
     return Lag(*(round(float(value) / 1e6, 3) for value in np.quantile(whole, QUANTILES)))
 
 
-def _subscription(strip: Strip, start: int, parts: int, counted: _Counted) -> Subscription:
+def _subscription(strip: Strip, start: int, parts: int, counted: _Counted) -> SubscriptionDay:
     stop = start + DAY
     known = share(strip.intervals, start, min(stop, max(strip.end, start)))
     gaps = [_gap(one) for one in strip.holes(start, stop)]
@@ -166,7 +166,7 @@ def _subscription(strip: Strip, start: int, parts: int, counted: _Counted) -> Su
     lives = [one for one in strip.intervals if one.state == "live"]
     first = lives[0] if lives else None
     deepened = [after for before, after in pairwise(lives) if before.ts_to == after.ts_from and before.depth != after.depth]
-    return Subscription(
+    return SubscriptionDay(
         collector=strip.collector,
         subscription=strip.subscription,
         environment=counted.environment,

@@ -10,7 +10,7 @@ from html import escape
 
 from xtrader.clock import SECOND
 from xtrader.store.report.coverage_svg import document, legend, percent, svg
-from xtrader.store.report.day_report import DayReport, Subscription
+from xtrader.store.report.day_report import DayReport, SubscriptionDay
 from xtrader.store.report.timeline import Timeline
 from xtrader.store.report.timescale import length, moment
 
@@ -57,7 +57,7 @@ def report_page(report: DayReport, timeline: Timeline) -> str:
     return document(title, "\n".join(body))
 
 
-def _table(found: Sequence[Subscription]) -> str:
+def _table(found: Sequence[SubscriptionDay]) -> str:
     with_collector = len({one.collector for one in found}) > 1
     heads = ["<th class=text>subscription</th>", *(f"<th>{heading}</th>" for heading in HEADINGS)]
     lines = [f"<tr>{''.join(heads)}</tr>"]
@@ -68,7 +68,7 @@ def _table(found: Sequence[Subscription]) -> str:
     return f"<table>{''.join(lines)}</table>"
 
 
-def _cells(one: Subscription) -> Iterator[str]:
+def _cells(one: SubscriptionDay) -> Iterator[str]:
     yield "" if one.covered is None else percent(one.covered)
     yield percent(one.covered_day)
     yield f"<span class=bad>{len(one.gaps):,}</span>" if one.gaps else "0"
@@ -82,7 +82,7 @@ def _cells(one: Subscription) -> Iterator[str]:
     yield f"{one.parts:,}" + (f" <span class=bad>({one.damaged} damaged)</span>" if one.damaged else "")
 
 
-def _gaps(found: Sequence[Subscription]) -> str:
+def _gaps(found: Sequence[SubscriptionDay]) -> str:
     heads = "".join(f"<th class=text>{heading}</th>" for heading in ("subscription", "from (UTC)", "to (UTC)"))
     lines = [f"<tr>{heads}<th>length</th><th class=text>cause</th><th class=text>detail</th></tr>"]
     for one in found:
