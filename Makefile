@@ -4,7 +4,7 @@ PYTHON ?= python3
 STAMP := .venv/.installed
 RUN := .venv/bin/
 
-.PHONY: demo test soak lint types bench fuzz clean
+.PHONY: demo test soak lint types bench fuzz clusters deploytools clean
 
 demo: $(STAMP)
 	$(RUN)xtrader demo
@@ -35,6 +35,10 @@ fuzz: $(STAMP)
 # What the tests of docs/clusters.md need besides Java 17: half a gigabyte, so only where it is asked for.
 clusters: $(STAMP)
 	$(RUN)python -m pip install --quiet --disable-pip-version-check --editable '.[clusters]'
+
+# The programs by which the files in deploy/ are judged: a third of a gigabyte, so only where it is asked for.
+deploytools: $(STAMP)
+	bash tests/deploy/tools.sh .venv/deploy $(PYTHON)
 
 clean:
 	rm -rf .venv bench/.envs bench/.results build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

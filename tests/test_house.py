@@ -78,6 +78,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sinks.uploads": (("errors", "durable", "pauses", "sinks"), ("msgspec", "structlog")),
     "emulator": ((*BASE, "recordings"), ("msgspec", "uvloop", "websockets")),
     "settings": ((*BASE, "durable", "quantities", "sinks", "venues"), ("dotenv", "platformdirs")),
+    "deploy": ((*BASE, "settings", "sinks", "venues"), ()),
     "logs": (BASE, ("msgspec", "structlog")),
     "ops": (BASE, ("msgspec", "structlog")),
     "ops.measure": (("ops.facts",), ("numpy",)),

@@ -20,6 +20,7 @@ from xtrader.cli.config import config
 from xtrader.cli.coverage import coverage
 from xtrader.cli.deliver import deliver
 from xtrader.cli.demo import demo
+from xtrader.cli.deploy import deploy
 from xtrader.cli.emulate import emulate
 from xtrader.cli.healthcheck import healthcheck
 from xtrader.cli.load import load
@@ -73,6 +74,7 @@ COMMANDS = (
     *map(tables.group, sinks.able("statements")),
     load,
     config,
+    deploy,
     healthcheck,
     deliver,
     worker,
