@@ -79,7 +79,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "emulator": ((*BASE, "recordings"), ("msgspec", "uvloop", "websockets")),
     "settings": ((*BASE, "durable", "quantities", "sinks", "venues"), ("dotenv", "platformdirs")),
     "deploy": ((*BASE, "settings", "sinks", "venues"), ()),
-    "logs": (BASE, ("msgspec", "structlog")),
+    "logs": ((*BASE, "quantities"), ("msgspec", "structlog")),
     "ops": (BASE, ("msgspec", "structlog")),
     "ops.measure": (("ops.facts",), ("numpy",)),
     "app": (

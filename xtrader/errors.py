@@ -65,6 +65,10 @@ class Unresponsive(VenueError):
     """The venue stopped answering on a connection that is still open."""
 
 
+class ReconnectOrdered(VenueError):
+    """An operator wants a connection made anew."""
+
+
 class SequenceBroken(VenueError):
     """A chain of updates that cannot be continued by resyncing one instrument; ends the session."""
 

@@ -1,32 +1,61 @@
 """Logging: structlog to standard error, JSON lines for machines, columns for people, UTC times.
 
-Rule: what looks like a secret, and every value known to be one, is masked before anything is rendered.
+Rule: what looks like a secret, and every value known to be one, is masked before anything is rendered. What is said again and again
+is said a few times and counted.
 """
 
 from __future__ import annotations
 
 import contextlib
+import difflib
 import logging
 import re
 import sys
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final
+from urllib.parse import quote, quote_plus
 
 import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-MASK = "***"
-SECRET_KEY = re.compile(r"secret|passw|token|signature|credential|authorization|api_?key|private_?key", re.IGNORECASE)
-URL_LOGIN = re.compile(r"(\w://)[^/@\s]+@")
-LEVELS = {"error": 40, "warn": 30, "info": 20, "debug": 10, "trace": 0}
+from xtrader.errors import ConfigError
+from xtrader.quantities import LEVELS, MODULES, OWN, log_level, log_levels
+
+MASK: Final = "***"
+SECRET_NAME: Final = "|".join(
+    ("secret", "passw", "token", "signature", "credential", "authorization", "cookie", "(?:api|access|private|listen)[_-]?key")
+)
+SECRET_KEY: Final = re.compile(SECRET_NAME, re.IGNORECASE)
+URL_LOGIN: Final = re.compile(r"(\w://)[^/@\s]+@")
+IN_TEXT: Final = re.compile(
+    # What a text says behind a name that looks like that of a secret: JSON, a header, a query or an assignment. Of "Bearer …" both
+    # words go.
+    rf"""((?:{SECRET_NAME})[\w-]{{0,40}}["']?\s{{0,3}}[=:]\s{{0,3}})("[^"]*"|'[^']*'|(?:(?:bearer|basic|token)\s+)?[^\s&,;"'}}\])]+)""",
+    re.IGNORECASE,
+)
+BEARER: Final = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
+NUMBERS: Final = {"error": 40, "warn": 30, "info": 20, "debug": 10, "trace": 0}
+BURST: Final = 20
+"""So often one event is logged in PERIOD; what comes beyond is counted, and told with the first one after it."""
+PERIOD: Final = 10.0
+"""Seconds."""
+KINDS: Final = 1000
+"""Events that are counted apart; beyond it all counts begin anew."""
+UNLIMITED: Final = (f"{OWN}.telemetry",)
+"""Loggers that say much by their nature, and were told to."""
 
 
 def set_up(level: str, secrets: Collection[str] = (), warnings: Collection[str] = ()) -> None:
-    """Route structlog and the standard library's loggers to standard error at `level` (see quantities.LEVELS), and log the
-    `warnings` that were waiting for it.
+    """Route structlog and the standard library's loggers to standard error at `level` (`info`, or `info,feed=debug`: see
+    quantities.log_levels), and log the `warnings` that were waiting for it.
 
     Libraries speak from "warn" up, at "trace" from "info" up. Failing to write a log line is never an error.
     """
+    levels = log_levels(level)
+    if levels is None:
+        raise ConfigError(f"the log level '{level}' is not one of {', '.join(LEVELS)}, nor such as info,feed=debug")
     before: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -36,9 +65,9 @@ def set_up(level: str, secrets: Collection[str] = (), warnings: Collection[str] 
     ]
     renderer = _columns() if sys.stderr.isatty() else structlog.processors.JSONRenderer(serializer=_json)
     structlog.configure(
-        processors=[*before, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=lambda *_: StandardError(),
+        processors=[Threshold(levels), Repetition(), *before, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(min(NUMBERS[one] for one in levels.values())),
+        logger_factory=lambda *names: StandardError(names[0] if names else OWN),
         cache_logger_on_first_use=False,
     )
     handler = StandardErrorHandler()
@@ -50,13 +79,33 @@ def set_up(level: str, secrets: Collection[str] = (), warnings: Collection[str] 
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.INFO if level == "trace" else logging.WARNING)
+    root.setLevel(logging.INFO if levels[""] == "trace" else logging.WARNING)
     for warning in warnings:
-        structlog.get_logger("xtrader").warning("configuration", about=warning)
+        structlog.get_logger(OWN).warning("configuration", about=warning)
+
+
+def change(module: str, level: str) -> str:
+    """From now on a module (one of MODULES, or "all") speaks from `level` up; returns the levels that hold. Raises ConfigError."""
+    if level not in LEVELS:
+        raise ConfigError(f"'{level}' is no log level; there are {', '.join(LEVELS)}")
+    if module not in (*MODULES, "all"):
+        near = difflib.get_close_matches(module, (*MODULES, "all"), n=2)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are all, {', '.join(MODULES)}"
+        raise ConfigError(f"'{module}' is no module; {hint}")
+    found = next((one for one in structlog.get_config()["processors"] if isinstance(one, Threshold)), None)
+    if found is None:
+        raise ConfigError("this process does not log")
+    found.levels = {"": level} if module == "all" else {**found.levels, module: level}
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(min(NUMBERS[one] for one in found.levels.values())))
+    return log_level(found.levels)
 
 
 class StandardError:
-    """Writes lines to whatever sys.stderr is at that moment, because a live display may have taken its place."""
+    """Writes lines to whatever sys.stderr is at that moment, because a live display may have taken its place. `name` is the
+    logger's."""
+
+    def __init__(self, name: str = OWN) -> None:
+        self.name = name
 
     def msg(self, line: str) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -73,11 +122,53 @@ class StandardErrorHandler(logging.Handler):
         StandardError().msg(self.format(record))
 
 
+class Threshold:
+    """A structlog processor: drops what is below the level of its logger's module."""
+
+    def __init__(self, levels: Mapping[str, str]) -> None:
+        self.levels = dict(levels)
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        module = getattr(logger, "name", OWN).partition(".")[2].partition(".")[0]
+        level = self.levels.get(module, self.levels[""])
+        if NUMBERS.get({"warning": "warn", "critical": "error", "exception": "error"}.get(method, method), 40) < NUMBERS[level]:
+            raise structlog.DropEvent
+        return event
+
+
+class Repetition:
+    """A structlog processor: lets the first BURST of one event in PERIOD pass, and counts the others; the next that passes says how
+    many there were."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._seen: dict[tuple[str, str, Any], tuple[float, int]] = {}
+        """(logger, level, event) -> (when its period began, how many since)"""
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        name = getattr(logger, "name", OWN)
+        if name in UNLIMITED:
+            return event
+        key, now = (name, method, str(event.get("event"))), self._now()
+        began, count = self._seen.get(key, (now, 0))
+        if now - began >= PERIOD:
+            if count > BURST:
+                event["not_logged"] = count - BURST
+            began, count = now, 0
+        if len(self._seen) >= KINDS:
+            self._seen.clear()
+        self._seen[key] = (began, count + 1)
+        if count >= BURST:
+            raise structlog.DropEvent
+        return event
+
+
 class Redaction:
-    """A structlog processor: masks values under keys that look like secrets, known secrets and logins in URLs anywhere."""
+    """A structlog processor: masks values under keys that look like secrets, known secrets, logins in URLs, and what a text says
+    behind the name of a secret, anywhere."""
 
     def __init__(self, secrets: Collection[str]) -> None:
-        texts = sorted((re.escape(secret) for secret in secrets if secret), key=len, reverse=True)
+        texts = sorted({re.escape(shape) for secret in secrets if secret for shape in _shapes(secret)}, key=len, reverse=True)
         self.known = re.compile("|".join(texts)) if texts else None
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
@@ -89,7 +180,7 @@ class Redaction:
         if value is None or isinstance(value, (bool, int, float)):
             return value
         if isinstance(value, Mapping):
-            return {inner: self._clean(inner, item) for inner, item in value.items()}
+            return {self._text(str(inner)): self._clean(inner, item) for inner, item in value.items()}
         if isinstance(value, (list, tuple, set, frozenset)):
             return [self._clean("", item) for item in value]
         if isinstance(value, (bytes, bytearray, memoryview)):
@@ -99,7 +190,16 @@ class Redaction:
     def _text(self, text: str) -> str:
         if self.known is not None:
             text = self.known.sub(MASK, text)
-        return URL_LOGIN.sub(rf"\1{MASK}@", text) if "@" in text else text
+        if "@" in text:
+            text = URL_LOGIN.sub(rf"\1{MASK}@", text)
+        if "=" in text or ":" in text:
+            text = IN_TEXT.sub(rf"\1{MASK}", text)
+        return BEARER.sub(rf"\1 {MASK}", text)
+
+
+def _shapes(secret: str) -> set[str]:
+    """A secret as it is, and as JSON, a URL and a Python text write it."""
+    return {secret, msgspec.json.encode(secret).decode()[1:-1], quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1]}
 
 
 def _json(value: object, **_: object) -> str:

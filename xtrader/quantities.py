@@ -6,8 +6,13 @@ Rule: None for what is no such thing; the caller knows what to say about it.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 LEVELS = ("error", "warn", "info", "debug", "trace")
+OWN = "xtrader"
+"""What our modules begin with where Rust's way of writing levels is used."""
+MODULES = ("catalogue", "door", "feed", "pipeline", "recorder", "rest", "sinks", "telemetry", "workers")
+"""What may have a level of its own."""
 DURATION = re.compile(r"(\d+\.?\d*|\.\d+)\s*(ms|s|m|h|)", re.IGNORECASE)
 DURATION_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 SIZE = re.compile(r"(\d+\.?\d*|\.\d+)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
@@ -34,17 +39,26 @@ def truth(text: str) -> bool | None:
     return TRUTHS.get(text.strip().lower())
 
 
-def log_level(text: str) -> str | None:
-    """One of LEVELS from a level's name or from directives such as `xtrader=debug,info`; a directive for xtrader wins."""
-    general: str | None = None
-    own: str | None = None
+def log_levels(text: str) -> dict[str, str] | None:
+    """Module -> level of directives such as `info,feed=debug` or, as Rust writes them, `xtrader=debug,xtrader::feed=trace`; the
+    module "" is all that are not named, and those of others (`hyper=warn`) are as they are written. None if a level is none."""
+    found: dict[str, str] = {}
+    general = "info"
     for directive in text.split(","):
         target, has_target, name = directive.strip().lower().rpartition("=")
-        level = {"warning": "warn", "off": "error"}.get(name, name)
+        level = {"warning": "warn", "off": "error"}.get(name.strip(), name.strip())
         if level not in LEVELS:
             return None
+        parts = re.split(r"::|\.", target.strip())
         if not has_target:
             general = level
-        elif re.split(r"::|\.", target)[0] == "xtrader":
-            own = level
-    return own or general or "info"
+        elif parts[0] != OWN:
+            found[target.strip()] = level
+        else:
+            found[parts[1] if len(parts) > 1 else ""] = level
+    return {"": general, **found}
+
+
+def log_level(levels: Mapping[str, str]) -> str:
+    """The shortest text of such levels: `info`, `info,feed=debug`."""
+    return ",".join([levels[""], *(f"{module}={level}" for module, level in sorted(levels.items()) if module)])

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from tests.ops.made import NOW, facts, subscription
 from xtrader.ops.facts import ExchangeFacts, Facts, Histogram, add, gone, merge, of_worker
 from xtrader.ops.measure import MANY, NULL, Arrivals, Durations
-from xtrader.sinks import base
 
 NS = st.lists(st.integers(-(2**40), 2**40), max_size=40)
 
@@ -74,10 +73,6 @@ def test_nothing_is_kept_of_rows_that_were_counted() -> None:
         arrivals.take(["A@X"], columns, NOW)
         assert arrivals._rows < MANY
     assert arrivals.journaled("A").count == 100_000
-
-
-def test_an_unknown_time_is_that_of_the_columns() -> None:
-    assert base.NULL == NULL
 
 
 def test_workers_are_merged_into_one_recorder_and_stay_told_apart() -> None:

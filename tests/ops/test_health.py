@@ -1,5 +1,7 @@
 """What is told of a recorder that is not well."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -54,7 +56,7 @@ def test_what_hangs_is_not_alive_and_what_only_waits_for_room_is() -> None:
         ("crossed", {"state": "gap", "cause": "crossed", "detail": "bid above ask"}, "bid above ask"),
     ],
 )
-def test_a_line_says_what_is_wrong_with_a_subscription_and_since_when(book: str, other: dict[str, object], said: str) -> None:
+def test_a_line_says_what_is_wrong_with_a_subscription_and_since_when(book: str, other: dict[str, Any], said: str) -> None:
     assert trouble(subscription(book=book, **other)) == said
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from xtrader import sinks, venues
 from xtrader.errors import ConfigError, StorageError
-from xtrader.quantities import log_level, seconds, size
+from xtrader.quantities import log_level, log_levels, seconds, size
 from xtrader.settings.destination import STORE_SECRETS
 from xtrader.settings.directories import check_directories, collector_id
 from xtrader.settings.load import FLAGS, VARIABLES, Settings, load
@@ -109,7 +109,8 @@ def test_what_is_no_duration_is_none() -> None:
         ({"XTRADER_ROTATE_BYTES": "12"}, "XTRADER_ROTATE_BYTES '12' is not a size of at least 65536 bytes"),
         ({"XTRADER_MIN_FREE_BYTES": "lots"}, "XTRADER_MIN_FREE_BYTES 'lots' is not a size"),
         ({"XTRADER_COLLECTOR_ID": "Me!"}, "XTRADER_COLLECTOR_ID 'Me!' is not 1 to 32 of the characters"),
-        ({"XTRADER_LOG": "loud"}, "XTRADER_LOG 'loud' is not one of error, warn, info, debug, trace"),
+        ({"XTRADER_LOG": "loud"}, "XTRADER_LOG 'loud' is not one of error, warn, info, debug, trace, nor such as info,feed=debug"),
+        ({"XTRADER_LOG": "fed=debug"}, "XTRADER_LOG 'fed=debug' names 'fed', which is no module; did you mean feed?"),
         ({"XTRADER_VERBOSE": "perhaps"}, "XTRADER_VERBOSE 'perhaps' is neither true nor false"),
         ({"XTRADER_SINK": "csv"}, "XTRADER_SINK 'csv' is not a sink; use parquet or questdb, or several with commas between"),
     ],
@@ -181,20 +182,22 @@ def test_a_variable_that_is_itself_unexpanded_is_refused() -> None:
         ("info", "info"),
         ("WARNING", "warn"),
         ("xtrader=debug,info", "debug"),
-        ("info,xtrader::feed=trace", "trace"),
-        ("error,hyper=debug", "error"),
-        ("hyper=debug", "info"),
+        ("info,xtrader::feed=trace", "info,feed=trace"),
+        ("feed=debug, rest = error,warn", "warn,feed=debug,rest=error"),
+        ("error,hyper=debug", "error,hyper=debug"),
         ("off", "error"),
         ("nonsense", None),
     ],
 )
 def test_log_levels_are_read_as_rust_writes_them(text: str, level: str | None) -> None:
-    assert log_level(text) == level
+    levels = log_levels(text)
+    assert (None if levels is None else log_level(levels)) == level
 
 
 def test_rust_log_is_an_alias_that_never_stops_a_start() -> None:
     assert settings({}, {"RUST_LOG": "xtrader=debug,info"}).log_level == "debug"
     assert settings({}, {"RUST_LOG": "error", "XTRADER_LOG": "trace"}).log_level == "trace"
+    assert settings({}, {"RUST_LOG": "hyper=debug,xtrader::feed=trace"}).log_level == "info,feed=trace"
     found = settings({}, {"RUST_LOG": "debug/regex"})
     assert found.log_level == "info"
     assert "RUST_LOG 'debug/regex' is not one of" in found.warnings[0]

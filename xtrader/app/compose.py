@@ -32,7 +32,7 @@ from xtrader.sinks.base import SinkRun
 from xtrader.sinks.manifest import left_open
 from xtrader.venues import exchanges, market
 
-log = structlog.get_logger("xtrader")
+log = structlog.get_logger("xtrader.recorder")
 
 
 def record(settings: Settings, consumers: Sequence[Consumer | str] = ()) -> int:

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from xtrader.app import status
-from xtrader.app.commands import commands
+from xtrader.app.commands import Commands
 from xtrader.app.gather import Gatherer
 from xtrader.app.notify import Progress
 from xtrader.app.telemetry import Sync, report, watch
@@ -43,7 +43,7 @@ from xtrader.settings.load import Settings
 from xtrader.sinks.base import SinkSpec
 from xtrader.venues.base import Link, Market
 
-log = structlog.get_logger("xtrader")
+log = structlog.get_logger("xtrader.recorder")
 
 DRAIN = 40.0
 """Seconds that the sink has to finish its files on shutdown."""
@@ -72,7 +72,7 @@ class Recorder:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._journal = journal
+        self.journal = journal
         self._markets = markets
         self._subscriptions = subscriptions
         self._share = share
@@ -99,6 +99,8 @@ class Recorder:
         )
         self.feed: Feed | None = None
         self.rest: Rest | None = None
+        self.instruments: Mapping[str, Instrument] = {}
+        """What is recorded, by key."""
         self._is_ending = False
         self._put = fan_out(self.writer.put, consumers, clock)
         self._sync = Sync(clock)
@@ -114,7 +116,7 @@ class Recorder:
             journal=journal,
             deliveries=self.deliveries,
         )
-        self._door = Door(journal.directory, commands(self))
+        self._door = Door(journal.directory, Commands(self, clock).by_name())
 
     async def run(self, beside: Callable[[Recorder], Coroutine[Any, Any, None]] | None = None) -> int:
         """Record until a signal, the time given, or what trying again cannot help; then drain. Returns the exit code."""
@@ -125,12 +127,13 @@ class Recorder:
             loop.call_later(self._settings.shutdown_after, self.stop, "the time given is over")
         told = status.show(lambda: self.gatherer.facts, self._note) if beside is None else beside(self)
         works: list[Coroutine[Any, Any, None]] = [self.writer.run(), self.deliveries.run(), self._feeds()]
-        works += [self.gatherer.run(), watch(lambda: self.feed, self._sync), self._answer(), told]
+        works += [self.gatherer.run(), self._answer(), watch(lambda: self.feed, self._sync), told]
         if self._settings.verbose:
             works.append(self._report())
         tasks = [asyncio.create_task(work) for work in works]
         stopping = asyncio.create_task(self._stop.wait())
-        writing, deliveries, feeding, *others = tasks
+        # Who asks meanwhile hears that it is stopping, until it has.
+        writing, deliveries, feeding, _, _, *others = tasks
         try:
             # The lines on the terminal end by themselves where there is no terminal; everything else that ends is a failure.
             await asyncio.wait([writing, deliveries, feeding, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -165,11 +168,12 @@ class Recorder:
             self.rest = rest
             catalogue = Catalogue(self._settings.cache_directory, body_of(rest.get), self._clock)
             found = await catalogue.look_up(self._markets, self._subscriptions)
+            self.instruments = found.instruments
             for instrument in found.instruments.values():
                 self._put(instrument)
             wanted = {(one.key, one.stream) for one in found.subscriptions}
             open_rows = []
-            for row in self._journal.open_coverage():
+            for row in self.journal.open_coverage():
                 if (row.instrument, row.stream) in wanted:
                     open_rows.append(row)
                 else:
@@ -211,7 +215,7 @@ class Recorder:
                             await ended
                 finally:
                     await _cancel(running, refreshing, full)
-                log.error("no_room", about="recording stops until the disk has room again", directory=str(self._journal.directory))
+                log.error("no_room", about="recording stops until the disk has room again", directory=str(self.journal.directory))
                 self.feed.stop("storage", "no room on the disk or in the journal's budget")
                 cause = "storage"
 
@@ -229,7 +233,7 @@ class Recorder:
         """Let go of what all sinks have. A database can lose what it had: for it, some is kept while there is room."""
         settings = self._settings
         roomy = free_bytes(settings.journal_directory) > 2 * settings.min_free_bytes
-        self._journal.release(cursor, self._keep_seconds if roomy else 0.0, settings.journal_max_bytes // 4)
+        self.journal.release(cursor, self._keep_seconds if roomy else 0.0, settings.journal_max_bytes // 4)
 
     def _on_room(self, room: bool) -> None:
         (self._room.set if room else self._room.clear)()
@@ -250,7 +254,7 @@ class Recorder:
             await self._door.open()
         except OSError as error:
             log.warning(
-                "no_door", directory=str(self._journal.directory), error=error.strerror, about="nobody can ask this recorder"
+                "no_door", directory=str(self.journal.directory), error=error.strerror, about="nobody can ask this recorder"
             )
             return
         try:

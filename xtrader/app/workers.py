@@ -23,6 +23,7 @@ import uvloop
 
 from xtrader import __version__, logs
 from xtrader.app import status
+from xtrader.app.commands import ANSWER, log_level, note, relayed
 from xtrader.app.compose import record_part
 from xtrader.app.notify import Progress, telling
 from xtrader.app.recorder import UNFINISHED, Recorder
@@ -30,7 +31,7 @@ from xtrader.app.telemetry import Sync
 from xtrader.clock import SystemClock
 from xtrader.errors import ConfigError, StorageError
 from xtrader.model.subscription import Subscription, parse_subscriptions
-from xtrader.ops.door import Caller, Door
+from xtrader.ops.door import Caller, Command, Door
 from xtrader.ops.facts import Facts, gone, merge, of_worker
 from xtrader.ops.system import host, process_facts, versions
 from xtrader.pipeline.children import Child
@@ -172,7 +173,7 @@ class _Worker:
         """Seconds for which its journal was not written, as far as it says; None while it does not run."""
         if self.told is None or not self.speaks:
             return None
-        return max(one.silence for one in self.told.journals) + asyncio.get_running_loop().time() - self._heard
+        return max((one.silence for one in self.told.journals), default=0.0) + asyncio.get_running_loop().time() - self._heard
 
     @property
     def speaks(self) -> bool:
@@ -231,7 +232,9 @@ class _Supervisor:
         self._clock = SystemClock()
         self._sync = Sync(self._clock)
         self._directory = settings.journal_directory
-        self._door = Door(self._directory, {"facts": self._answer_facts})
+        own: dict[str, Command] = {"facts": self._answer_facts, "log-level": self._change_levels, "stop": self._answer_stop}
+        self._relayed = {name: relayed(self._journals, name) for name in ("book", "resync", "reconnect", "log-level")}
+        self._door = Door(self._directory, {**self._relayed, **own})
         self._whole = Facts(
             ts=self._clock.now(),
             started=self._clock.now(),
@@ -286,6 +289,21 @@ class _Supervisor:
 
     async def _answer_facts(self, caller: Caller, said: Mapping[str, Any]) -> Facts:
         return self.facts()
+
+    def _journals(self) -> dict[int, Path]:
+        """Where the workers that run have their doors."""
+        return {one.task.number: one.task.settings.journal_directory for one in self._workers if one.speaks}
+
+    async def _change_levels(self, caller: Caller, said: Mapping[str, Any]) -> Any:
+        levels = await log_level(caller, said)
+        await self._relayed["log-level"](caller, said)
+        return levels
+
+    async def _answer_stop(self, caller: Caller, said: Mapping[str, Any]) -> Any:
+        note("stop", caller, said)
+        if not self._stops:
+            asyncio.get_running_loop().call_later(ANSWER, self._stop, f"asked for at the door by {caller.name or caller.uid}")
+        return {"stopping": True}
 
     def facts(self) -> Facts:
         """Those of all workers as one; a worker that does not run is missing, and what it recorded is a gap."""

@@ -23,6 +23,10 @@ def deliver() -> None:
 
     set_up_process()
     allow_many_files()
+    from xtrader import logs
+    from xtrader.settings.environment import delivery_logs
+
+    logs.set_up(*delivery_logs())
     from xtrader.pipeline.delivery import delivery_main
 
     code = delivery_main(_make_sink)

@@ -107,6 +107,17 @@ class Conversation:
         """How much of the limits on sending is used, 0 to 1."""
         return self._pace.share()
 
+    def resync(self, subscription: Subscription) -> None:
+        """Begin one subscription anew: see MarketSession."""
+        try:
+            self._take(self.session.resync(subscription, self._clock.now()))
+        except Exception as error:
+            self._fail(error)
+
+    def end(self, error: XTraderError) -> None:
+        """Make `run` raise `error`."""
+        self._fail(error)
+
     def silence_limit(self, subscription: Subscription) -> float | None:
         """Seconds without a message after which the venue is asked; None while there is no connection."""
         return None if self._watch is None else self._watch.limit(self.session.activity[subscription])

@@ -124,6 +124,17 @@ class Feed:
         """One per connection."""
         return (keeper.facts() for keeper in self.keepers)
 
+    def resync(self, subscription: Subscription) -> str:
+        """Begin one subscription anew; what stands against it, in words, empty if it is done."""
+        row = self.tracker.current(subscription.key, subscription.stream)
+        if row is None or row.state != "live":
+            return f"it is not live: {'syncing' if row is None else row.state}"
+        for line in self._lines:
+            if subscription in line.keepers[0].link.subscriptions:
+                for keeper in line.keepers:
+                    keeper.resync(subscription)
+        return ""
+
     def book(self, key: str) -> Book | None:
         """The live book of an instrument key; None if there is none."""
         return next((book for keeper in self.keepers if (book := keeper.book(key)) is not None), None)
@@ -136,6 +147,17 @@ class Feed:
     def ready(self) -> bool:
         """True if every subscription is live."""
         return bool(self.keepers) and self.live() == len(self.subscriptions)
+
+    def stored_book(self, key: str) -> Book | None:
+        """The book of an instrument key at the last state that was recorded; None if there is none, or at no such state now."""
+        subscription = Subscription("L2", *key.split("@", 1))
+        row = self.tracker.current(key, "L2")
+        if row is None or row.state != "live":
+            return None
+        line = next((one for one in self._lines if subscription in one.keepers[0].link.subscriptions), None)
+        if line is None:
+            return None
+        return line.keepers[0].stored_book(key) if line.redundant is None else line.redundant.stored_book(key)
 
     def _line(self, market: Market, link: Link, cause: str) -> RecordedLink:
         keepers: list[Keeper] = []

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from xtrader.clock import SECOND, Clock
-from xtrader.errors import CredentialsRejected, ProtocolError, Unresponsive, retryable
+from xtrader.errors import CredentialsRejected, ProtocolError, ReconnectOrdered, Unresponsive, retryable
 from xtrader.feed.conversation import Conversation, Emit, Raw
 from xtrader.feed.handover import proven
 from xtrader.feed.pace import Pace
@@ -93,6 +93,10 @@ class Keeper:
         """The live book of an instrument key."""
         return self.current.session.book(key) if self.current is not None else None
 
+    def stored_book(self, key: str) -> Book | None:
+        """That book at the last state that was recorded; None if it is at another one."""
+        return self.book(key) if self._both is None else self._both.stored_book(key)
+
     def messages(self) -> Counter[Subscription]:
         """Messages taken per subscription, over all connections."""
         current = self.current.session.activity if self.current is not None else {}
@@ -120,6 +124,20 @@ class Keeper:
             connects_share=self._connects.share(),
             counts={} if current is None else dict(current.session.counts),
         )
+
+    def resync(self, subscription: Subscription) -> None:
+        """Begin one subscription anew on every connection that is open: on the one that is about to take over, too."""
+        talks = [self.current] if self._both is None else self._seats
+        for conversation in talks:
+            if conversation is not None and conversation.opened_at and not self._is_waiting:
+                conversation.resync(subscription)
+
+    def reconnect(self) -> bool:
+        """Let the connection go, as an operator asked, and make it anew; False if there is none."""
+        if self.current is None or not self.current.opened_at or self._is_waiting:
+            return False
+        self.current.end(ReconnectOrdered(self.link.exchange, "reconnected as an operator asked"))
+        return True
 
     async def run(self) -> None:
         """Never returns. Raises what trying again cannot help: wrong credentials at the first attempt, storage errors, bugs."""
@@ -276,6 +294,8 @@ class Keeper:
                 cause = "silent"
             case ProtocolError():
                 cause = "malformed"
+            case ReconnectOrdered():
+                cause = "operator"
             case _:
                 cause = "disconnect"
         self._cause = cause

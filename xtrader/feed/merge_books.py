@@ -87,6 +87,11 @@ class MergedBook(Merged[BookMember]):
         self.last = sequence
         self.ts_last = ts_last
 
+    def stored(self) -> Book | None:
+        """The owner's book where that is at the last stored state."""
+        book = None if self.owner is None else self.owner.book()
+        return book if book is not None and book.sequence == self.last else None
+
     def linked(self, number: int) -> bool:
         return self._links(self.members[number])
 

@@ -84,6 +84,10 @@ class Redundant:
         """How a subscription stands over all connections."""
         return self._merged(subscription.stream)[subscription.key]
 
+    def stored_book(self, key: str) -> Book | None:
+        """The book of an instrument key at its last stored state; None while no connection has it at that."""
+        return self._books[key].stored()
+
     def _merged(self, stream: str) -> Mapping[str, MergedBook] | Mapping[str, MergedTrades]:
         if stream == "L2":
             return self._books

@@ -31,7 +31,11 @@ CAUSES = (
     "shutdown",
     "start",
     "storage",
+    "operator",
+    "unsubscribed",
 )
+"""Why an interval began. `operator`: somebody told the running recorder to begin anew; `unsubscribed`: the subscription was taken
+out while the recorder ran."""
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False):

@@ -86,6 +86,10 @@ class Asking:
             raise Refused(answer.error)
         return bytes(answer.result)
 
+    def result(self, command: str, **said: Any) -> dict[str, Any]:
+        """The same as a mapping."""
+        return msgspec.json.decode(self.ask(command, **said), type=dict[str, Any])
+
     def facts(self) -> Facts:
         """The facts of the recorder. Raises as `ask`, and ConfigError for those of a newer version."""
         try:

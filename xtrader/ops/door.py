@@ -33,8 +33,10 @@ SILENCE: Final = 60.0
 """Seconds for which a client may ask nothing."""
 SLOWNESS: Final = 5.0
 """Seconds in which an answer must be taken."""
-PAUSE: Final = 0.02
-"""Seconds between two answers to one client: it does no harm to ask again and again."""
+PAUSE: Final = 0.002
+"""Seconds from an answer to the next, whoever asks: however many ask however often, it is a few percent of the recorder's time."""
+BYTES_A_SECOND: Final = 50e6
+"""Large answers are followed by a longer pause."""
 PATH_BYTES: Final = 100
 """Longer paths do not fit into the address of a socket everywhere."""
 
@@ -68,6 +70,8 @@ class Door:
         self._commands = commands
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
+        """One command at a time."""
 
     async def open(self) -> None:
         """Begin to listen. Raises OSError where there can be no such socket; the directory must be this recorder's alone."""
@@ -114,8 +118,10 @@ class Door:
                 return
             if not line.endswith(b"\n"):
                 return
-            await _say(writer, await self._answer(caller, line))
-            await asyncio.sleep(PAUSE)
+            async with self._turn:
+                answer = await self._answer(caller, line)
+                await asyncio.sleep(PAUSE + len(answer) / BYTES_A_SECOND)
+            await _say(writer, answer)
 
     async def _answer(self, caller: Caller, line: bytes) -> bytes:
         try:

@@ -17,7 +17,7 @@ from xtrader.pauses import Pauses
 FIRST_PAUSE: Final = 0.1
 LONGEST_LINE: Final = 1 << 24
 
-log = structlog.get_logger()
+log = structlog.get_logger("xtrader.pipeline")
 
 
 class Child:

@@ -14,7 +14,7 @@ from xtrader.durable import keep_file, kept_file
 
 _SUFFIX = ".cursor"
 
-log = structlog.get_logger()
+log = structlog.get_logger("xtrader.pipeline")
 
 
 def read_cursor(directory: Path, name: str) -> int | None:

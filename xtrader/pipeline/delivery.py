@@ -36,7 +36,7 @@ REPORT_SECONDS: Final = 0.25
 FIRST_PAUSE: Final = FIRST
 LONGEST_PAUSE: Final = LONGEST
 
-log = structlog.get_logger()
+log = structlog.get_logger("xtrader.pipeline")
 
 
 class DeliverySpec(msgspec.Struct, frozen=True):

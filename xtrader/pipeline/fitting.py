@@ -23,7 +23,7 @@ _MAX_NAME: Final = 240
 _ALWAYS_FITS: Final = _MAX_NAME // 3
 _LEAST: Final = -(2**63)
 
-log = structlog.get_logger()
+log = structlog.get_logger("xtrader.pipeline")
 
 
 def misfit(key: str, what: object) -> ProtocolError:

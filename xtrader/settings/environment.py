@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from xtrader import sinks, venues
-from xtrader.settings.destination import STORE_SECRETS
+from xtrader.settings.destination import STORE_SECRETS, STORE_VARIABLE, secrets_of
 from xtrader.settings.load import Settings, Sources, load, sources_of
 from xtrader.settings.secrets import with_credentials
 
@@ -34,12 +34,19 @@ def delivery_environment(settings: Settings) -> dict[str, str]:
     wherever it came from."""
     own = {*sinks.variables(), *(f"{name}_FILE" for name in sinks.secrets())}
     kept = {name: value for name, value in os.environ.items() if name not in own}
-    return {**kept, **settings.sink_options, **settings.store_variables}
+    return {**kept, "XTRADER_LOG": settings.log_level, **settings.sink_options, **settings.store_variables}
 
 
 def sink_options() -> dict[str, str]:
     """What `delivery_environment` gave to this process of the sinks' own variables."""
     return {name: os.environ[name] for name in sinks.variables() if name in os.environ}
+
+
+def delivery_logs() -> tuple[str, tuple[str, ...]]:
+    """The log level and the secrets that `delivery_environment` gave to this process."""
+    secrets = tuple(os.environ[name] for name in sinks.secrets() if name in os.environ)
+    store = {name: text for name, text in os.environ.items() if STORE_VARIABLE.fullmatch(name)}
+    return os.environ.get("XTRADER_LOG") or "info", secrets + secrets_of(store)
 
 
 def service_manager() -> tuple[str, float | None] | None:

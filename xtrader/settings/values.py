@@ -5,12 +5,13 @@ The rule: a sentence names where the text came from.
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass
 from typing import Final
 
 from xtrader.errors import ConfigError
-from xtrader.quantities import LEVELS, seconds, size, truth
+from xtrader.quantities import LEVELS, MODULES, log_levels, seconds, size, truth
 from xtrader.quantities import log_level as level_of
 
 COLLECTOR: Final = re.compile(r"[a-z0-9-]{1,32}")
@@ -94,13 +95,20 @@ def workers(given: Value | None) -> int:
 
 
 def log_level(given: Value | None, warnings: list[str]) -> str:
+    """A level, with those of modules behind it: `info,feed=debug`. RUST_LOG may be meant for others, and is never an error."""
     if given is None:
         return "info"
-    level = level_of(given.text)
-    if level is not None:
-        return level
-    sentence = f"{given.origin} '{given.text}' is not one of {', '.join(LEVELS)}"
-    if given.origin.startswith("RUST_LOG"):
+    is_ours = not given.origin.startswith("RUST_LOG")
+    levels = log_levels(given.text)
+    if levels is None:
+        sentence = f"{given.origin} '{given.text}' is not one of {', '.join(LEVELS)}, nor such as info,feed=debug"
+        if is_ours:
+            raise ConfigError(sentence)
         warnings.append(f"{sentence}; info is used")
         return "info"
-    raise ConfigError(sentence)
+    others = [module for module in levels if module and module not in MODULES]
+    if others and is_ours:
+        near = difflib.get_close_matches(others[0], MODULES, n=2)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(MODULES)}"
+        raise ConfigError(f"{given.origin} '{given.text}' names '{others[0]}', which is no module; {hint}")
+    return level_of({module: level for module, level in levels.items() if module not in others})

@@ -32,7 +32,7 @@ from xtrader.sinks.manifest import (
 
 ASIDE: Final = "_damaged"
 
-log = structlog.get_logger()
+log = structlog.get_logger("xtrader.sinks")
 
 
 def mend_list(root: Path, collector: str, first: int) -> None:

@@ -16,7 +16,7 @@ import structlog
 
 from xtrader.durable import make_directory, sync_directory
 
-log = structlog.get_logger()
+log = structlog.get_logger("xtrader.sinks")
 
 
 class RefusedFile:

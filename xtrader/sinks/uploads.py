@@ -30,7 +30,7 @@ AT_ONCE: Final = 8
 BIG: Final = 64 << 20
 """Bytes of a part that is put alone, because it is held in memory meanwhile."""
 
-log = structlog.get_logger()
+log = structlog.get_logger("xtrader.sinks")
 
 
 class Commit(NamedTuple):

@@ -22,6 +22,7 @@ Coverage as sessions tell it (the shell closes what is open when the next row of
                     showed it
     trades late     `live` closed, cause filled, with the numbers that came after all and the times of the hole that they fill
     delisted        `gap` open with cause delisted and the venue's words, from the last message; `syncing` when it is known again
+    by an operator  `gap` closed, cause operator, from the last good message to the command, then open `syncing`
     odd message     `gap` closed, cause malformed, from the last good message to the odd one, then open `syncing`; and a Notice
 
 The session never sees a socket, a clock, the environment or a log. Its state dies with it: a reconnect is a new session. One
@@ -44,6 +45,9 @@ from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues.trades import SeenTrades
+
+ORDERED = "begun anew as an operator asked"
+"""What the gap row of a resync by command says."""
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -208,6 +212,11 @@ class MarketSession(Protocol):
     def gone(self, subscription: Subscription, since: int, words: str, now: int) -> Iterable[Output]:
         """It is known from elsewhere (its expiry) that the instrument was not there any more at `since` (int ns): it is recorded
         as delisted from then on, or from its last message if that came later, until the venue sends more of it."""
+        ...
+
+    def resync(self, subscription: Subscription, now: int) -> Iterable[Output]:
+        """An operator wants this one subscription begun anew: out of sync, and asked for again, a book by a new snapshot. Nothing
+        if it is not live: then it is on its way already, or refused."""
         ...
 
     def book(self, key: str) -> Book | None:

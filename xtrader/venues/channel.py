@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from xtrader.model.market import Coverage
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Activity, Notice, Output, Ready
+from xtrader.venues.base import ORDERED, Activity, Notice, Output, Ready
 
 SECOND = 1_000_000_000
 PATIENCE = 30 * SECOND
@@ -45,6 +45,7 @@ class Channel:
         self._is_asked = False
         self.ts_turned = 0
         """When the subscription was last asked for, lost, refused or found in sync: what was asked before is of another state."""
+        self._is_kept = False
         self._suspected: int | None = None
         self._live_since: int | None = None
         self._streak = 0
@@ -55,8 +56,8 @@ class Channel:
 
     @property
     def held(self) -> bool:
-        """True if the venue may believe that we are subscribed."""
-        return bool(self.activity.ts_acked or self.activity.ts_last)
+        """True if the venue may believe that we are subscribed, and is to be told that we are not any more."""
+        return not self._is_kept and bool(self.activity.ts_acked or self.activity.ts_last)
 
     def open(self, now: int) -> Coverage:
         """The first row. The caller asks the venue itself, many channels in one request, and says `asked`."""
@@ -120,6 +121,13 @@ class Channel:
         if self._ask_at is not None:
             self._ask_at = min(self._ask_at, ts_recv + max(SECOND, self._wait()))
         return []
+
+    def resync(self, now: int) -> list[Output]:
+        """See MarketSession; one that was asked for is at once, whatever went before."""
+        if self.activity.state != "live":
+            return []
+        self._streak = 0
+        return self.lose("operator", ORDERED, now)
 
     def reject(self, words: str, ts_recv: int) -> list[Output]:
         """The venue refused the subscription: rejected until it confirms a later request."""

@@ -164,6 +164,13 @@ class TradesChannel(Channel):
         super().__init__(subscription, cause, counts, ask)
         self.chain = TradeChain(self.key, cause, counts, resume)
 
+    def resync(self, now: int) -> list[Output]:
+        """Subscribed once more beside the subscription that there is: no trade is missed meanwhile."""
+        self._is_kept = True
+        out = super().resync(now)
+        self._is_kept = False
+        return out
+
     def acked(self, ts_recv: int) -> list[Output]:
         if self.activity.state == "live":
             self.activity.ts_acked = ts_recv

@@ -19,7 +19,7 @@ MINUTE: Final = 60 * 10**9
 OPEN_MINUTES: Final = 2
 """The newest minutes of a table are kept after a proof: more rows may come for them."""
 
-log = structlog.get_logger()
+log = structlog.get_logger("xtrader.sinks")
 
 
 class Ledger:

@@ -394,7 +394,6 @@ class DepthSync:
             return False
         return now - refused >= ASK_AGAIN or (bool(self._buffer) and self._buffer[-1].ts_recv > refused)
 
-    def silent(self, number: int, now: int) -> Sequence[Output]:
-        """The venue's book went on to `number` without this stream: start over."""
-        detail = f"the venue is at {number}, the stream stopped at {self.last}"
-        return self._drop("silent", detail, now)
+    def lost(self, cause: str, detail: str, now: int) -> Sequence[Output]:
+        """The book is not what the venue has, or is wanted anew: start over."""
+        return self._drop(cause, detail, now)

@@ -16,7 +16,7 @@ from xtrader.errors import Malformed, ProtocolError
 from xtrader.model.book import Book
 from xtrader.model.market import Coverage
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Activity, Fetch, Link, Notice, Output, Send, counted
+from xtrader.venues.base import ORDERED, Activity, Fetch, Link, Notice, Output, Send, counted
 from xtrader.venues.binance.contracts import CONTRACT, CONTRACTS, relisted
 from xtrader.venues.binance.depth import ASK_AGAIN, DepthSync
 from xtrader.venues.binance.dialect import Dialect
@@ -351,12 +351,21 @@ class BinanceSession:
         if self.activity[subscription].state != "live" or self._seen(subscription) >= number:
             return ()
         self._counts["silent"] += 1
-        out = [*self._part(subscription).silent(number, now), self._request("UNSUBSCRIBE", [subscription], Request((), now))]
+        part = self._part(subscription)
+        detail = f"the venue is at {number}, the stream stopped at {part.last}"
+        out = [*part.lost("silent", detail, now), self._request("UNSUBSCRIBE", [subscription], Request((), now))]
         return [*out, *self._subscribe([subscription], now)]
 
     def listen(self, now: int) -> Iterable[Output]:
         """Ask for the stream of contracts; spot has none, and no link that is for notices."""
         return [self._call("SUBSCRIBE", [CONTRACTS], Request((), now))]
+
+    def resync(self, subscription: Subscription, now: int) -> Iterable[Output]:
+        """See MarketSession. The stream goes on meanwhile: for a book only the snapshot is asked for, by the next delta."""
+        if self.activity[subscription].state != "live":
+            return ()
+        again = self._subscribe([subscription], now) if subscription.stream == "TRADES" else []
+        return [*self._part(subscription).lost("operator", ORDERED, now), *again]
 
     def book(self, key: str) -> Book | None:
         """The live book of an instrument, None if it is not in sync."""

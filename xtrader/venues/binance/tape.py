@@ -121,10 +121,9 @@ class Tape:
             Coverage(self._key, "TRADES", "syncing", cause, ts, None),
         )
 
-    def silent(self, number: int, now: int) -> Sequence[Output]:
-        """The venue traded on to `number` without this stream: what came since the last good message is missing."""
-        start = self._activity.ts_last or self._activity.ts_acked or now
-        return self._lost("silent", start, now, f"the venue is at {number}, the stream stopped at {self.last}")
+    def lost(self, cause: str, detail: str, now: int) -> Sequence[Output]:
+        """What came since the last good message is missing, or the stream is wanted anew."""
+        return self._lost(cause, self._activity.ts_last or self._activity.ts_acked or now, now, detail)
 
     def gone(self, since: int, words: str, now: int) -> Sequence[Output]:
         """The instrument is not there any more, from `since` on or from its last message: see MarketSession."""

@@ -61,10 +61,7 @@ _decode_trades_answer = msgspec.json.Decoder(TradesAnswer).decode
 
 
 class DeribitSession:
-    """See venues/base.py (MarketSession) for what the methods return and raise.
-
-    A channel's data is taken from whichever interval (raw, 100ms) it first arrives by; other intervals are ignored.
-    """
+    """See venues/base.py (MarketSession). A channel's data is taken from whichever interval (raw, 100ms) it comes by first."""
 
     def __init__(self, link: Link, cause: str, resume: Mapping[str, SeenTrades], login: Login | None) -> None:
         self._counts: Counter[str] = Counter()
@@ -164,6 +161,9 @@ class DeribitSession:
 
     def listen(self, now: int) -> list[Output]:
         return [self._request("subscribe", {"channels": [STATES]})]
+
+    def resync(self, subscription: Subscription, now: int) -> list[Output]:
+        return self._channels.of(subscription).resync(now)
 
     def book(self, key: str) -> Book | None:
         return self._channels.book(key)

@@ -157,6 +157,9 @@ class OkxSession:
         self._requests += 1
         return [Send(listing_request(self._exchange, self._requests))]
 
+    def resync(self, subscription: Subscription, now: int) -> list[Output]:
+        return self._channels.of(subscription).resync(now)
+
     def book(self, key: str) -> Book | None:
         return self._channels.book(key)
 

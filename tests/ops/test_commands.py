@@ -1,0 +1,96 @@
+"""What a running recorder does for whoever comes to its door, and what that leaves behind in the recording."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import reading
+from tests.running import in_sync, log_of, recorder, until
+from xtrader.emulator.server import Emulator
+from xtrader.ops.ask import Asking, Refused
+
+SYMBOLS = ("BTC-USDT-SWAP", "ETH-USDT-SWAP")
+LIST = ",".join(f"{stream}:OKX_SWAP@{symbol}" for symbol in SYMBOLS for stream in ("L2", "TRADES"))
+
+
+def xtrader(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "xtrader", *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(("workers", "times"), [(1, 1000), (2, 100)])
+def test_a_thousand_commands_do_what_one_does(tmp_path: Path, workers: int, times: int) -> None:
+    journal = tmp_path / "data" / ".journal"
+
+    async def main() -> None:
+        async with Emulator(["OKX_SWAP"], instruments=2, rate=200) as emulator:
+            async with recorder(tmp_path, LIST, {**emulator.variables, "XTRADER_WORKERS": str(workers)}) as process:
+                await in_sync(tmp_path, workers)
+                with Asking(journal) as asking:
+                    while asking.facts().live < len(SYMBOLS) * 2:
+                        await asyncio.sleep(0.2)
+                    await asyncio.to_thread(check, asking)
+                    await until(lambda: asking.facts().live == len(SYMBOLS) * 2)
+                    gaps = {one.name: dict(one.gaps) for one in asking.facts().subscriptions if one.gaps}
+                    assert gaps == {"L2:OKX_SWAP@BTC-USDT-SWAP": {"operator": 1}}
+                    asked = asking.result("stop", by="the tester")
+                    assert asked == {"stopping": True}
+                assert await asyncio.wait_for(process.wait(), 60) == 0
+
+    def check(asking: Asking) -> None:
+        answers = Counter(json.dumps(asking.result("resync", subscription="L2:OKX_SWAP@btcusdt"))[:32] for _ in range(times))
+        assert len(answers) == 2
+        assert min(answers.values()) == 1
+
+    asyncio.run(main())
+    rows = reading.gaps(tmp_path / "data", "start", "shutdown")
+    assert [(row["covers"], row["cause"]) for row in rows] == [("L2", "operator")]
+    ran = xtrader("verify", str(tmp_path / "data"))
+    assert "1 declared hole, no damage" in ran.stdout, ran.stdout + ran.stderr
+    lines = [json.loads(line) for line in log_of(tmp_path).splitlines() if '_ordered"' in line]
+    assert {line["event"] for line in lines} == {"resync_ordered", "stop_ordered"}
+    assert all((line["uid"], line["pid"]) == (os.getuid(), os.getpid()) for line in lines if "worker" not in line)
+    assert any("for the tester" in line["by"] for line in lines)
+    assert len(lines) < 100
+
+
+def test_what_cannot_be_done_is_said_in_a_sentence_with_what_would_be_right(tmp_path: Path) -> None:
+    refusals: list[tuple[str, dict[str, Any], str]] = [
+        ("resync", {}, "needs a text 'subscription'"),
+        ("resync", {"subscription": 5}, "needs a text 'subscription'"),
+        ("resync", {"subscription": "OKX_SWAP"}, "it must be EXCHANGE@INSTRUMENT"),
+        ("resync", {"subscription": "L3:OKX_SWAP@BTCUSDT"}, "unknown stream 'L3'"),
+        ("resync", {"subscription": "OKX_SWAP@BTCUSTD"}, "did you mean"),
+        ("resync", {"subscription": "OKX_SPOT@BTCUSDT"}, "nothing of OKX_SPOT is"),
+        ("reconnect", {"connection": "OKX_SWAP/7"}, "did you mean OKX_SWAP/0?"),
+        ("log-level", {"module": "fed", "level": "debug"}, "did you mean feed?"),
+        ("log-level", {"module": "feed", "level": "loud"}, "no log level"),
+        ("book", {"instrument": "OKX_SWAP@DOGEUSDT"}, "not recorded here"),
+    ]
+
+    async def main() -> None:
+        async with Emulator(["OKX_SWAP"], instruments=2, rate=100) as emulator:
+            async with recorder(tmp_path, LIST, emulator.variables):
+                await in_sync(tmp_path)
+                with Asking(tmp_path / "data" / ".journal") as asking:
+                    for command, said, words in refusals:
+                        with pytest.raises(Refused, match=words.replace("?", "[?]")):
+                            asking.result(command, **said)
+                    assert asking.result("log-level", module="feed", level="debug") == {"levels": "info,feed=debug"}
+                    assert asking.result("log-level", module="all", level="warn") == {"levels": "warn"}
+                    found = asking.result("reconnect", connection="okx_swap/0")
+                    assert found == {"reconnected": ["OKX_SWAP/0"], "left": []}
+                    again = asking.result("reconnect", connection="OKX_SWAP/0")
+                    assert again["reconnected"] == []
+                    assert "again in" in again["left"][0]["why"]
+
+    asyncio.run(main())
+    assert "Traceback" not in log_of(tmp_path)
