@@ -14,3 +14,23 @@ def captures() -> Path:
     if not path.is_dir():
         missing(f"no recordings at {path} (set XTRADER_CAPTURES)")
     return path
+
+
+DERIBIT_NAMES = (
+    "BTC-24SEP21-8000-P",
+    "BTC-30JUL21-24000-P",
+    "ETH-30JUL21-2800-C",
+    "BTC-31DEC21-34000-P",
+    "BTC-24SEP21-34000-P",
+    "BTC-24JUN22-15000-C",
+    "BTC-31DEC21-300000-C",
+    "ETH-27AUG21-4000-P",
+    "BTC-25MAR22-30000-C",
+    "ETH-23JUL21-2300-C",
+)
+"""All instruments of the recorded session."""
+DERIBIT_LOGIN = {"DERIBIT_CLIENT_ID": "reader", "DERIBIT_CLIENT_SECRET": "very-secret-words"}
+
+
+def recorded_1(name: str) -> list[Path]:
+    return sorted((captures() / "recorded-1").glob(f"{name}.*"))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.needs import missing
+from tests.waiting import wait_until
 
 KEYS = {"AWS_ACCESS_KEY_ID": "reader-and-writer", "AWS_SECRET_ACCESS_KEY": "very-secret-words", "AWS_REGION": "us-east-1"}
 
@@ -166,13 +167,14 @@ def server() -> Iterator[Store]:
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
+
+        def answers() -> bool:
             assert process.poll() is None, "moto's server died"
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                return True
+            return False
+
+        wait_until(answers)
         yield Store(port)
     finally:
         process.kill()

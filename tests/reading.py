@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+
+if TYPE_CHECKING:
+    from xtrader.emulator.truth import Truth
 
 
 @dataclass
@@ -94,3 +98,40 @@ def gaps(directory: Path, *but: str) -> list[dict[str, Any]]:
         return []
     chosen = table.filter(pc.equal(table["state"].cast("string"), "gap"))
     return [row for row in chosen.to_pylist() if row["cause"] not in but]
+
+
+def check_trades(data: Path, truth: Truth, exchange: str, symbol: str) -> int:
+    """The stored trades are an unbroken stretch of the true ones, equal in every field; how many."""
+    stored = [
+        (row["trade_id"], row["side"], row["price"], row["size"], row["ts_event"])
+        for row in rows(data, "TRADES", exchange, symbol).to_pylist()
+    ]
+    true = [(t.id, t.side, float(t.price), float(t.size), t.ts * 10**6) for t in truth.trades(exchange, symbol)]
+    first = true.index(stored[0])
+    assert stored == true[first : first + len(stored)]
+    return len(stored)
+
+
+def check_books(data: Path, truth: Truth, exchange: str, symbol: str) -> int:
+    """After every stored message the book is the true one at that sequence, as deep as the snapshot reached; how many."""
+    true: dict[int, tuple[dict[float, float], dict[float, float]]] = {}
+    bids: dict[float, float] = {}
+    asks: dict[float, float] = {}
+    for event in truth.books(exchange, symbol):
+        for side, levels in ((bids, event.bids), (asks, event.asks)):
+            for price, size in levels:
+                if float(size):
+                    side[float(price)] = float(size)
+                else:
+                    side.pop(float(price), None)
+        true[event.sequence] = (dict(bids), dict(asks))
+    book = Book()
+    stored = list(messages(data, exchange, symbol))
+    for message in stored:
+        book.apply(message)
+        if message.sequence in true:
+            assert (book.bids, book.asks) == true[message.sequence]
+    assert sum(message.sequence in true for message in stored) >= len(stored) - 1
+    deltas = [message for message in stored if not message.is_snapshot]
+    assert all(after.prev_sequence == before.sequence for before, after in pairwise(deltas))
+    return len(stored)

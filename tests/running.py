@@ -6,9 +6,11 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+from tests.waiting import LIMIT, until, within
 
 
 @asynccontextmanager
@@ -40,23 +42,29 @@ async def recorder(
             await process.wait()
 
 
-async def stop(process: asyncio.subprocess.Process, number: int = signal.SIGTERM, within: float = 30) -> int:
+async def stop(process: asyncio.subprocess.Process, number: int = signal.SIGTERM) -> int:
     """Tell it to stop; its exit code."""
     process.send_signal(number)
-    return await asyncio.wait_for(process.wait(), within)
+    return await within(process.wait())
 
 
-async def until(condition: Callable[[], object], within: float = 30) -> None:
-    """Wait until `condition()` holds."""
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.05)
-
-
-async def in_sync(directory: Path, times: int = 1, within: float = 60) -> None:
+async def in_sync(directory: Path, times: int = 1, *, limit: float = LIMIT) -> None:
     """Wait until all subscriptions have become live so many times, over all runs that wrote the log."""
-    await until(lambda: log_of(directory).count('"in_sync"') >= times, within)
+    await logged(directory, '"in_sync"', times, limit=limit)
+
+
+async def logged(directory: Path, words: str, times: int = 1, *, limit: float = LIMIT) -> None:
+    """Wait until the log holds the words so often; if it never does, the failure shows its end."""
+    await until(lambda: log_of(directory).count(words) >= times, lambda: log_of(directory)[-3000:], limit=limit)
 
 
 def log_of(directory: Path) -> str:
     return (directory / "log").read_text()
+
+
+def both(exchange: str, symbol: str) -> str:
+    return f"L2:{exchange}@{symbol},TRADES:{exchange}@{symbol}"
+
+
+def everything(venues: dict[str, str]) -> str:
+    return ",".join(both(exchange, symbol) for exchange, symbol in venues.items())

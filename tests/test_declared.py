@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.records import trade
+from tests.pipeline.numbered import trade
 from xtrader import sinks, venues
 from xtrader.errors import ConfigError
 from xtrader.pipeline.write_records import write_records

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.settings.test_load import settings as settings_of
 from xtrader.durable import keep_file, kept_file
 from xtrader.pipeline.cursors import largest_cursor, read_cursor, write_cursor
 from xtrader.settings.directories import collector_id
+from xtrader.settings.load import load
 from xtrader.sinks.questdb import sink_state
 from xtrader.sinks.uploaded import UploadProgress, progress_file, progress_of
 
@@ -57,7 +57,7 @@ def test_no_state_of_a_sink_or_recorder_hangs_on_one_byte(tmp_path: Path) -> Non
     uploaded = progress_file(tmp_path, "c1")
     uploaded.parent.mkdir()
     memory = sink_state.Progressed(offset=96, http_seen=True, books={"OKX@A": ([(1.0, 2.0)], [])})
-    wanted = settings_of({"output_directory": str(tmp_path / "data")}, {"XTRADER_JOURNAL_DIRECTORY": str(tmp_path)})
+    wanted = load({"output_directory": str(tmp_path / "data")}, {"XTRADER_JOURNAL_DIRECTORY": str(tmp_path)}, None)
     name = collector_id(wanted)
     for place in range(17):
         keep_file(uploaded, b'{"url":"s3://bucket","offset":1795219200000000096}')

@@ -4,8 +4,6 @@ is being made, and of one whose recorder was killed."""
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,8 @@ import pytest
 import xtrader
 from tests import reading
 from tests.captures import captures
-from tests.pipeline.test_kills import start
+from tests.pipeline.killing import start
+from tests.waiting import wait_until
 from xtrader.cli.main import main
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -63,13 +62,6 @@ def unfinished(directory: Path) -> list[Path]:
     return list((directory / "data").rglob("*.tmp"))
 
 
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def stopped_amid_a_file(family: list[psutil.Process], directory: Path) -> bool:
     """Stop the processes; if nothing is unfinished now, let them go on."""
     for one in family:
@@ -98,11 +90,11 @@ def test_every_line_works_beside_a_busy_recorder_and_after_it_was_killed(tmp_pat
         return min(beside.values()) >= 2
 
     try:
-        until(lambda: list(tmp_path.glob("data/stream=L2/**/*.parquet")))
-        until(read_all)
+        wait_until(lambda: list(tmp_path.glob("data/stream=L2/**/*.parquet")))
+        wait_until(read_all)
         assert recorder.poll() is None
         family = [psutil.Process(recorder.pid), *psutil.Process(recorder.pid).children()]
-        until(lambda: stopped_amid_a_file(family, tmp_path))
+        wait_until(lambda: stopped_amid_a_file(family, tmp_path))
     finally:
         for one in family:
             one.kill()

@@ -11,7 +11,8 @@ import pytest
 
 from tests import reading
 from tests.needs import small_file_system
-from tests.running import log_of, recorder, stop, until
+from tests.running import log_of, logged, recorder, stop
+from tests.waiting import within
 from xtrader.emulator.server import Emulator
 
 
@@ -30,11 +31,11 @@ def test_recording_stops_before_the_disk_is_full_and_goes_on_when_there_is_room_
             Emulator(["OKX_SWAP"], instruments=1, rate=300) as emulator,
             recorder(small_disk, "L2:OKX_SWAP@BTCUSDT,TRADES:OKX_SWAP@BTCUSDT", emulator.variables | low) as process,
         ):
-            await until(lambda: "recording" in log_of(small_disk))
+            await logged(small_disk, "recording")
             await asyncio.sleep(1)
             ballast = small_disk / "ballast"
             ballast.write_bytes(bytes(48 * 2**20))
-            await until(lambda: "no_room" in log_of(small_disk))
+            await logged(small_disk, "no_room")
             await asyncio.sleep(1)
             ballast.unlink()
             await asyncio.sleep(4)
@@ -61,7 +62,7 @@ def test_a_disk_that_is_full_before_the_start_is_refused_with_the_figures(small_
         (small_disk / "ballast").write_bytes(bytes(48 * 2**20))
         low = {"XTRADER_MIN_FREE_BYTES": "24MiB"}
         async with recorder(small_disk, "L2:OKX_SWAP@BTCUSDT", low) as process:
-            return await asyncio.wait_for(process.wait(), 20)
+            return await within(process.wait())
 
     assert asyncio.run(main()) == 2
     said = log_of(small_disk)
@@ -76,7 +77,7 @@ def test_a_journal_that_cannot_be_written_ends_the_recorder_with_exit_code_74(sm
             Emulator(["OKX_SWAP"], instruments=1, rate=2000) as emulator,
             recorder(small_disk, "L2:OKX_SWAP@BTCUSDT,TRADES:OKX_SWAP@BTCUSDT", emulator.variables | none) as process,
         ):
-            await until(lambda: "recording" in log_of(small_disk))
+            await logged(small_disk, "recording")
             with (small_disk / "ballast").open("wb", buffering=0) as file:
                 try:
                     while file.write(bytes(2**16)):
@@ -84,7 +85,7 @@ def test_a_journal_that_cannot_be_written_ends_the_recorder_with_exit_code_74(sm
                 except OSError:
                     # Full: what is left is less than a page, and the journal gets none of it.
                     pass
-            return await asyncio.wait_for(process.wait(), 30)
+            return await within(process.wait())
 
     assert asyncio.run(main()) == 74
     assert "Traceback" not in log_of(small_disk)

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests import objectstore, reading
-from tests.app.test_recorder import both, check_books, check_trades
 from tests.objectstore import KEYS, Road, Store
-from tests.running import log_of, recorder, stop, until
+from tests.reading import check_books, check_trades
+from tests.running import both, log_of, logged, recorder, stop
+from tests.waiting import until, within
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import Truth
 
@@ -43,12 +44,12 @@ def test_a_bucket_that_is_missing_or_closed_is_waited_for_while_recording_goes_o
             async with recorder(
                 tmp_path, subscriptions, emulator.variables | own, "--output-directory", asked, "--verbose"
             ) as process:
-                await until(lambda: "NoSuchBucket" in log_of(tmp_path), within=60)
+                await logged(tmp_path, "NoSuchBucket")
                 refuse_unknown_keys(store, 0)
-                await until(lambda: "InvalidAccessKeyId" in log_of(tmp_path), within=60)
+                await logged(tmp_path, "InvalidAccessKeyId")
                 refuse_unknown_keys(store, 1e9)
                 store.make_bucket("recordings")
-                await until(lambda: len(store.versions("recordings")) > 4, within=60)
+                await until(lambda: len(store.versions("recordings")) > 4)
                 assert await stop(process) == 0, log_of(tmp_path)
             return emulator.truth
 
@@ -77,13 +78,13 @@ def test_a_stop_while_the_store_is_away_says_that_something_is_left_and_the_next
             assert emulator.truth is not None
             subscriptions = ",".join(both("OKX_SWAP", name) for name in names)
             async with recorder(tmp_path, subscriptions, emulator.variables | own) as process:
-                await until(lambda: len(store.versions("recordings")) > 8, within=60)
+                await until(lambda: len(store.versions("recordings")) > 8)
                 road.close()
-                await until(lambda: "upload_waits" in log_of(tmp_path), within=60)
+                await logged(tmp_path, "upload_waits")
                 assert await stop(process) == 75, log_of(tmp_path)
             road.open()
             async with recorder(tmp_path, subscriptions, emulator.variables | own, "--shutdown-after", "3") as process:
-                assert await asyncio.wait_for(process.wait(), 60) == 0, log_of(tmp_path)
+                assert await within(process.wait()) == 0, log_of(tmp_path)
             return emulator.truth
 
     truth = asyncio.run(main())

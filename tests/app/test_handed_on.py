@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import reading
-from tests.running import until
+from tests.waiting import until, within
 from xtrader.emulator.server import Emulator
 
 PROGRAM = """
@@ -51,7 +51,7 @@ def test_every_trade_that_a_program_sees_is_in_the_files_even_the_one_that_it_fa
                 )
             await until(lambda: heard.exists() and len(heard.read_text().split()) > 30)
             process.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(process.wait(), 30) == 0
+            assert await within(process.wait()) == 0
 
     asyncio.run(main())
     seen = heard.read_text().split()

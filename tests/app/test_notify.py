@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.loops import in_loop
-from tests.running import in_sync, recorder, stop, until
+from tests.running import in_sync, recorder, stop
+from tests.waiting import until
 from xtrader.app.notify import Manager, Progress, keep_told
 from xtrader.emulator.server import Emulator
 

@@ -12,8 +12,10 @@ import pytest
 
 import xtrader
 from tests import reading
-from tests.captures import captures
-from tests.running import in_sync, log_of, recorder, stop, until
+from tests.captures import DERIBIT_LOGIN, DERIBIT_NAMES, captures, recorded_1
+from tests.reading import check_books, check_trades
+from tests.running import both, everything, in_sync, log_of, logged, recorder, stop
+from tests.waiting import until, within
 from xtrader.emulator.faults import parse
 from xtrader.emulator.playback import Playback
 from xtrader.emulator.server import Emulator
@@ -29,51 +31,6 @@ VENUES = {
 }
 
 
-def both(exchange: str, symbol: str) -> str:
-    return f"L2:{exchange}@{symbol},TRADES:{exchange}@{symbol}"
-
-
-def everything(venues: dict[str, str]) -> str:
-    return ",".join(both(exchange, symbol) for exchange, symbol in venues.items())
-
-
-def check_trades(data: Path, truth: Truth, exchange: str, symbol: str) -> int:
-    """The stored trades are an unbroken stretch of the true ones, equal in every field; how many."""
-    stored = [
-        (row["trade_id"], row["side"], row["price"], row["size"], row["ts_event"])
-        for row in reading.rows(data, "TRADES", exchange, symbol).to_pylist()
-    ]
-    true = [(t.id, t.side, float(t.price), float(t.size), t.ts * 10**6) for t in truth.trades(exchange, symbol)]
-    first = true.index(stored[0])
-    assert stored == true[first : first + len(stored)]
-    return len(stored)
-
-
-def check_books(data: Path, truth: Truth, exchange: str, symbol: str) -> int:
-    """After every stored message the book is the true one at that sequence, as deep as the snapshot reached; how many."""
-    true: dict[int, tuple[dict[float, float], dict[float, float]]] = {}
-    bids: dict[float, float] = {}
-    asks: dict[float, float] = {}
-    for event in truth.books(exchange, symbol):
-        for side, levels in ((bids, event.bids), (asks, event.asks)):
-            for price, size in levels:
-                if float(size):
-                    side[float(price)] = float(size)
-                else:
-                    side.pop(float(price), None)
-        true[event.sequence] = (dict(bids), dict(asks))
-    book = reading.Book()
-    stored = list(reading.messages(data, exchange, symbol))
-    for message in stored:
-        book.apply(message)
-        if message.sequence in true:
-            assert (book.bids, book.asks) == true[message.sequence]
-    assert sum(message.sequence in true for message in stored) >= len(stored) - 1
-    deltas = [message for message in stored if not message.is_snapshot]
-    assert all(after.prev_sequence == before.sequence for before, after in pairwise(deltas))
-    return len(stored)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_the_venues_published_is_what_the_files_hold(tmp_path: Path, number: int) -> None:
     async def main() -> Truth:
@@ -83,8 +40,8 @@ def test_what_the_venues_published_is_what_the_files_hold(tmp_path: Path, number
             async with recorder(tmp_path, everything(VENUES), emulator.variables) as process:
                 await in_sync(tmp_path)
                 heard = {place: len(truth.trades(*place)) for place in VENUES.items()}
-                await until(lambda: all(len(truth.trades(*place)) > 100 + heard[place] for place in heard), within=60)
-                assert await stop(process, number, within=10) == 0, log_of(tmp_path)
+                await until(lambda: all(len(truth.trades(*place)) > 100 + heard[place] for place in heard))
+                assert await stop(process, number) == 0, log_of(tmp_path)
             return truth
 
     truth = asyncio.run(main())
@@ -114,8 +71,8 @@ def test_a_tick_size_or_an_expiry_that_changes_while_recording_is_a_new_row_of_i
                     emulator.add(parse(f"tick_change:{exchange}@{symbol}"))
                     if exchange != "BINANCE_SPOT":
                         emulator.add(parse(f"expiry_change:{exchange}@{symbol}"))
-                await until(lambda: log_of(tmp_path).count("tick_size ") >= len(VENUES))
-                await until(lambda: log_of(tmp_path).count("expiry None -> ") >= len(VENUES) - 1)
+                await logged(tmp_path, "tick_size ", len(VENUES))
+                await logged(tmp_path, "expiry None -> ", len(VENUES) - 1)
                 assert await stop(process) == 0
 
     asyncio.run(main())
@@ -154,30 +111,9 @@ def test_an_expiry_beyond_what_files_can_hold_is_unknown_and_everything_is_recor
         assert len(list(reading.messages(tmp_path / "data", exchange, symbol))) > 5
 
 
-DERIBIT_NAMES = (
-    "BTC-24SEP21-8000-P",
-    "BTC-30JUL21-24000-P",
-    "ETH-30JUL21-2800-C",
-    "BTC-31DEC21-34000-P",
-    "BTC-24SEP21-34000-P",
-    "BTC-24JUN22-15000-C",
-    "BTC-31DEC21-300000-C",
-    "ETH-27AUG21-4000-P",
-    "BTC-25MAR22-30000-C",
-    "ETH-23JUL21-2300-C",
-)
-"""All instruments of the recorded session."""
-DERIBIT_LOGIN = {"DERIBIT_CLIENT_ID": "reader", "DERIBIT_CLIENT_SECRET": "very-secret-words"}
-
-
-def recorded_1(name: str) -> list[Path]:
-    return sorted((captures() / "recorded-1").glob(f"{name}.*"))
-
-
 async def play(directory: Path, files: dict[str, list[Path]], subscriptions: str, variables: dict[str, str]) -> None:
     async with Playback(files) as playback, recorder(directory, subscriptions, playback.variables | variables) as process:
-        async with asyncio.timeout(60):
-            await playback.done.wait()
+        await within(playback.done.wait())
         await asyncio.sleep(0.5)
         assert await stop(process) == 0, log_of(directory)
 
@@ -298,9 +234,9 @@ def test_a_second_recorder_on_the_same_directory_is_refused_by_name_and_the_firs
     async def main() -> None:
         async with Emulator(["OKX_SWAP"], instruments=1, rate=200) as emulator:
             async with recorder(tmp_path, both("OKX_SWAP", "BTCUSDT"), emulator.variables) as first:
-                await until(lambda: "recording" in log_of(tmp_path))
+                await logged(tmp_path, "recording")
                 async with recorder(tmp_path, both("OKX_SWAP", "BTCUSDT"), emulator.variables) as second:
-                    assert await asyncio.wait_for(second.wait(), 20) == 2
+                    assert await within(second.wait()) == 2
                 assert f"{first.pid}" in log_of(tmp_path)
                 assert "Traceback" not in log_of(tmp_path)
                 assert await stop(first) == 0
@@ -313,7 +249,7 @@ def test_without_a_network_the_recorder_waits_says_so_and_stops_cleanly(tmp_path
 
     async def main() -> None:
         async with recorder(tmp_path, both("OKX_SWAP", "BTCUSDT"), nowhere) as process:
-            await until(lambda: log_of(tmp_path).count("disconnected") >= 3, within=40)
+            await logged(tmp_path, "disconnected", 3)
             assert await stop(process) == 0
 
     asyncio.run(main())
@@ -328,7 +264,7 @@ def test_credentials_that_the_venue_refuses_end_the_start_with_one_sentence(tmp_
     async def main() -> None:
         async with Emulator(["DERIBIT"], instruments=1, rate=100) as emulator:
             async with recorder(tmp_path, both("DERIBIT", "BTC-PERPETUAL"), emulator.variables | login) as process:
-                assert await asyncio.wait_for(process.wait(), 30) == 2
+                assert await within(process.wait()) == 2
 
     asyncio.run(main())
     said = log_of(tmp_path)
@@ -345,11 +281,11 @@ def test_a_second_signal_stops_at_once_and_the_next_start_finishes_the_files(tmp
                 await in_sync(tmp_path)
                 await asyncio.sleep(1)
                 process.send_signal(signal.SIGINT)
-                await until(lambda: "stopping" in log_of(tmp_path))
+                await logged(tmp_path, "stopping")
                 process.send_signal(signal.SIGINT)
-                assert await asyncio.wait_for(process.wait(), 10) in (0, 130)
+                assert await within(process.wait()) in (0, 130)
             async with recorder(tmp_path, both("OKX_SWAP", "BTCUSDT"), emulator.variables, "--shutdown-after", "2") as process:
-                assert await asyncio.wait_for(process.wait(), 30) == 0
+                assert await within(process.wait()) == 0
             return emulator.truth
 
     truth = asyncio.run(main())

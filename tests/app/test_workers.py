@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from tests import reading
 from tests.faults import time_loop
-from tests.running import in_sync, log_of, recorder, stop, until
+from tests.running import in_sync, log_of, recorder, stop
+from tests.waiting import until, within
 from xtrader.app import workers as processes
 from xtrader.app.workers import COST, divide
 from xtrader.emulator.server import Emulator
@@ -139,7 +140,7 @@ def test_credentials_that_the_venue_refuses_end_all_workers(tmp_path: Path) -> N
     async def main() -> None:
         async with Emulator(["DERIBIT"], instruments=1, rate=100) as emulator:
             async with recorder(tmp_path, both, emulator.variables | login) as process:
-                assert await asyncio.wait_for(process.wait(), 30) == 2
+                assert await within(process.wait()) == 2
 
     asyncio.run(main())
     said = log_of(tmp_path)

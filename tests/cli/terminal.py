@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.needs import missing
+from tests.waiting import wait_until
 
 
 def require_tmux() -> None:
@@ -37,18 +38,16 @@ class Terminal:
         """The lines of the screen."""
         return self.tmux("capture-pane", "-p").rstrip("\n").split("\n")
 
-    async def until(self, condition: Callable[[str], bool], within: float = 60) -> list[str]:
+    async def until(self, condition: Callable[[str], bool]) -> list[str]:
         """The first screen whose text fulfils the condition."""
         lines: list[str] = []
-        try:
-            async with asyncio.timeout(within):
-                while True:
-                    lines = await asyncio.to_thread(self.screen)
-                    if condition("\n".join(lines)):
-                        return lines
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            raise AssertionError("the screen stayed\n" + "\n".join(lines)) from None
+
+        def shown() -> bool:
+            lines[:] = self.screen()
+            return condition("\n".join(lines))
+
+        await asyncio.to_thread(wait_until, shown, lambda: "\n".join(["this screen:", *lines]))
+        return lines
 
 
 @asynccontextmanager

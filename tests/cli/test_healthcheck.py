@@ -8,7 +8,8 @@ import pytest
 
 from tests.cli.process import xtrader
 from tests.pipeline.loops import in_loop
-from tests.running import in_sync, recorder, stop, until
+from tests.running import in_sync, recorder, stop
+from tests.waiting import until
 from xtrader.emulator.server import Emulator
 
 SUBSCRIPTIONS = "L2:OKX_SWAP@BTCUSDT,TRADES:BINANCE_FUTURES@BTCUSDT"

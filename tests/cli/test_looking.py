@@ -16,7 +16,8 @@ import structlog
 
 from tests.cli.process import xtrader
 from tests.cli.terminal import Terminal, require_tmux, terminal
-from tests.running import log_of, recorder, stop, until
+from tests.running import log_of, logged, recorder, stop
+from tests.waiting import until, wait_until, within
 from xtrader.cli.main import main
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import Truth
@@ -78,15 +79,13 @@ async def recording(directory: Path) -> AsyncIterator[tuple[Truth, asyncio.subpr
     async with Emulator(["OKX_SWAP"], instruments=2, rate=80, keep_truth=True) as emulator:
         assert emulator.truth is not None
         async with recorder(directory, WANTED, emulator.variables) as process:
-            await until(lambda: '"recording"' in log_of(directory), within=60)
+            await logged(directory, '"recording"')
             yield emulator.truth, process
 
 
 async def when_live(directory: Path) -> None:
     """Wait for the first book."""
-    async with asyncio.timeout(60):
-        while (await run(directory, "book", KEY, "data", "--format", "json")).returncode:
-            await asyncio.sleep(0.2)
+    await asyncio.to_thread(wait_until, lambda: not xtrader(directory, "book", KEY, "data", "--format", "json").returncode)
 
 
 def test_book_and_trades_are_what_the_venue_published_while_recording_and_afterwards(
@@ -101,7 +100,7 @@ def test_book_and_trades_are_what_the_venue_published_while_recording_and_afterw
             ]
             for follower in following:
                 assert follower.stdout is not None
-                followed.append([json.loads(await asyncio.wait_for(follower.stdout.readline(), 60)) for _ in range(30)])
+                followed.append([json.loads(await within(follower.stdout.readline())) for _ in range(30)])
                 follower.terminate()
                 await follower.wait()
             now.append(await run(tmp_path, "book", "okx_swap@btcusdt", "data", "--levels", "400", "--format", "json"))
@@ -266,16 +265,16 @@ def test_following_ends_quietly_when_nobody_reads_any_more(tmp_path: Path) -> No
             await when_live(tmp_path)
             shell = f"{sys.executable} -m xtrader book {KEY} data -f --format compact | head -n 2; exit ${{PIPESTATUS[0]}}"
             reader = await asyncio.create_subprocess_exec("bash", "-c", shell, cwd=tmp_path, stdout=-1, stderr=-1)
-            out, err = await asyncio.wait_for(reader.communicate(), 60)
+            out, err = await within(reader.communicate())
             assert out.count(b"\n") == 2
             assert (reader.returncode, err) == (1, b"")
             followed = await asyncio.create_subprocess_exec(
                 *XTRADER, "trades", KEY, "data", "-f", cwd=tmp_path, stdout=-1, stderr=-1
             )
             assert followed.stdout is not None
-            await asyncio.wait_for(followed.stdout.readline(), 60)
+            await within(followed.stdout.readline())
             followed.send_signal(signal.SIGINT)
-            _, err = await asyncio.wait_for(followed.communicate(), 60)
+            _, err = await within(followed.communicate())
             assert followed.returncode == 130
             assert b"Traceback" not in err
 

@@ -3,10 +3,10 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tests.cli.process import xtrader
+from tests.waiting import wait_until
 
 SUBSCRIPTION = "L2:OKX_SWAP@BTCUSDT"
 UNREACHABLE = {"XTRADER_OKX_SWAP_REST_URL": "http://127.0.0.1:1", "XTRADER_OKX_SWAP_WS_URL": "ws://127.0.0.1:1"}
@@ -25,9 +25,7 @@ def test_a_second_collector_on_the_same_directory_is_refused_with_the_holders_na
     command = [sys.executable, "-m", "xtrader", "--subscriptions", SUBSCRIPTION, "--output-directory", str(tmp_path / "out")]
     variables = {**os.environ, **UNREACHABLE, "XTRADER_COLLECTOR_ID": "first", "XDG_CACHE_HOME": str(tmp_path)}
     with subprocess.Popen(command, env=variables, cwd=tmp_path, stderr=subprocess.DEVNULL) as first:
-        deadline = time.monotonic() + 30
-        while not list((tmp_path / "out" / ".journal").glob("*.journal")) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: list((tmp_path / "out" / ".journal").glob("*.journal")))
         ran = xtrader(tmp_path, "--subscriptions", SUBSCRIPTION, "--output-directory", "out", environ=UNREACHABLE)
         first.terminate()
         assert first.wait(30) == 0

@@ -14,6 +14,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.waiting import LIMIT, within
 from xtrader.emulator.server import Emulator
 
 Side = dict[str, str]
@@ -33,7 +34,7 @@ async def ask(socket: ClientConnection, request: Any) -> Any:
 
 
 async def receive(socket: ClientConnection) -> Any:
-    return json.loads(await asyncio.wait_for(socket.recv(), 5))
+    return json.loads(await within(socket.recv()))
 
 
 async def get(emulator: Emulator, exchange: str, path: str) -> tuple[int, dict[str, str], Any]:
@@ -43,7 +44,7 @@ async def get(emulator: Emulator, exchange: str, path: str) -> tuple[int, dict[s
 
 def _get(url: str) -> tuple[int, dict[str, str], Any]:
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:
+        with urllib.request.urlopen(url, timeout=LIMIT) as response:
             return response.status, dict(response.headers), json.loads(response.read())
     except urllib.error.HTTPError as error:
         body = error.read()

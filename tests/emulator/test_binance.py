@@ -10,6 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.emulator.talk import Side, alone, apply, ask, get, receive, talk
+from tests.waiting import within
 from xtrader.emulator import binance
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.venue import Stage, Timers
@@ -163,7 +164,7 @@ def test_pings_count_as_messages() -> None:
         async with alone("BINANCE_SPOT", "/ws") as (_, socket):
             for _ in range(6):
                 await socket.ping()
-            await asyncio.wait_for(socket.wait_closed(), 5)
+            await within(socket.wait_closed())
             assert socket.close_code == 1008
 
     asyncio.run(main())
@@ -174,7 +175,7 @@ def test_more_than_1024_streams_end_the_connection() -> None:
         async with alone("BINANCE_SPOT", "/stream") as (_, socket):
             streams = [f"c{number}usdt@depth" for number in range(1025)]
             await socket.send(json.dumps({"method": "SUBSCRIBE", "params": streams, "id": 1}))
-            await asyncio.wait_for(socket.wait_closed(), 5)
+            await within(socket.wait_closed())
             assert socket.close_code == 1008
 
     asyncio.run(main())
@@ -190,7 +191,7 @@ def test_a_client_that_answers_no_ping_is_closed_and_one_that_does_stays() -> No
             lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", "", ""]
             writer.write("\r\n".join(lines).encode())
             async with talk(emulator, "BINANCE_SPOT", "/ws") as socket:
-                said = await asyncio.wait_for(reader.read(), 5)
+                said = await within(reader.read())
                 writer.close()
                 assert b"101 Switching" in said
                 assert b"keepalive ping timeout" in said
@@ -202,7 +203,7 @@ def test_a_client_that_answers_no_ping_is_closed_and_one_that_does_stays() -> No
 def test_a_connection_has_a_lifetime() -> None:
     async def main() -> None:
         async with alone("BINANCE_FUTURES", "/market/stream", timers=Timers(lifetime=0.2)) as (_, socket):
-            await asyncio.wait_for(socket.wait_closed(), 5)
+            await within(socket.wait_closed())
             assert socket.close_code == 1001
 
     asyncio.run(main())

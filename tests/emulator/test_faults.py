@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from tests.emulator.talk import alone, ask, get, receive, receive_until_closed, talk
+from tests.waiting import within
 from xtrader.emulator.faults import Fault, parse
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.venue import Timers
@@ -61,7 +62,7 @@ def test_a_silent_stream_is_silent_for_its_time_while_others_and_pings_go_on() -
             await socket.send("ping")
             kinds = []
             while kinds.count("books") < 2:
-                text = await asyncio.wait_for(socket.recv(), 5)
+                text = await within(socket.recv())
                 kinds.append("pong" if text == "pong" else json.loads(text)["arg"]["channel"])
             assert "pong" in kinds[: kinds.index("books")]
             assert "trades" in kinds[: kinds.index("books")]

@@ -14,6 +14,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.captures import captures
+from tests.waiting import LIMIT, within
 from xtrader.clock import SystemClock
 from xtrader.emulator.playback import Playback
 from xtrader.errors import ConfigError
@@ -46,7 +47,7 @@ def play(
 ) -> None:
     async def run() -> None:
         async with (
-            asyncio.timeout(20),
+            asyncio.timeout(LIMIT),
             Playback({exchange: recorded(name)}, settle=0.05, **how) as playback,
             connect(playback.variables[f"XTRADER_{exchange}_WS_URL"] + path) as socket,
         ):
@@ -92,7 +93,7 @@ def test_a_combined_subscription_is_acknowledged_and_played_byte_for_byte() -> N
         await nothing_more(socket)
         await say(socket, {"method": "UNSUBSCRIBE", "params": ["ctkusdt@aggTrade"], "id": 8})
         assert json.loads(await socket.recv()) == {"result": None, "id": 8}
-        await asyncio.wait_for(await socket.ping(), 5)
+        await within(await socket.ping())
         assert playback.venues["BINANCE_FUTURES"].delivered == Counter({"ctkusdt@aggTrade": 38})
 
     play("BINANCE_FUTURES", "BINANCE_FUTURES", client)
@@ -114,7 +115,7 @@ def test_another_speed_of_a_recorded_stream_is_the_recorded_one() -> None:
     async def run() -> None:
         files = [captures() / "recorded-2" / "usdm_btcusdt_20240808.gz"]
         async with (
-            asyncio.timeout(20),
+            asyncio.timeout(LIMIT),
             Playback({"BINANCE_FUTURES": files}, settle=0.05) as playback,
             connect(playback.variables["XTRADER_BINANCE_FUTURES_WS_URL"]) as socket,
         ):
@@ -210,7 +211,7 @@ async def record(
     """Record a playback as a live run would: every connection of the market, its REST, its sessions."""
     clock = SystemClock()
     records: list[Trade | BookUpdate | Coverage] = []
-    async with asyncio.timeout(40), Playback({exchange: files}) as playback, Rest(clock) as rest:
+    async with asyncio.timeout(LIMIT), Playback({exchange: files}) as playback, Rest(clock) as rest:
         place = market(exchange, {**playback.variables, **more})
         links = place.links([Subscription(stream, exchange, symbol) for symbol in symbols for stream in ("L2", "TRADES")])
         talks = [

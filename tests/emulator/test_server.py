@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from tests.emulator.talk import ask, get, receive, talk
+from tests.waiting import within
 from xtrader.emulator.server import Emulator, venue
 from xtrader.emulator.truth import BookEvent, Truth
 from xtrader.emulator.venue import Allowance, Credits, Stage, Timers
@@ -110,7 +111,7 @@ def test_a_client_that_does_not_read_is_cut_and_the_others_go_on() -> None:
                     slow.transport.abort()
                 assert (await receive(good))["action"] == "update"
 
-    asyncio.run(asyncio.wait_for(main(), 20))
+    asyncio.run(within(main()))
 
 
 def test_nothing_moves_at_rate_zero_and_rest_still_answers() -> None:

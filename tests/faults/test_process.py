@@ -21,7 +21,8 @@ from tests import reading
 from tests.faults.oracle import HARMLESS, LINK, judge, teeth
 from tests.faults.raw_books import states
 from tests.faults.world import LOGIN, Outcome
-from tests.running import in_sync, log_of, recorder, stop, until
+from tests.running import in_sync, log_of, recorder, stop
+from tests.waiting import LIMIT, until, wait_until
 from xtrader.cli.emulate import CHANCES, HORIZON
 from xtrader.emulator.faults import KINDS
 from xtrader.emulator.server import Emulator
@@ -80,7 +81,7 @@ async def emulating(directory: Path, *flags: str) -> AsyncIterator[dict[str, str
         command = [sys.executable, "-m", "xtrader", "emulate", *SYMBOLS, "--truth", str(directory), *flags]
         process = await asyncio.create_subprocess_exec(*command, stdout=out, cwd=directory)
     try:
-        await until(lambda: (directory / "venues.env").read_text().count("\n") == 2 * len(SYMBOLS), within=60)
+        await until(lambda: (directory / "venues.env").read_text().count("\n") == 2 * len(SYMBOLS))
         lines = (directory / "venues.env").read_text().splitlines()
         yield dict(line.removeprefix("export ").split("=", 1) for line in lines)
         assert await stop(process) == 0
@@ -92,7 +93,7 @@ async def emulating(directory: Path, *flags: str) -> AsyncIterator[dict[str, str
 
 def waiting(url: str) -> set[str]:
     """The kinds of faults that have yet to come and do not wait for a request that may never be made."""
-    with urllib.request.urlopen(f"{url}/_fault", timeout=10) as answer:
+    with urllib.request.urlopen(f"{url}/_fault", timeout=LIMIT) as answer:
         kinds = {text.partition(":")[0] for text in json.load(answer)["pending"]}
     return {kind for kind in kinds if KINDS[kind].place not in ("connect", "rest", "subscribe")}
 
@@ -111,9 +112,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
                 await in_sync(directory)
                 for exchange in SYMBOLS:
                     url = variables[f"XTRADER_{exchange}_REST_URL"]
-                    async with asyncio.timeout(60):
-                        while await asyncio.to_thread(waiting, url):
-                            await asyncio.sleep(0.2)
+                    await asyncio.to_thread(wait_until, lambda url=url: not waiting(url), lambda url=url: waiting(url))
                 # What was lost shows at the next message: nothing outside the process tells.
                 await asyncio.sleep(1)
                 assert await stop(process) == 0, log_of(directory)

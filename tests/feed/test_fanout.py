@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.feed.clocks import HandClock
-from tests.pipeline.records import trade
+from tests.pipeline.numbered import trade
 from xtrader.clock import SECOND
 from xtrader.errors import ConfigError, StorageError
 from xtrader.feed.fanout import consumer, fan_out

@@ -4,97 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
-from typing import Any
 
-import msgspec
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from tests.faults import time_loop
 from tests.faults.time_loop import LoopClock
+from tests.feed.feeding import ShortLived, check_against_truth, feeding, of
 from tests.venues.speakers import SPEAKERS
-from xtrader.clock import Clock, SystemClock
+from tests.waiting import until
 from xtrader.emulator.client import text_frame
 from xtrader.emulator.server import Emulator
-from xtrader.feed.feed import Feed
 from xtrader.feed.keep import Keeper
-from xtrader.feed.rest import Rest
-from xtrader.model.book import Book
-from xtrader.model.market import BookUpdate, Coverage, Record, Trade
+from xtrader.model.market import Coverage, Record, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues import market
-from xtrader.venues.base import Link, Market
 
 PAIRS = [("BINANCE_FUTURES", "BTCUSDT"), ("BINANCE_SPOT", "BTCUSDT"), ("OKX_SWAP", "BTC-USDT-SWAP"), ("DERIBIT", "BTC-PERPETUAL")]
-
-
-class ShortLived:
-    """A market whose connections are to be replaced after a few seconds."""
-
-    def __init__(self, market: Market, seconds: float) -> None:
-        self._market = market
-        self._seconds = seconds
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._market, name)
-
-    def links(self, subscriptions: Sequence[Subscription]) -> list[Link]:
-        return [msgspec.structs.replace(link, lifetime=self._seconds) for link in self._market.links(subscriptions)]
-
-
-@asynccontextmanager
-async def feeding(
-    markets: Mapping[str, Any], subscriptions: Sequence[Subscription], connections: int = 1, clock: Clock | None = None
-) -> AsyncIterator[tuple[Feed, list[Record]]]:
-    records: list[Record] = []
-    clock = clock or SystemClock()
-    async with Rest(clock) as rest:
-        feed = Feed(markets, subscriptions, rest=rest, clock=clock, put=records.append, connections=connections)
-        task = asyncio.create_task(feed.run())
-        try:
-            yield feed, records
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(condition: Callable[[], object], within: float = 20) -> None:
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
-def of(exchange: str, symbol: str) -> list[Subscription]:
-    return [Subscription("L2", exchange, symbol), Subscription("TRADES", exchange, symbol)]
-
-
-def check_against_truth(emulator: Emulator, records: Sequence[Record], exchange: str, symbol: str) -> None:
-    """Trades once each and unbroken; every book state that was passed through is a true one, and the chain holds."""
-    assert emulator.truth is not None
-    trades = [r.trade_id for r in records if isinstance(r, Trade)]
-    true = [t.id for t in emulator.truth.trades(exchange, symbol)]
-    assert trades == true[true.index(trades[0]) :][: len(trades)]
-    states = {}
-    bids: dict[float, float] = {}
-    asks: dict[float, float] = {}
-    for event in emulator.truth.books(exchange, symbol):
-        for side, levels in ((bids, event.bids), (asks, event.asks)):
-            side.update((float(price), float(size)) for price, size in levels)
-            for price in [price for price, size in side.items() if not size]:
-                del side[price]
-        states[event.sequence] = (dict(bids), dict(asks))
-    book = Book()
-    updates = [r for r in records if isinstance(r, BookUpdate)]
-    for update in updates:
-        book.apply(update)
-        if update.sequence in states:
-            assert (book.bids.sizes, book.asks.sizes) == states[update.sequence]
-    deltas = [update for update in updates if not update.is_snapshot]
-    assert all(after.prev_sequence == before.sequence for before, after in pairwise(deltas))
 
 
 PHASES: dict[str, Callable[[Keeper], bool]] = {
@@ -111,13 +41,9 @@ def test_a_feed_that_is_stopped_during_a_replacement_leaves_no_connection_behind
             short = ShortLived(market("OKX_SWAP", emulator.variables), 2.0)
             async with feeding({"OKX_SWAP": short}, of("OKX_SWAP", "BTC-USDT-SWAP")) as (feed, _):
                 await until(feed.ready)
-                async with asyncio.timeout(60):
-                    while not PHASES[phase](feed.keepers[0]):
-                        await asyncio.sleep(0)
+                await until(lambda: PHASES[phase](feed.keepers[0]), pause=0)
             clients = emulator.venues["OKX_SWAP"].clients
-            async with asyncio.timeout(20):
-                while clients:
-                    await asyncio.sleep(0.05)
+            await until(lambda: not clients)
             await asyncio.sleep(0.5)
             return len(clients)
 
@@ -245,7 +171,7 @@ def test_a_venue_that_makes_us_speak_without_end_and_never_reads_is_left() -> No
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             made = market("DERIBIT", {"XTRADER_DERIBIT_WS_URL": url, "XTRADER_DERIBIT_REST_URL": "http://127.0.0.1:1"})
             async with feeding({"DERIBIT": made}, of("DERIBIT", "BTC-PERPETUAL")) as (_, records):
-                await until(lambda: any(isinstance(r, Coverage) and "could not be sent" in r.detail for r in records), within=60)
+                await until(lambda: any(isinstance(r, Coverage) and "could not be sent" in r.detail for r in records))
             server.close(close_connections=True)
             return [r for r in records if isinstance(r, Coverage) and "could not be sent" in r.detail]
 

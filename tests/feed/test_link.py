@@ -19,6 +19,7 @@ from websockets.asyncio.client import connect as plain_connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.frames import CloseCode, Frame, Opcode
 
+from tests.waiting import within
 from xtrader.feed import link
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
@@ -67,7 +68,7 @@ async def raw_server(chunks: list[bytes]) -> AsyncIterator[str]:
 async def by_fast_way(url: str) -> tuple[list[bytes], int | None]:
     got: list[bytes] = []
     connection = await link.connect(url, lambda payload, ts: got.append(bytes(payload)))
-    await asyncio.wait_for(link.closed(connection), 10)
+    await within(link.closed(connection))
     return got, connection.close_code
 
 
@@ -189,7 +190,7 @@ def test_pings_are_answered_and_messages_pass_over_tls_with_and_without_compress
         async def handle(connection: ServerConnection) -> None:
             for message in sent:
                 await connection.send(message)
-                await asyncio.wait_for(await connection.ping(), 5)
+                await within(await connection.ping())
             assert await connection.recv() == "hello"
 
         got: list[str] = []
@@ -204,7 +205,7 @@ def test_pings_are_answered_and_messages_pass_over_tls_with_and_without_compress
 
             connection = await link.connect(url, take, ssl=client_context, compression=compression)
             await link.send(connection, "hello")
-            failed = await asyncio.wait_for(link.closed(connection), 10)
+            failed = await within(link.closed(connection))
         assert got == sent
         times = [before, *stamps, time.time_ns()]
         assert times == sorted(times)

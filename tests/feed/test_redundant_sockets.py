@@ -8,8 +8,9 @@ from pathlib import Path
 from random import Random
 
 from tests import reading
-from tests.feed.test_keep import check_against_truth, feeding, of, until
+from tests.feed.feeding import check_against_truth, feeding, of
 from tests.running import log_of, recorder, stop
+from tests.waiting import until
 from xtrader.emulator.binance import Binance
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import Truth
@@ -41,13 +42,13 @@ def test_connections_cut_in_turn_leave_no_gap_and_the_venues_truth() -> None:
                     return len(seen) == 8 and all(one.connections_live == 2 for one in seen)
 
                 for _ in range(4):
-                    await until(whole, within=60)
+                    await until(whole)
                     await asyncio.sleep(0.3)
                     for made in emulator.venues.values():
                         random.choice(sorted(made.clients, key=id)).socket.transport.abort()
-                    await until(lambda: not whole(), within=60)
+                    await until(lambda: not whole())
                     assert feed.ready()
-                await until(whole, within=60)
+                await until(whole)
                 await asyncio.sleep(0.3)
                 assert sum(keeper.reconnects for keeper in feed.keepers) >= 4 * len(EXCHANGES)
                 told = [(r.stream, r.state, r.ts_to) for r in records if isinstance(r, Coverage) and r.state == "gap"]
@@ -73,7 +74,7 @@ def test_a_recorder_with_two_connections_stores_everything_once_while_they_are_c
             variables = emulator.variables | {"XTRADER_CONNECTIONS": "2"}
             async with recorder(tmp_path, wanted, variables) as process:
                 for _ in range(3):
-                    await until(lambda: {name: len(made.clients) for name, made in emulator.venues.items()} == sockets, within=60)
+                    await until(lambda: {name: len(made.clients) for name, made in emulator.venues.items()} == sockets)
                     # Long enough to be in sync again: nothing outside the process tells.
                     await asyncio.sleep(2)
                     for made in emulator.venues.values():

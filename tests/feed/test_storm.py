@@ -13,7 +13,8 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from tests.feed.test_keep import feeding, until
+from tests.feed.feeding import feeding
+from tests.waiting import LIMIT, until
 from xtrader.clock import SystemClock
 from xtrader.emulator import binance_rest
 from xtrader.emulator.server import Emulator
@@ -57,11 +58,11 @@ def test_two_hundred_instruments_are_in_sync_again_within_the_venues_limits(
                     seen = list(feed.subscription_facts())
                     return len(seen) == len(wanted) and all(one.connections_live == connections for one in seen)
 
-                await until(whole, within=200)
+                await until(whole, limit=max(LIMIT, 4 * MINUTE))
                 for client in list(made.clients):
                     client.socket.transport.abort()
-                await until(lambda: not feed.ready(), within=30)
-                await until(whole, within=200)
+                await until(lambda: not feed.ready())
+                await until(whole, limit=max(LIMIT, 4 * MINUTE))
             assert made.counts["connect"] == 2 * links
             assert made.counts["connect"] <= asked.limits.connects
             assert not made.counts["too many messages"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from textual.app import ComposeResult
 
 from tests.look.journals import KEY, deltas, nothing, scribe, snapshot
+from tests.waiting import until, wait_until
 from xtrader.clock import SystemClock
 from xtrader.errors import ConfigError
 from xtrader.look.live_book import LiveBook
@@ -29,9 +29,7 @@ class Late(Screen):
 
     def compose(self) -> ComposeResult:
         threading.Thread(target=self._follow, daemon=True).start()
-        end = time.monotonic() + 60
-        while self._laid is None and time.monotonic() < end:
-            time.sleep(0.001)
+        wait_until(lambda: self._laid is not None)
         self.early += self._laid is not None
         self._take()
         yield from super().compose()
@@ -46,9 +44,7 @@ def journal(tmp_path: Path) -> Iterator[Path]:
 
 
 async def shown(screen: Screen, words: str) -> None:
-    async with asyncio.timeout(60):
-        while screen._view is None or words not in str(screen._view.render()):
-            await asyncio.sleep(0.01)
+    await until(lambda: screen._view is not None and words in str(screen._view.render()))
 
 
 def test_a_picture_that_comes_before_the_screen_stands_is_shown_when_it_does(journal: Path) -> None:
@@ -81,9 +77,7 @@ def test_what_the_thread_dies_of_before_the_screen_stands_ends_the_screen(journa
 
     async def main(screen: Screen) -> None:
         async with screen.run_test(size=(100, 30)):
-            async with asyncio.timeout(60):
-                while screen.return_value is None:
-                    await asyncio.sleep(0.01)
+            await until(lambda: screen.return_value is not None)
         assert screen.return_value is error
 
     asyncio.run(main(Screen(KEY, refuse, SystemClock(), 5)))

@@ -18,10 +18,3 @@ def in_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
         asyncio.run(test(*args, **kwargs))
 
     return run
-
-
-async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until a condition holds; TimeoutError if it does not come true."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)

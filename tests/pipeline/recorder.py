@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.pipeline.records import trade, update
+from tests.pipeline.numbered import trade, update
 from xtrader.clock import SystemClock
 from xtrader.errors import StorageError
 from xtrader.model.market import Coverage

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from hypothesis import strategies as st
 from msgspec import structs
 
+from tests.pipeline.numbered import DAY_START, KEYS, trade, update
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import CAUSES, SIDES, STATES, BookUpdate, Coverage, Record, Trade
-
-DAY_START = 1_795_219_200_000_000_000
-"""2026-11-21T00:00:00Z."""
-KEYS = ("OKX_SWAP@BTC-USDT-SWAP", "DERIBIT@BTC-27NOV26-100000-C", "BINANCE_SPOT@币安人生USDT", "OKX_SPOT@a/b%20=c d")
 
 keys = st.sampled_from(KEYS)
 times = st.integers(DAY_START, DAY_START + 86_399_000_000_000)
@@ -74,26 +69,6 @@ def instruments(draw: st.DrawFn) -> Instrument:
 
 
 records = st.lists(updates | trades | coverages | instruments(), max_size=20)
-
-
-def update(number: int, key: str = KEYS[0], ts_recv: int | None = None) -> BookUpdate:
-    """The book message with this number: every number makes another one."""
-    ts = DAY_START + number * 1_000_000 if ts_recv is None else ts_recv
-    bids = [(60_000.0 - place / 10, float(number + place)) for place in range(number % 4)]
-    asks = [(60_001.0 + place / 10, float(number + place)) for place in range(number % 3)]
-    return BookUpdate(key, number % 50 == 0, bids, asks, number, number - 1 if number % 50 else None, ts - 5, ts)
-
-
-def trade(number: int, key: str = KEYS[0], ts_recv: int | None = None) -> Trade:
-    ts = DAY_START + number * 1_000_000 if ts_recv is None else ts_recv
-    return Trade(key, str(number), SIDES[number % 3], 60_000.0 + number, 0.5, ts - 5, ts)
-
-
-def load(count: int, instruments: int = 1) -> Iterator[Record]:
-    """Half book messages, half trades, spread over instruments."""
-    for number in range(count):
-        key = f"OKX_SWAP@SYM{number % instruments}-USDT-SWAP"
-        yield update(number, key) if number % 2 else trade(number, key)
 
 
 INTEGERS = (-(2**63) - 1, -(2**63) + 1, -1, 0, 2**63 - 1, 2**63, 9_999_999_999_999_000_000, 2**64, 10**30)

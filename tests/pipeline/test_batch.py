@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pipeline.records import update
+from tests.pipeline.numbered import update
 from xtrader.model.market import BookUpdate, Level
 from xtrader.pipeline import codec
 from xtrader.pipeline.batch import Batcher

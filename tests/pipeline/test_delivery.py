@@ -22,11 +22,12 @@ from structlog.testing import capture_logs
 
 import xtrader
 from tests.needs import small_file_system
-from tests.pipeline.loops import in_loop, until
+from tests.pipeline.journaling import BEYOND, VENUES, Ticks, opened, write
+from tests.pipeline.loops import in_loop
+from tests.pipeline.numbered import DAY_START, load, trade, update
 from tests.pipeline.parts import manifest, part_paths, read_instruments, read_trades, read_updates
 from tests.pipeline.recorder import DELIVERY
-from tests.pipeline.records import DAY_START, load, trade, update
-from tests.pipeline.test_journal import VENUES, Ticks, opened, write
+from tests.waiting import until
 from xtrader.clock import SECOND, SystemClock
 from xtrader.errors import SinkRetry, StorageError
 from xtrader.model.instrument import Instrument
@@ -236,8 +237,6 @@ def test_a_damaged_frame_is_skipped_and_counted(tmp_path: Path) -> None:
     journal.close()
 
 
-BEYOND = Instrument(exchange="OKX_FUTURES", symbol="A-2286", alias="A", kind="future", expiry=9_999_999_999_999 * 10**6)
-"""An instrument that expires later than int64 nanoseconds reach: what an older version journaled, and no sink can take."""
 GOOD = Instrument(exchange="OKX_SWAP", symbol="BTC-USDT-SWAP", alias="BTCUSDT", kind="perpetual", ts=DAY_START)
 
 

@@ -12,43 +12,18 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from tests.pipeline.records import DAY_START, KEYS, records, trade, update
+from tests.pipeline.journaling import VENUES, Ticks, opened, write
+from tests.pipeline.numbered import DAY_START, KEYS, trade, update
+from tests.pipeline.records import records
 from xtrader.errors import ConfigError, StorageError
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import UNASKED, Coverage, Record, Trade
 from xtrader.pipeline import codec
-from xtrader.pipeline.batch import Batcher
 from xtrader.pipeline.cursors import write_cursor
 from xtrader.pipeline.frames import Damaged, JournalFrame, read_frames, segments
-from xtrader.pipeline.journal import Journal, open_journal
 from xtrader.sinks.memory import records as records_of
 
-VENUES = {"OKX_SWAP": {"environment": "demo", "depth_window": "400 levels"}}
 LIVE = Coverage(KEYS[0], "L2", "live", "start", DAY_START, None)
-
-
-class Ticks:
-    """A clock that the test moves."""
-
-    def __init__(self, now: int = DAY_START) -> None:
-        self.time = now
-
-    def now(self) -> int:
-        return self.time
-
-    def monotonic(self) -> int:
-        return self.time
-
-
-def opened(directory: Path, clock: Ticks | None = None, segment_bytes: int = 1 << 26) -> Journal:
-    return open_journal(directory, "c1", clock or Ticks(), VENUES, segment_bytes=segment_bytes)
-
-
-def write(journal: Journal, *rows: Record) -> int:
-    batcher = Batcher()
-    for row in rows:
-        batcher.add(row)
-    return journal.append(batcher.flush())
 
 
 def rows_in(directory: Path, start: int = 0) -> list[Record]:

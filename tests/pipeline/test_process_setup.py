@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.pipeline.test_journal import opened
+from tests.pipeline.journaling import opened
 from xtrader.pipeline.delivery import DeliverySpec, Order
 from xtrader.sinks.base import SinkSpec
 

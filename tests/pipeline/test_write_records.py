@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipeline.numbered import DAY_START, KEYS, trade, update
 from tests.pipeline.parts import manifest, read_coverages, read_instruments, read_trades, read_updates
-from tests.pipeline.records import DAY_START, KEYS, trade, update
 from xtrader.clock import SECOND
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage, Record

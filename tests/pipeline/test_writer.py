@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.loops import in_loop, until
-from tests.pipeline.records import update
+from tests.pipeline.loops import in_loop
+from tests.pipeline.numbered import update
+from tests.waiting import until, within
 from xtrader.clock import SystemClock
 from xtrader.errors import ConfigError, ProtocolError, StorageError
 from xtrader.pipeline import codec, writer
@@ -151,8 +152,7 @@ async def test_a_failing_disk_ends_the_run(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "fdatasync", fail)
     made.put(update(1))
     with pytest.raises(StorageError):
-        async with asyncio.timeout(20):
-            await made.run()
+        await within(made.run())
     with pytest.raises(StorageError):
         await made.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.pipeline.parts import read_coverages, read_instruments, read_trades, read_updates
-from tests.pipeline.records import records, trade, update
-from xtrader.model.instrument import Instrument
-from xtrader.model.market import BookUpdate, Coverage, Record, Trade
-from xtrader.pipeline import codec
-from xtrader.pipeline.batch import Batcher
-from xtrader.records.batches import Batch, Session
-from xtrader.sinks.base import Sink
+from tests.pipeline.records import records
+from tests.sinks.contract import (  # noqa: F401
+    SESSION,
+    Kept,
+    by_kind,
+    feed,
+    test_a_commit_without_rows_makes_no_part,
+    test_a_stretch_that_was_committed_and_comes_again_is_there_once,
+    test_abandoned_rows_are_gone_and_can_be_delivered_again,
+    test_close_leaves_what_was_not_committed,
+    test_rows_are_found_only_after_the_commit,
+    test_stretches_follow_each_other,
+)
+from xtrader.model.market import Record
 from xtrader.sinks.memory import MemorySink
 from xtrader.sinks.parquet.sink import ParquetSink
-
-Found = dict[type, list[Record]]
-SESSION = Session(1, "c1", {"OKX_SWAP": {"environment": "demo"}}, [])
-
-
-class Kept:
-    """A sink and a way to read back what it has."""
-
-    def __init__(self, sink: Sink, read: Callable[[], Found]) -> None:
-        self.sink = sink
-        self.read = read
 
 
 def memory(_: Path) -> Kept:
@@ -39,7 +35,7 @@ def memory(_: Path) -> Kept:
 
 
 def parquet(directory: Path) -> Kept:
-    def read() -> Found:
+    def read() -> dict[type, list[Record]]:
         return by_kind(
             [*read_updates(directory), *read_trades(directory), *read_coverages(directory), *read_instruments(directory)]
         )
@@ -54,39 +50,6 @@ def parquet_small(directory: Path) -> Kept:
 
 
 SINKS = [memory, parquet, parquet_small]
-
-
-def by_kind(rows: Iterable[Record]) -> Found:
-    """Records by kind, each instrument's in order (no order holds between instruments)."""
-    found: Found = {BookUpdate: [], Trade: [], Coverage: [], Instrument: []}
-    for row in rows:
-        found[type(row)].append(row)
-    for kind, kept in found.items():
-        kept.sort(key=lambda row: row.key if isinstance(row, Instrument) else row.instrument)
-        found[kind] = kept
-    return found
-
-
-def batches(rows: Sequence[Record], ts: int = 1_795_219_200_000_000_000) -> list[Batch]:
-    """What a journal gives a sink for these records, as one flush."""
-    batcher = Batcher()
-    for row in rows:
-        batcher.add(row)
-    found = []
-    for entry in batcher.flush():
-        batch = codec.read_batch(codec.read_payload(memoryview(b"".join([codec.head(entry, 0, ts), *entry.parts]))))
-        assert batch is not None
-        found.append(batch)
-    return found
-
-
-def feed(sink: Sink, rows: Sequence[Record]) -> None:
-    for batch in batches(rows):
-        sink.write(batch)
-
-
-def sample(first: int, last: int) -> list[Record]:
-    return [maker(number) for number in range(first, last) for maker in (update, trade)]
 
 
 @pytest.fixture(params=SINKS, ids=lambda make: make.__name__)
@@ -109,52 +72,3 @@ def test_what_comes_out_is_what_went_in(make: Callable[[Path], Kept], flushes: l
     kept.sink.commit(8, 16)
     kept.sink.close()
     assert kept.read() == by_kind(row for flush in flushes for row in flush)
-
-
-def test_rows_are_found_only_after_the_commit(kept: Kept) -> None:
-    feed(kept.sink, sample(0, 10))
-    assert kept.read() == by_kind([])
-    assert kept.sink.commit(8, 16) > 0
-    assert kept.read() == by_kind(sample(0, 10))
-
-
-def test_a_commit_without_rows_makes_no_part(kept: Kept) -> None:
-    assert kept.sink.commit(8, 16) == 0
-
-
-def test_abandoned_rows_are_gone_and_can_be_delivered_again(kept: Kept) -> None:
-    feed(kept.sink, sample(0, 10))
-    kept.sink.abandon()
-    assert kept.sink.rows == 0
-    feed(kept.sink, sample(0, 10))
-    kept.sink.commit(8, 16)
-    assert kept.sink.rows == 20
-    assert kept.read() == by_kind(sample(0, 10))
-
-
-def test_a_stretch_that_was_committed_and_comes_again_is_there_once(kept: Kept) -> None:
-    feed(kept.sink, sample(0, 10))
-    kept.sink.commit(8, 16)
-    kept.sink.abandon()
-    kept.sink.open(8)
-    kept.sink.write(SESSION)
-    feed(kept.sink, sample(0, 10))
-    kept.sink.commit(8, 16)
-    feed(kept.sink, sample(10, 15))
-    kept.sink.commit(16, 24)
-    assert kept.read() == by_kind(sample(0, 15))
-
-
-def test_stretches_follow_each_other(kept: Kept) -> None:
-    for step in range(5):
-        feed(kept.sink, sample(step * 3, step * 3 + 3))
-        kept.sink.commit(8 + step * 8, 16 + step * 8)
-    assert kept.read() == by_kind(sample(0, 15))
-
-
-def test_close_leaves_what_was_not_committed(kept: Kept) -> None:
-    feed(kept.sink, sample(0, 10))
-    kept.sink.commit(8, 16)
-    feed(kept.sink, sample(10, 20))
-    kept.sink.close()
-    assert kept.read() == by_kind(sample(0, 10))

@@ -15,34 +15,18 @@ from hypothesis import strategies as st
 from msgspec import structs
 from structlog.testing import capture_logs
 
+from tests.pipeline.numbered import KEYS, trade, update
 from tests.pipeline.parts import read_coverages, read_instruments, read_trades, read_updates
-from tests.pipeline.records import KEYS, extremes, trade, update
-from tests.sinks.test_contract import SESSION, batches
-from xtrader.errors import ProtocolError
+from tests.pipeline.records import extremes
+from tests.sinks.contract import SESSION, accepted, batches
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
-from xtrader.pipeline.batch import Batcher
 from xtrader.pipeline.poison import refused
 from xtrader.sinks.memory import MemorySink
 from xtrader.sinks.parquet.sink import ParquetSink
 
 CASES = extremes()
 ODD = [(name, number) for name, rows in CASES.items() for number in range(len(rows))]
-
-
-def accepted(rows: list[Record]) -> list[Record]:
-    """Those that the packer takes; one that it refuses leaves nothing behind in the batch."""
-    kept = []
-    batcher = Batcher()
-    for row in rows:
-        try:
-            batcher.add(row)
-        except ProtocolError:
-            continue
-        kept.append(row)
-    assert batcher.rows == len(kept)
-    assert bool(batcher.flush()) == bool(kept)
-    return kept
 
 
 def written(directory: Path, rows: list[Record]) -> None:

@@ -12,7 +12,7 @@ LOAD = """
 import sys
 from pathlib import Path
 import psutil
-from tests.sinks.test_contract import SESSION, batches
+from tests.sinks.contract import SESSION, batches
 from xtrader.model.market import BookUpdate
 from xtrader.sinks.parquet.sink import ParquetSink
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from tests.pipeline.killing import check, last_numbers, newest, published, start, stop, wait_for_a_new_run
+from tests.pipeline.numbered import KEYS, trade, update
 from tests.pipeline.parts import manifest, part_paths, read_trades
-from tests.pipeline.records import KEYS, trade, update
-from tests.pipeline.test_kills import check, last_numbers, newest, published, start, stop, wait_for_a_new_run
-from tests.sinks.test_contract import SESSION, feed
+from tests.sinks.contract import SESSION, feed
 from tests.store import made
 from xtrader.sinks.manifest import lines_in_force, replaced_paths
 from xtrader.sinks.parquet.sink import ParquetSink

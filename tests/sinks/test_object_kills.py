@@ -19,7 +19,8 @@ import pytest
 
 from tests import objectstore
 from tests.objectstore import KEYS, Road, Store
-from tests.pipeline.test_kills import REPOSITORY, check, last_numbers, newest, stop, wait_for_a_new_run
+from tests.pipeline.killing import REPOSITORY, check, last_numbers, newest, stop, wait_for_a_new_run
+from tests.processes import kept_track_of
 from xtrader.pipeline.cursors import read_cursor
 from xtrader.pipeline.frames import segments
 
@@ -35,7 +36,7 @@ def store() -> Iterator[Store]:
 def start(directory: Path, run: int, road: Road, bucket: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tests.pipeline.recorder", str(directory), str(run), str(directory / "spool")]
     environment = os.environ | KEYS | {"AWS_ENDPOINT_URL": road.url, "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.Popen([*command, f"s3://{bucket}/a"], cwd=REPOSITORY, env=environment)
+    return kept_track_of(subprocess.Popen([*command, f"s3://{bucket}/a"], cwd=REPOSITORY, env=environment))
 
 
 def settle(directory: Path, run: int, road: Road, bucket: str) -> None:

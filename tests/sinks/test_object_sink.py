@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,10 @@ from structlog.testing import capture_logs
 import xtrader
 from tests import objectstore
 from tests.objectstore import KEYS, Refusal, Road, Store
+from tests.pipeline.numbered import trade, update
 from tests.pipeline.parts import manifest, part_paths, read_trades, read_updates
-from tests.pipeline.records import trade, update
-from tests.sinks.test_contract import SESSION, feed
+from tests.sinks.contract import SESSION, feed
+from tests.waiting import wait_until
 from xtrader.errors import ConfigError
 from xtrader.pauses import ENDING
 from xtrader.sinks import uploads
@@ -60,13 +60,6 @@ def commit(sink: ObjectSink, number: int) -> None:
     sink.commit(8 + number * PERIOD, 8 + (number + 1) * PERIOD)
 
 
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def settled(sink: ObjectSink, commits: int) -> bool:
     end = 8 + commits * PERIOD
     return sink.settle(end, final=False) == end
@@ -89,7 +82,7 @@ def test_finished_parts_and_their_lists_are_in_the_bucket(store: Store, bucket: 
     sink = opened(tmp_path, bucket, keep_local=True)
     for number in range(3):
         commit(sink, number)
-    until(lambda: settled(sink, 3))
+    wait_until(lambda: settled(sink, 3))
     sink.close()
     check(store, bucket, tmp_path, 3)
     assert len(part_paths(tmp_path, "L2")) == len(part_paths(tmp_path, "TRADES")) == 3
@@ -98,10 +91,10 @@ def test_finished_parts_and_their_lists_are_in_the_bucket(store: Store, bucket: 
 def test_local_copies_and_their_directories_go_once_they_are_in_the_bucket(store: Store, bucket: str, tmp_path: Path) -> None:
     sink = opened(tmp_path, bucket)
     commit(sink, 0)
-    until(lambda: settled(sink, 1))
+    wait_until(lambda: settled(sink, 1))
     assert [path.name for path in tmp_path.iterdir()] == ["_manifest"]
     commit(sink, 1)
-    until(lambda: settled(sink, 2))
+    wait_until(lambda: settled(sink, 2))
     assert not [*part_paths(tmp_path, "L2"), *part_paths(tmp_path, "TRADES")]
     sink.close()
     check(store, bucket, tmp_path, 2)
@@ -112,14 +105,14 @@ def test_a_damaged_list_stops_no_upload(store: Store, bucket: str, tmp_path: Pat
     sink = opened(tmp_path, bucket, keep_local=keep_local)
     for number in range(2):
         commit(sink, number)
-    until(lambda: settled(sink, 2))
+    wait_until(lambda: settled(sink, 2))
     sink.close()
     path = tmp_path / "_manifest" / "c1.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole[:-100] + b"~" + whole[-99:])
     sink = opened(tmp_path, bucket, 8 + 2 * PERIOD, keep_local=keep_local)
     commit(sink, 2)
-    until(lambda: settled(sink, 3))
+    wait_until(lambda: settled(sink, 3))
     sink.close()
     found = store.fetch(bucket, "a/b", tmp_path / "fetched")
     assert set(store.versions(bucket).values()) == {1}
@@ -132,15 +125,15 @@ def test_while_the_store_is_away_parts_are_made_and_kept_and_afterwards_all_are_
 ) -> None:
     sink = opened(tmp_path, bucket)
     commit(sink, 0)
-    until(lambda: settled(sink, 1))
+    wait_until(lambda: settled(sink, 1))
     road.close()
     for number in (1, 2):
         commit(sink, number)
-    until(lambda: sink.trouble)
+    wait_until(lambda: sink.trouble)
     assert sink.settle(8 + 3 * PERIOD, final=False) == 8 + PERIOD
     assert len(part_paths(tmp_path, "L2")) == 2
     road.open()
-    until(lambda: settled(sink, 3) and not sink.trouble)
+    wait_until(lambda: settled(sink, 3) and not sink.trouble)
     sink.close()
     check(store, bucket, tmp_path, 3)
 
@@ -151,7 +144,7 @@ def test_answers_that_are_lost_and_slow_write_nothing_twice(store: Store, road: 
     for number in range(4):
         road.answers_to_lose = 2
         commit(sink, number)
-        until(lambda number=number: settled(sink, number + 1))
+        wait_until(lambda number=number: settled(sink, number + 1))
     sink.close()
     assert road.answers_to_lose == 0
     check(store, bucket, tmp_path, 4)
@@ -160,19 +153,19 @@ def test_answers_that_are_lost_and_slow_write_nothing_twice(store: Store, road: 
 def test_a_foreign_object_is_left_alone_told_and_holds_only_its_own_commit_up(store: Store, bucket: str, tmp_path: Path) -> None:
     sink = opened(tmp_path, bucket)
     commit(sink, 0)
-    until(lambda: settled(sink, 1))
+    wait_until(lambda: settled(sink, 1))
     name = manifest(tmp_path)[0]["path"].replace(f"{8:020d}-{8 + PERIOD:020d}", f"{8 + PERIOD:020d}-{8 + 2 * PERIOD:020d}")
     store.client.put_object(Bucket=bucket, Key=f"a/b/{name}", Body=b"foreign")
     for number in (1, 2):
         commit(sink, number)
     third = f"a/b/_manifest/c1/{8 + 2 * PERIOD:020d}-{8 + 3 * PERIOD:020d}.jsonl"
-    until(lambda: third in store.versions(bucket))
-    until(lambda: "is there with another content" in sink.trouble)
+    wait_until(lambda: third in store.versions(bucket))
+    wait_until(lambda: "is there with another content" in sink.trouble)
     assert sink.settle(8 + 3 * PERIOD, final=False) == 8 + PERIOD
     assert store.client.get_object(Bucket=bucket, Key=f"a/b/{name}")["Body"].read() == b"foreign"
     (version,) = store.client.list_object_versions(Bucket=bucket, Prefix=f"a/b/{name}")["Versions"]
     store.client.delete_object(Bucket=bucket, Key=f"a/b/{name}", VersionId=version["VersionId"])
-    until(lambda: settled(sink, 3) and not sink.trouble)
+    wait_until(lambda: settled(sink, 3) and not sink.trouble)
     sink.close()
     check(store, bucket, tmp_path, 3)
 
@@ -182,7 +175,7 @@ def half_uploaded(directory: Path, bucket: str, road: Road, *, keep_local: bool)
     sink = opened(directory, bucket, keep_local=keep_local)
     for number in (0, 1):
         commit(sink, number)
-    until(lambda: settled(sink, 2))
+    wait_until(lambda: settled(sink, 2))
     road.close()
     for number in (2, 3):
         commit(sink, number)
@@ -204,7 +197,7 @@ def test_a_new_process_goes_on_where_a_killed_one_was(
     again.write(SESSION)
     for number in (3, 4):
         commit(again, number)
-    until(lambda: settled(again, 5))
+    wait_until(lambda: settled(again, 5))
     again.close()
     check(store, bucket, tmp_path, 5)
     assert len(part_paths(tmp_path, "L2")) == (5 if keep_local else 0)
@@ -223,7 +216,7 @@ def test_a_list_that_lost_its_last_lines_is_completed_before_it_is_uploaded(
     path.write_bytes(path.read_bytes()[:-100])
     again = opened(tmp_path, bucket)
     commit(again, 1)
-    until(lambda: settled(again, 2))
+    wait_until(lambda: settled(again, 2))
     again.close()
     check(store, bucket, tmp_path, 2)
 
@@ -238,12 +231,12 @@ def test_parts_that_are_lost_or_damaged_are_told_and_not_passed_off_as_good(
     content = path.read_bytes()
     path.write_bytes(content[:-1])
     road.open()
-    until(lambda: "is damaged" in sink.trouble)
+    wait_until(lambda: "is damaged" in sink.trouble)
     path.unlink()
-    until(lambda: "neither here nor in" in sink.trouble)
+    wait_until(lambda: "neither here nor in" in sink.trouble)
     assert not [key for key in store.versions(bucket) if "_manifest" in key]
     path.write_bytes(content)
-    until(lambda: settled(sink, 1))
+    wait_until(lambda: settled(sink, 1))
     sink.close()
     check(store, bucket, tmp_path, 1)
 
@@ -252,11 +245,11 @@ def test_what_was_recorded_before_the_upload_was_asked_for_is_uploaded_too(store
     elsewhere = opened(tmp_path, store.make_bucket("another-" + bucket), keep_local=True)
     for number in range(2):
         commit(elsewhere, number)
-    until(lambda: settled(elsewhere, 2))
+    wait_until(lambda: settled(elsewhere, 2))
     elsewhere.close()
     sink = opened(tmp_path, bucket, 8 + 2 * PERIOD, keep_local=True)
     commit(sink, 2)
-    until(lambda: settled(sink, 3))
+    wait_until(lambda: settled(sink, 3))
     sink.close()
     check(store, bucket, tmp_path, 3)
 
@@ -278,7 +271,7 @@ def test_parts_are_merged_only_when_the_store_has_them_and_what_was_merged_befor
     road.open()
     sink = opened(tmp_path, bucket, 8 + 2 * PERIOD, keep_local=True)
     commit(sink, 3)
-    until(lambda: settled(sink, 4))
+    wait_until(lambda: settled(sink, 4))
     sink.close()
     check(store, bucket, tmp_path, 4)
     assert compact(tmp_path).merged == 6
@@ -316,9 +309,7 @@ def test_a_store_that_refuses_a_part_is_not_asked_to_take_all_the_others_too(
     sink = opened(tmp_path, "refused")
     feed(sink, [trade(number, f"OKX_SWAP@X{number}-USDT-SWAP") for number in range(100)])
     sink.commit(8, 8 + PERIOD)
-    deadline = time.monotonic() + 60
-    while not sink.trouble and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: sink.trouble)
     sink.close()
     refusal.shutdown()
     assert "AccessDenied" in sink.trouble

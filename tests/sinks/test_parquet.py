@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.pipeline.numbered import DAY_START, KEYS, trade, update
 from tests.pipeline.parts import manifest, part_paths, read_trades, read_updates, rows_of
-from tests.pipeline.records import DAY_START, KEYS, trade, update
-from tests.sinks.test_contract import SESSION, batches, feed
+from tests.sinks.contract import SESSION, batches, feed
 from xtrader.errors import ConfigError
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.pipeline.records import DAY_START
+from tests.pipeline.numbered import DAY_START
 from xtrader.clock import SECOND
 from xtrader.feed.coverage import CoverageTracker
 from xtrader.model.instrument import Instrument

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
-from tests.pipeline.records import KEYS, trade, update
+from tests.pipeline.numbered import KEYS, trade, update
 from tests.sinks.questdb import reading
 from tests.sinks.questdb.server import Server
+from tests.waiting import LIMIT, wait_until
 from xtrader.clock import SystemClock
 from xtrader.model.market import Record
 from xtrader.pipeline import codec
@@ -70,13 +71,16 @@ class Rig:
             self.put(rate // 20)
             time.sleep(0.05)
 
-    def until(self, condition: Callable[[], object], within: float = 60) -> None:
+    def until(self, condition: Callable[[], object]) -> None:
         """Wait, recording on a little, until something holds."""
-        deadline = time.monotonic() + within
-        while not condition():
-            assert time.monotonic() < deadline, f"{self.status} {self.errors[-3:]}"
+
+        def held() -> bool:
+            if condition():
+                return True
             self.put(2)
-            time.sleep(0.1)
+            return False
+
+        wait_until(held, self._seen, pause=0.1)
 
     def until_shown(self) -> None:
         """Wait until a recent row is in its table."""
@@ -88,8 +92,8 @@ class Rig:
         """End the recording and wait until the delivery has carried everything."""
         self.journal.append([codec.text_entry(codec.MARK, {})])
         self._orders.give(Order(self.journal.commit(), finish=True))
-        self._thread.join(120)
-        assert not self._thread.is_alive(), f"{self.status} {self.errors[-3:]}"
+        self._thread.join(LIMIT)
+        assert not self._thread.is_alive(), self._seen()
         self._delivery.close()
 
     def check(self) -> None:
@@ -99,11 +103,12 @@ class Rig:
 
     def check_rows(self) -> None:
         """The same without the cursor."""
-        deadline = time.monotonic() + 20
-        found: list[Record] = []
-        while len(found) != len(self.truth) and time.monotonic() < deadline:
-            found = [*reading.trades(self._server, self._prefix), *reading.updates(self._server, self._prefix)]
+        self._server.settle()
+        found = [*reading.trades(self._server, self._prefix), *reading.updates(self._server, self._prefix)]
         assert Counter(map(repr, found)) == Counter(map(repr, self.truth))
+
+    def _seen(self) -> str:
+        return f"{self.status} {self.errors[-3:]}"
 
     def _report(self, status: Status) -> None:
         self.status = status

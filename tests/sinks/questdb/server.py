@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -20,6 +19,7 @@ from typing import Any
 import platformdirs
 
 from tests.needs import missing
+from tests.waiting import LIMIT, wait_until
 
 VERSION = "9.3.4"
 SMALL = {
@@ -91,11 +91,9 @@ class Server:
         command += ["-m", "io.questdb/io.questdb.ServerMain", "-d", str(self.root)]
         with (self.root / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.root)
-        deadline = time.monotonic() + 60
-        while not self._healthy():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError((self.root / "log").read_text()[-3000:])
-            time.sleep(0.1)
+        wait_until(lambda: not self.alive() or self._healthy(), lambda: (self.root / "log").read_text()[-3000:])
+        if not self.alive():
+            raise RuntimeError((self.root / "log").read_text()[-3000:])
 
     @property
     def pid(self) -> int:
@@ -126,7 +124,7 @@ class Server:
         url = f"http://127.0.0.1:{self.http}/exec?" + urllib.parse.urlencode({"query": query})
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(url, timeout=30) as answer:
+            with opener.open(url, timeout=LIMIT) as answer:
                 found: dict[str, Any] = json.loads(answer.read(), strict=False)
         except urllib.error.HTTPError as error:
             raise RuntimeError(f"{query}: {error.read().decode()}") from None
@@ -140,11 +138,8 @@ class Server:
 
     def settle(self) -> None:
         """Wait until what was acknowledged is visible."""
-        deadline = time.monotonic() + 60
-        while self.sql("SELECT name FROM wal_tables() WHERE sequencerTxn > writerTxn"):
-            if time.monotonic() > deadline:
-                raise RuntimeError("the server does not show what it has acknowledged")
-            time.sleep(0.02)
+        waiting = "SELECT name FROM wal_tables() WHERE sequencerTxn > writerTxn"
+        wait_until(lambda: not self.sql(waiting), lambda: self.sql(waiting))
 
     def variables(self) -> dict[str, str]:
         return {"QUESTDB_HOST": "127.0.0.1", "QUESTDB_HTTP_PORT": str(self.http), "QUESTDB_ILP_PORT": str(self.ilp)}

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.pipeline.records import KEYS
-from tests.sinks.test_contract import batches
+from tests.pipeline.numbered import KEYS
+from tests.sinks.contract import batches
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate
 from xtrader.records.batches import Floats, Updates

@@ -10,9 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from tests.pipeline.parts import read_coverages, read_trades, read_updates
-from tests.running import in_sync, log_of, recorder, stop, until
+from tests.running import in_sync, log_of, logged, recorder, stop
 from tests.sinks.questdb import reading
 from tests.sinks.questdb.server import Server
+from tests.waiting import until
 from xtrader.cli.verify import verify
 from xtrader.emulator.server import Emulator
 
@@ -32,15 +33,15 @@ def test_at_the_budget_s_end_recording_pauses_and_goes_on_by_itself_and_both_sin
                 await until(lambda: server.exists(f"{prefix}trades"))
                 server.stop()
                 parts = len(list((tmp_path / "data").rglob("*.parquet")))
-                await until(lambda: "no_room" in log_of(tmp_path), within=90)
+                await logged(tmp_path, "no_room")
                 # What was recorded before the pause is in the files: the database's absence did not hold them up.
                 await until(lambda: len(list((tmp_path / "data").rglob("*.parquet"))) > parts)
                 await asyncio.to_thread(server.start)
                 # The database proves what it has twice, a minute apart, before the journal is let go and there is room.
-                await in_sync(tmp_path, 2, within=200)
+                await in_sync(tmp_path, 2, limit=300)
                 paused = server.rows(f"{prefix}trades")
                 await until(lambda: server.rows(f"{prefix}trades") > paused + 500)
-                assert await stop(process, within=90) == 0, log_of(tmp_path)
+                assert await stop(process) == 0, log_of(tmp_path)
 
     asyncio.run(main())
     data = tmp_path / "data"

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.pipeline.records import KEYS, extremes, records, trade
-from tests.sinks.questdb import reading
-from tests.sinks.questdb.server import Server
-from tests.sinks.test_contract import (  # noqa: F401
+from tests.pipeline.numbered import KEYS, trade
+from tests.pipeline.records import extremes, records
+from tests.sinks.contract import (  # noqa: F401
     SESSION,
     Kept,
+    accepted,
     batches,
     by_kind,
     feed,
@@ -26,7 +26,8 @@ from tests.sinks.test_contract import (  # noqa: F401
     test_rows_are_found_only_after_the_commit,
     test_stretches_follow_each_other,
 )
-from tests.sinks.test_extremes import accepted
+from tests.sinks.questdb import reading
+from tests.sinks.questdb.server import Server
 from xtrader.model.market import Record, Trade
 from xtrader.pipeline.poison import refused
 from xtrader.sinks.questdb.conf import target

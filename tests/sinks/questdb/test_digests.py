@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from hypothesis import given
 
-from tests.pipeline.records import DAY_START, KEYS, records
-from tests.sinks.test_contract import batches
+from tests.pipeline.numbered import DAY_START, KEYS
+from tests.pipeline.records import records
+from tests.sinks.contract import batches
 from xtrader.model.market import BookUpdate, Record, Trade
 from xtrader.records.batches import Trades, Updates
 from xtrader.sinks.questdb.digests import trade_digests, update_digests

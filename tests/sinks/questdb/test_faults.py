@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.needs import small_file_system
-from tests.pipeline.records import DAY_START, KEYS, trade
-from tests.pipeline.test_delivery import BEYOND
+from tests.pipeline.journaling import BEYOND
+from tests.pipeline.numbered import DAY_START, KEYS, trade
 from tests.sinks.questdb.rig import Rig
 from tests.sinks.questdb.server import Server
 from xtrader.model.market import Trade

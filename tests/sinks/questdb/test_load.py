@@ -10,11 +10,12 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 
-from tests.pipeline.records import DAY_START, KEYS, records, trade, update
+from tests.pipeline.numbered import DAY_START, KEYS, trade, update
+from tests.pipeline.records import records
+from tests.sinks.contract import SESSION, batches, by_kind, feed, sample
 from tests.sinks.questdb import reading
 from tests.sinks.questdb.rig import Rig
 from tests.sinks.questdb.server import Server
-from tests.sinks.test_contract import SESSION, batches, by_kind, feed, sample
 from xtrader.cli.load import labelled, load, parts_in_force
 from xtrader.cli.verify import verify
 from xtrader.model.market import Record

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.records import DAY_START, KEYS
+from tests.pipeline.numbered import DAY_START, KEYS
 from tests.sinks.questdb.proxy import Proxy
 from tests.sinks.questdb.rig import Rig
 from tests.sinks.questdb.server import Server

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.app.test_recorder import DERIBIT_LOGIN, DERIBIT_NAMES, both, everything, recorded_1
-from tests.captures import captures
+from tests.captures import DERIBIT_LOGIN, DERIBIT_NAMES, captures, recorded_1
 from tests.pipeline.parts import read_coverages, read_instruments, read_trades, read_updates
-from tests.running import log_of, recorder, stop, until
+from tests.running import both, everything, log_of, recorder, stop
 from tests.sinks.questdb import reading
 from tests.sinks.questdb.server import Server
+from tests.waiting import until, within
 from xtrader.emulator.faults import parse
 from xtrader.emulator.playback import Playback
 from xtrader.emulator.server import Emulator
@@ -52,7 +52,7 @@ def recorded(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Record
                 for exchange, symbol in VENUES.items():
                     emulator.add(parse(f"tick_change:{exchange}@{symbol}"))
                 await until(lambda: server.sql(f"SELECT count() FROM '{PREFIX}instruments'") >= [[2 * len(VENUES)]])
-                assert await stop(process, within=60) == 0, log_of(directory)
+                assert await stop(process) == 0, log_of(directory)
             return emulator.truth
 
     truth = asyncio.run(main())
@@ -127,10 +127,9 @@ def play(directory: Path, server: Server, prefix: str, files: dict[str, list[Pat
     async def main() -> None:
         async with Playback(files) as playback:
             async with recorder(directory, wanted, playback.variables | variables, "--sink", "questdb") as process:
-                async with asyncio.timeout(60):
-                    await playback.done.wait()
+                await within(playback.done.wait())
                 await asyncio.sleep(0.5)
-                assert await stop(process, within=60) == 0, log_of(directory)
+                assert await stop(process) == 0, log_of(directory)
 
     asyncio.run(main())
     server.settle()

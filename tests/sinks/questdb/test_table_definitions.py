@@ -13,11 +13,11 @@ import pytest
 import trustme
 from click.testing import CliRunner
 
-from tests.pipeline.records import DAY_START, KEYS
+from tests.pipeline.numbered import DAY_START, KEYS
+from tests.sinks.contract import feed, sample
 from tests.sinks.questdb import reading
 from tests.sinks.questdb.proxy import Proxy
 from tests.sinks.questdb.server import Server
-from tests.sinks.test_contract import feed, sample
 from xtrader.cli.main import cli
 from xtrader.errors import ConfigError, SinkRetry
 from xtrader.model.market import BookUpdate, Record, Trade

@@ -6,7 +6,6 @@ import base64
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +13,10 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.sinks.contract import by_kind, feed, sample
 from tests.sinks.questdb import reading
 from tests.sinks.questdb.server import Server
-from tests.sinks.test_contract import by_kind, feed, sample
+from tests.waiting import wait_until
 from xtrader.errors import SinkRetry
 from xtrader.records.batches import Session
 from xtrader.sinks.questdb.conf import target
@@ -59,10 +59,7 @@ def deliver(variables: dict[str, str], directory: Path, first: int, last: int, t
 
 
 def until_there(server: Server, prefix: str, count: int) -> None:
-    deadline = time.monotonic() + 20
-    while len(reading.everything(server, prefix)) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: len(reading.everything(server, prefix)) >= count)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.pipeline.records import DAY_START, trade
+from tests.pipeline.numbered import DAY_START, trade
 from tests.store import made
 from tests.store.damage import bit_flip, parts
 from xtrader.cli.main import main

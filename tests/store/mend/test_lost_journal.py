@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from tests.pipeline.test_journal import Ticks
+from tests.pipeline.journaling import Ticks
 from tests.store import made
 from xtrader.model.market import Coverage
 from xtrader.pipeline.journal import open_journal

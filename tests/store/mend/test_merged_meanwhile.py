@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 import xtrader
-from tests.pipeline.records import DAY_START, trade
+from tests.pipeline.numbered import DAY_START, trade
 from tests.store import made
 from tests.store.recordings import SECOND, record
 from xtrader.errors import DamagedFile

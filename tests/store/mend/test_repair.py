@@ -17,8 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests import reading
-from tests.app.test_recorder import everything
-from tests.running import log_of, recorder, until
+from tests.running import everything, logged, recorder
 from tests.store import made
 from tests.store.damage import DAMAGES, lost_list, parts, relist
 from xtrader.cli.main import main
@@ -169,7 +168,7 @@ def test_journals_that_were_left_are_finished(
         async with Emulator(list(venues), instruments=1, rate=400) as emulator:
             variables = emulator.variables | {"XTRADER_WORKERS": "2"}
             async with recorder(tmp_path, everything(venues), variables) as process:
-                await until(lambda: log_of(tmp_path).count('"recording"') >= 2)
+                await logged(tmp_path, '"recording"', 2)
                 await asyncio.sleep(3)
                 for child in psutil.Process(process.pid).children():
                     child.kill()

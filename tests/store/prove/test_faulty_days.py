@@ -20,7 +20,7 @@ import xtrader
 from tests.faults.oracle import ALTERED, Books, change, timeline
 from tests.faults.world import VENUES, Outcome, Plan
 from tests.faults.world import record as run
-from tests.store.read.test_book import sides
+from tests.store.books import sides
 from tests.store.recordings import record
 from xtrader.emulator.faults import Fault, FaultTarget, draw, parse
 from xtrader.emulator.server import Emulator

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import xtrader
-from tests.sinks.test_contract import batches
+from tests.sinks.contract import batches
 from tests.store.recordings import SECOND, instrument, record
 from tests.venues.tape import EVERY, MS, Tape
 from xtrader.feed.coverage import CoverageTracker

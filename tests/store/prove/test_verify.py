@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import xtrader
-from tests.app.test_recorder import everything
 from tests.captures import captures
-from tests.running import log_of, recorder, until
+from tests.running import everything, log_of, logged, recorder
 from tests.store import made
 from tests.store.damage import DAMAGES, parts, relist, rewrite
 from tests.store.recordings import START, record
+from tests.waiting import until, within
 from xtrader.cli.main import main
 from xtrader.emulator.server import Emulator
 from xtrader.feed.coverage import CoverageTracker
@@ -92,14 +92,14 @@ def test_an_emulated_recording_with_a_lost_connection_and_a_kill_has_declared_ho
                 for venue in emulator.venues.values():
                     for client in venue.clients:
                         client.close(1001, "going away")
-                await until(lambda: log_of(tmp_path).count("disconnected") >= len(venues))
+                await logged(tmp_path, "disconnected", len(venues))
                 await asyncio.sleep(2)
                 process.kill()
                 await process.wait()
             async with recorder(tmp_path, everything(venues), variables, "--shutdown-after", "4") as process:
                 await asyncio.sleep(2)
                 beside.append(await asyncio.to_thread(check, tmp_path / "data"))
-                assert await asyncio.wait_for(process.wait(), 60) == 0
+                assert await within(process.wait()) == 0
 
     asyncio.run(record())
     report = check(tmp_path / "data")

@@ -12,9 +12,10 @@ import pytest
 
 import xtrader
 from tests import reading
-from tests.running import log_of, recorder, stop, until
-from tests.store.read.test_book_truth import SEED, TIMES
+from tests.running import log_of, recorder, stop
+from tests.store.books import KEY, SEED, TIMES, Sides, sides
 from tests.store.recordings import SECOND, START, record
+from tests.waiting import until
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import Truth
 from xtrader.emulator.venue import Timers
@@ -23,9 +24,7 @@ from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, Record
 from xtrader.store.read.dataset import Dataset
 
-KEY = "OKX_SWAP@BTC-USDT-SWAP"
 MINUTE = 60 * SECOND
-Sides = tuple[dict[float, float], dict[float, float]]
 
 
 class Market:
@@ -69,10 +68,6 @@ class Market:
             found.append(Coverage(KEY, "L2", "live", "start", start, end))
             before = end
         return found
-
-
-def sides(book: Book) -> Sides:
-    return book.bids.sizes, book.asks.sizes
 
 
 def test_a_book_is_refused_in_a_gap_and_the_gap_is_named(tmp_path: Path) -> None:

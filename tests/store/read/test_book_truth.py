@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +11,11 @@ import pytest
 import xtrader
 from tests.captures import captures
 from tests.store import truth
+from tests.store.books import SEED, TIMES
 from tests.store.truth import Events
 from xtrader.cli.main import main
 from xtrader.errors import NotCovered
 from xtrader.store.read.dataset import Dataset
-
-TIMES = int(os.environ.get("XTRADER_TEST_BOOK_TIMES", "200"))
-"""Random times for each recording."""
-SEED = int(os.environ.get("XTRADER_TEST_SEED", "0")) or random.randrange(1, 2**32)
 
 RECORDINGS: dict[str, tuple[str, str, Callable[[Path], dict[str, Events]]]] = {
     "okx": ("recorded-1/OKX.*", "", truth.okx),

@@ -17,7 +17,7 @@ from fsspec.implementations.dirfs import DirFileSystem
 
 import xtrader
 from tests import reading
-from tests.pipeline.records import trade, update
+from tests.pipeline.numbered import trade, update
 from tests.store.recordings import SECOND, START, instrument, record
 from xtrader.errors import ConfigError
 from xtrader.model.market import BookUpdate, Coverage, Record

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import xtrader
-from tests.store.read.test_book import KEY, sides
+from tests.store.books import KEY, sides
 from tests.store.recordings import START, record
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate

@@ -14,7 +14,7 @@ import pytest
 
 import xtrader
 from tests.needs import missing
-from tests.pipeline.records import load
+from tests.pipeline.numbered import load
 from tests.store.recordings import record
 
 KEY = "OKX_SWAP@SYM0-USDT-SWAP"

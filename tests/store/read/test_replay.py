@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from msgspec.structs import replace
 
 import xtrader
-from tests.pipeline.records import load, records, trade, update
+from tests.pipeline.numbered import load, trade, update
+from tests.pipeline.records import records
 from tests.store.recordings import SECOND, START, record
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.store.read import merge_rows, scan

@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import xtrader
+from tests.pipeline.numbered import trade, update
 from tests.pipeline.parts import manifest
 from tests.pipeline.recorder import KEYS, RUN
-from tests.pipeline.records import trade, update
 from tests.store.recordings import START
 from xtrader.errors import NotCovered, StorageError
 from xtrader.model.market import BookUpdate, Coverage, Trade
