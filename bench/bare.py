@@ -24,8 +24,8 @@ from bench import task
 from bench.task import Answer, Task
 from xtrader.feed import link
 from xtrader.venues.binance.wire import decode_envelope
-from xtrader.venues.deribit.wire import OkxFrame as DeribitFrame
-from xtrader.venues.okx.wire import OkxFrame as OkxFrame
+from xtrader.venues.deribit.wire import DeribitFrame
+from xtrader.venues.okx.wire import OkxFrame
 
 DERIBIT_BOOK = "book.BTC-PERPETUAL.100ms"
 HELLO = {
