@@ -1,0 +1,81 @@
+"""The files by which the recorder is packed and started, by their own validators and by what they are made of."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.needs import missing
+
+TREE = Path(__file__).parents[2]
+SCRIPTS = sorted(path for directory in ("image", "systemd") for path in (TREE / "deploy" / directory).glob("*.sh"))
+LOCKED = TREE / "deploy" / "image" / "locked.sh"
+
+
+def pins(text: str) -> dict[str, str]:
+    """Of a lock file: a package with its version and marks -> all that is said of it."""
+    blocks = re.split(r"\n(?=[a-z0-9])", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).strip())
+    return {block.partition(" \\")[0]: block.strip() for block in blocks}
+
+
+def locked(lock: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    text = (TREE / lock).read_text()
+    return subprocess.run(["sh", str(LOCKED), *arguments], input=text, capture_output=True, text=True, check=False)
+
+
+def names(lock: str) -> set[str]:
+    return {pin.partition("==")[0] for pin in pins(lock)}
+
+
+def test_the_dockerfile_is_without_findings() -> None:
+    found = subprocess.run(
+        [Path(sys.executable).with_name("hadolint"), "--failure-threshold", "style", str(TREE / "Dockerfile")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_is_without_findings(script: Path) -> None:
+    if shutil.which("shellcheck") is None:
+        missing("shellcheck is not installed")
+    found = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+def test_the_image_is_made_of_what_the_tests_ran_with() -> None:
+    """Version for version and hash for hash."""
+    tested = pins((TREE / "requirements.lock").read_text())
+    installed = pins((TREE / "requirements-runtime.lock").read_text())
+    plain = {pin.partition(" ;")[0]: block for pin, block in tested.items()}
+    for pin, block in installed.items():
+        name, _, _ = pin.partition(" ;")
+        assert name in plain, f"{name} is not in requirements.lock: make requirements-runtime.lock anew, its head says how"
+        assert re.findall("sha256:[0-9a-f]{64}", block) == re.findall("sha256:[0-9a-f]{64}", plain[name])
+
+
+def test_a_package_is_taken_out_of_a_lock_with_its_hashes() -> None:
+    only = locked("requirements.lock", "only", "setuptools")
+    assert only.returncode == 0
+    (found,) = pins(only.stdout).values()
+    assert found == pins((TREE / "requirements.lock").read_text())[found.partition(" \\")[0]]
+    assert "--hash=sha256:" in found
+    assert locked("requirements.lock", "only", "no-such-package").returncode == 1
+
+
+def test_what_a_feature_needs_is_left_away_with_it() -> None:
+    whole = names((TREE / "requirements-runtime.lock").read_text())
+    assert names(locked("requirements-runtime.lock", "without", "").stdout) == whole
+    assert whole - names(locked("requirements-runtime.lock", "without", "objects").stdout) == {"obstore"}
+    lost = {"questdb", "pandas", "python-dateutil", "six", "obstore"}
+    assert whole - names(locked("requirements-runtime.lock", "without", "questdb,objects").stdout) == lost
+    refused = locked("requirements-runtime.lock", "without", "parquet")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == "'parquet' cannot be left away: WITHOUT takes questdb and objects, with a comma between\n"
