@@ -13,6 +13,7 @@ import pytest
 from tests.needs import missing
 
 TREE = Path(__file__).parents[2]
+UNITS = TREE / "deploy" / "systemd"
 SCRIPTS = sorted(path for directory in ("image", "systemd") for path in (TREE / "deploy" / directory).glob("*.sh"))
 LOCKED = TREE / "deploy" / "image" / "locked.sh"
 
@@ -79,3 +80,22 @@ def test_what_a_feature_needs_is_left_away_with_it() -> None:
     refused = locked("requirements-runtime.lock", "without", "parquet")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == "'parquet' cannot be left away: WITHOUT takes questdb and objects, with a comma between\n"
+
+
+@pytest.mark.parametrize("name", ["xtrader@.service", "xtrader-container@.service", "xtrader@.container"])
+def test_a_unit_never_gives_up_and_lets_the_recorder_finish(name: str) -> None:
+    lines = (UNITS / name).read_text().splitlines()
+    assert {"Restart=always", "RestartSec=5", "StartLimitIntervalSec=0", "WantedBy=multi-user.target"} <= set(lines)
+    (stop,) = (int(line.partition("=")[2]) for line in lines if line.startswith("TimeoutStopSec="))
+    assert stop >= 45
+
+
+@pytest.mark.parametrize("name", ["xtrader@.service", "xtrader-container@.service"])
+def test_systemd_reads_a_unit_without_a_word(name: str, tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        missing("systemd-analyze is not installed")
+    # It asks whether the programs are there, which is another machine's business.
+    text = re.sub(r"/opt/xtrader/bin/xtrader|/usr/bin/docker", "/bin/true", (UNITS / name).read_text())
+    (tmp_path / name).write_text(text)
+    found = subprocess.run(["systemd-analyze", "verify", tmp_path / name], capture_output=True, text=True, check=False)
+    assert found.stdout + found.stderr == ""
