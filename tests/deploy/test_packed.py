@@ -99,3 +99,18 @@ def test_systemd_reads_a_unit_without_a_word(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text)
     found = subprocess.run(["systemd-analyze", "verify", tmp_path / name], capture_output=True, text=True, check=False)
     assert found.stdout + found.stderr == ""
+
+
+def test_the_compose_file_is_one() -> None:
+    docker = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False) if shutil.which("docker") else None
+    if docker is None or docker.returncode:
+        pytest.skip("docker compose is not installed")
+    place = TREE / "deploy" / "compose"
+    settings = place / "a.env"
+    settings.write_bytes((place / "instance.env.example").read_bytes())
+    try:
+        command = ["docker", "compose", "--file", str(place / "compose.yml"), "--profile", "questdb", "config", "--quiet"]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+    finally:
+        settings.unlink()
+    assert (found.returncode, found.stderr) == (0, "")
