@@ -242,7 +242,7 @@ class Recorder:
     async def _report(self) -> None:
         while True:
             await asyncio.sleep(PERIOD)
-            report(self.gatherer.facts, self._sync, self._clock.now())
+            report(self.gatherer.facts, self._sync, self._clock.now(), every=self._settings.telemetry == "all")
 
     def _note(self) -> str:
         facts = self.gatherer.facts

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from rich.console import Console
 from rich.live import Live
@@ -52,8 +52,8 @@ async def show(facts: Callable[[], Facts], note: Callable[[], str] = str, consol
             live.update(table(facts(), note()), refresh=True)
 
 
-def table(facts: Facts, note: str = "") -> Table:
-    """The subscriptions as they are drawn, with a note below them."""
+def table(facts: Facts, note: str = "", ill: Collection[str] = ()) -> Table:
+    """The subscriptions as they are drawn, with a note below them; those that are `ill`, by name, before the others."""
     drawn = Table(box=None, pad_edge=False, header_style="bold", caption=note or None, caption_justify="left")
     drawn.add_column("subscription", no_wrap=True)
     drawn.add_column("state")
@@ -62,7 +62,7 @@ def table(facts: Facts, note: str = "") -> Table:
     drawn.add_column("book")
     drawn.add_column("gaps", justify="right")
     drawn.add_column("", style="dim", no_wrap=True)
-    for one in facts.subscriptions:
+    for one in sorted(facts.subscriptions, key=lambda one: one.name not in ill):
         price = (one.bid + one.ask) / 2 if one.bid is not None and one.ask is not None else one.last_price
         drawn.add_row(
             Text(one.name),

@@ -25,11 +25,13 @@ from xtrader.cli.emulate import emulate
 from xtrader.cli.healthcheck import healthcheck
 from xtrader.cli.load import load
 from xtrader.cli.options import recording_options
+from xtrader.cli.orders import log_level, reconnect, resync, stop
 from xtrader.cli.plan import plan
 from xtrader.cli.plot import plot
 from xtrader.cli.renormalise import renormalise
 from xtrader.cli.repair import repair
 from xtrader.cli.report import report
+from xtrader.cli.status import status
 from xtrader.cli.trades import trades
 from xtrader.cli.verify import verify
 from xtrader.cli.worker import worker
@@ -73,6 +75,11 @@ COMMANDS = (
     repair,
     *map(tables.group, sinks.able("statements")),
     load,
+    status,
+    resync,
+    reconnect,
+    log_level,
+    stop,
     config,
     deploy,
     healthcheck,

@@ -38,6 +38,7 @@ OWN: Mapping[str, Callable[[Settings], object]] = {
     "XTRADER_MIN_FREE_BYTES": lambda settings: settings.min_free_bytes,
     "XTRADER_JOURNAL_MAX_BYTES": lambda settings: settings.journal_max_bytes,
     "XTRADER_CONNECTIONS": lambda settings: settings.connections,
+    "XTRADER_TELEMETRY": lambda settings: settings.telemetry,
     "XTRADER_LOG": lambda settings: settings.log_level,
 }
 """Variable -> what it came to: intervals in seconds, sizes in bytes, None for what is not done. All of xtrader's own."""

@@ -47,6 +47,7 @@ VARIABLES = (
     "XTRADER_JOURNAL_MAX_BYTES",
     "XTRADER_CONNECTIONS",
     "XTRADER_LOG",
+    "XTRADER_TELEMETRY",
 )
 
 UNEXPANDED = ("${SUBSCRIPTIONS}", "$(SUBSCRIPTIONS)", "$SUBSCRIPTIONS")
@@ -80,6 +81,8 @@ class Settings:
     journal_max_bytes: int
     connections: int
     log_level: str
+    telemetry: str
+    """ill | all: of which subscriptions telemetry has a line of their own."""
     venue_options: Mapping[str, str] = field(repr=False)
     sink_options: Mapping[str, str] = field(repr=False)
     store_variables: Mapping[str, str] = field(repr=False)
@@ -225,6 +228,7 @@ def settings_of(sources: Sources) -> Settings:
         journal_max_bytes=values.byte_size(sources.find("XTRADER_JOURNAL_MAX_BYTES"), default=2**34, least=2**20),
         connections=values.connections(sources.find("XTRADER_CONNECTIONS")),
         log_level=values.log_level(sources.variable("XTRADER_LOG", "RUST_LOG"), warnings),
+        telemetry=values.telemetry(sources.find("XTRADER_TELEMETRY")),
         venue_options=_venue_options(sources),
         sink_options=_options(sources, sinks.variables(), sinks.secrets()),
         store_variables=store_variables,

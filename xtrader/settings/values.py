@@ -94,6 +94,14 @@ def workers(given: Value | None) -> int:
     return int(given.text)
 
 
+def telemetry(given: Value | None) -> str:
+    if given is None:
+        return "ill"
+    if given.text.strip().lower() not in ("ill", "all"):
+        raise ConfigError(f"{given.origin} '{given.text}' is neither ill nor all")
+    return given.text.strip().lower()
+
+
 def log_level(given: Value | None, warnings: list[str]) -> str:
     """A level, with those of modules behind it: `info,feed=debug`. RUST_LOG may be meant for others, and is never an error."""
     if given is None:
