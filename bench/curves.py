@@ -92,7 +92,7 @@ def by_instruments(count: int) -> dict[str, Any]:
             for _ in range(2):
                 name, _, value = venue.stdout.readline().strip().removeprefix("export ").partition("=")
                 environment[name] = value
-            environment |= {"XTRADER_CACHE_DIRECTORY": f"{temporary}/cache", "SUBSCRIPTIONS": wanted}
+            environment |= {"XTRADER_CACHE_DIRECTORY": f"{temporary}/cache", "SUBSCRIPTIONS": wanted, "XTRADER_HTTP": "off"}
             log = Path(temporary) / "log"
             command = [sys.executable, "-m", "xtrader", "--output-directory", f"{temporary}/data"]
             with log.open("wb") as into:

@@ -96,6 +96,7 @@ def cost(server: Server, directory: Path, count: int) -> None:
 def outage(server: Server, directory: Path, seconds: float, rate: int) -> None:
     """The recorder and an emulated venue as processes; the server is down for a while, messages come all the time."""
     venue, given = emulated(rate)
+    given["XTRADER_HTTP"] = "off"
     given |= server.variables() | {"QUESTDB_TABLE_PREFIX": "outage_", "XTRADER_CACHE_DIRECTORY": str(directory / "cache")}
     wanted = ",".join(f"{stream}:{EXCHANGE}@{symbol}" for symbol in symbols(EXCHANGE, INSTRUMENTS) for stream in ("L2", "TRADES"))
     flags = ["--subscriptions", wanted, "--output-directory", str(directory), "--sink", "questdb"]

@@ -86,6 +86,7 @@ def run(contender: Contender, traffic: Traffic, cores: Cores, *, pace: Pace | No
             )
             environment = {name: value for name, value in os.environ.items() if not name.startswith(("XTRADER_", "DERIBIT_"))}
             environment |= {
+                "XTRADER_HTTP": "off",
                 "SSL_CERT_FILE": str(directory / "ca.pem"),
                 "REQUESTS_CA_BUNDLE": str(directory / "ca.pem"),
                 "PYTHONPATH": str(ROOT),

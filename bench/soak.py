@@ -56,7 +56,7 @@ def main() -> None:
         for stream in ("L2", "TRADES")
     )
     with tempfile.TemporaryDirectory(prefix="xtrader-soak-") as temporary:
-        environment["XTRADER_CACHE_DIRECTORY"] = f"{temporary}/cache"
+        environment |= {"XTRADER_CACHE_DIRECTORY": f"{temporary}/cache", "XTRADER_HTTP": "off"}
         environment.setdefault("XTRADER_ROTATE_SECONDS", "60")
         data = Path(temporary) / "data"
         command = [sys.executable, "-m", "xtrader", "--subscriptions", wanted, "--output-directory", str(data)]

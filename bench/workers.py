@@ -72,6 +72,7 @@ def wall(messages: int, workers: int, cores: Sequence[int], server: int | None) 
             "SSL_CERT_FILE": str(directory / "ca.pem"),
             "PYTHONPATH": str(ROOT),
             "XTRADER_CACHE_DIRECTORY": str(directory / "cache"),
+            "XTRADER_HTTP": "off",
             "XTRADER_WORKERS": str(workers),
         }
         flags = ["--subscriptions", ",".join(subscriptions), "--output-directory", str(directory / "data")]

@@ -20,7 +20,8 @@ async def recorder(
     """`xtrader --subscriptions …` into `directory`/data (or `into`), its log in `directory`/log. Killed on the way out if it
     still runs."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("XTRADER_", "DERIBIT_", "QUESTDB_"))}
-    environment |= {"XTRADER_CACHE_DIRECTORY": str(directory / "cache"), "XTRADER_MIN_FREE_BYTES": "1MiB", **variables}
+    environment |= {"XTRADER_CACHE_DIRECTORY": str(directory / "cache"), "XTRADER_MIN_FREE_BYTES": "1MiB"}
+    environment |= {"XTRADER_HTTP": "off", **variables}
     command = [
         sys.executable,
         "-m",

@@ -82,6 +82,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "logs": ((*BASE, "quantities"), ("msgspec", "structlog")),
     "ops": (BASE, ("msgspec", "structlog")),
     "ops.measure": (("ops.facts",), ("numpy",)),
+    "ops.http": ((*BASE, "clock", "look", "ops", "pipeline"), ("aiohttp", "msgspec", "structlog", "uvloop")),
     "app": (
         (*BASE, "clock", "feed", "logs", "ops", "pauses", "pipeline", "recordings", "settings", "sinks", "venues"),
         ("msgspec", "rich", "structlog", "uvloop"),

@@ -39,6 +39,7 @@ def test_who_follows_the_readme_sees_the_gap_row_of_an_injected_fault(tmp_path: 
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "XTRADER_CACHE_DIRECTORY": str(tmp_path / "cache"),
+        "XTRADER_HTTP": "off",
         "XTRADER_MIN_FREE_BYTES": "1MiB",
     }
     with (tmp_path / "out").open("wb") as out:

@@ -10,7 +10,8 @@ from pathlib import Path
 def xtrader(
     directory: Path, *arguments: str, environ: Mapping[str, str] | None = None, timeout: float = 60
 ) -> subprocess.CompletedProcess[str]:
-    variables = {"PATH": os.environ["PATH"], "HOME": str(directory), "XDG_CACHE_HOME": str(directory / "cache"), **(environ or {})}
+    variables = {"PATH": os.environ["PATH"], "HOME": str(directory), "XDG_CACHE_HOME": str(directory / "cache")}
+    variables |= {"XTRADER_HTTP": "off", **(environ or {})}
     # The package beside these tests, wherever another one may be installed.
     variables["PYTHONPATH"] = str(Path(__file__).parents[2])
     command = [sys.executable, "-m", "xtrader", *arguments]

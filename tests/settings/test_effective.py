@@ -6,6 +6,7 @@ import pytest
 from xtrader import sinks, venues
 from xtrader.cli.main import main
 from xtrader.settings.effective import OWN, Effective, effective
+from xtrader.settings.http import SECRETS as HTTP_SECRETS
 from xtrader.settings.load import FLAGS, VARIABLES, sources_of
 
 SECRET = "hunter2-is-no-good"
@@ -54,7 +55,7 @@ def test_no_secret_is_ever_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     (tmp_path / "token").write_text(SECRET)
     (tmp_path / "token").chmod(0o600)
-    secrets = {*venues.secrets(), *sinks.secrets()}
+    secrets = {*venues.secrets(), *sinks.secrets(), *HTTP_SECRETS}
     by_file = sorted(secrets)[-1]
     lines = [f"{name}={SECRET}" for name in secrets - {by_file}]
     urls = f"XTRADER_OKX_SWAP_WS_URL=wss://u:{SECRET}@host:1"

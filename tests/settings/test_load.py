@@ -8,6 +8,7 @@ from xtrader.errors import ConfigError, StorageError
 from xtrader.quantities import log_level, log_levels, seconds, size
 from xtrader.settings.destination import STORE_SECRETS
 from xtrader.settings.directories import check_directories, collector_id
+from xtrader.settings.http import SECRETS as HTTP_SECRETS
 from xtrader.settings.load import FLAGS, VARIABLES, Settings, load
 from xtrader.settings.secrets import with_credentials
 
@@ -227,7 +228,7 @@ def test_every_documented_variable_is_known_and_every_known_one_documented(tmp_p
     text = (Path(__file__).parents[2] / ".env.example").read_text(encoding="utf-8")
     documented = {line.lstrip("#").split("=")[0] for line in text.splitlines() if "=" in line and " " not in line.split("=")[0]}
     endpoints = {f"XTRADER_{exchange}_{kind}_URL" for exchange in venues.exchanges() for kind in ("WS", "REST")}
-    files = {f"{name}_FILE" for name in (*venues.secrets(), *sinks.secrets())}
+    files = {f"{name}_FILE" for name in (*venues.secrets(), *sinks.secrets(), *HTTP_SECRETS)}
     assert documented == {*FLAGS.values(), *VARIABLES, *venues.variables(), *sinks.variables(), *files, *endpoints}
     load({}, {}, dotenv(tmp_path, text))
 

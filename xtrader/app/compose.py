@@ -18,6 +18,7 @@ import uvloop
 from xtrader import sinks
 from xtrader.app.notify import telling
 from xtrader.app.recorder import Recorder
+from xtrader.app.serving import Listening, Serving, listening
 from xtrader.clock import SystemClock
 from xtrader.errors import StorageError
 from xtrader.feed.fanout import Consumer, consumer
@@ -54,8 +55,12 @@ def record_part(
 ) -> int:
     """As `record`, for `subscriptions` in place of those of the settings (none: an earlier run's journal is finished), with a
     `share` of the venues' limits. `beside` runs for as long as the recorder does."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_record(settings, subscriptions, share, [consumer(one) for one in consumers], beside))
+    # Of several workers, the process that started them serves for all.
+    with (
+        listening(settings.http if beside is None else None) as where,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        return runner.run(_record(settings, subscriptions, share, [consumer(one) for one in consumers], beside, where))
 
 
 def _sink_run(settings: Settings) -> SinkRun:
@@ -78,6 +83,7 @@ async def _record(
     share: float,
     consumers: Sequence[Consumer],
     beside: Callable[[Recorder], Coroutine[Any, Any, None]] | None,
+    where: Listening | None,
 ) -> int:
     clock = SystemClock()
     markets = {exchange: market(exchange, settings.venue_options) for exchange in sorted({s.exchange for s in subscriptions})}
@@ -106,6 +112,8 @@ async def _record(
     for damage in journal.damaged:
         log.error("journal_damaged", damage=damage)
     recorder = Recorder(settings, collector, specs, clock, journal, markets, subscriptions, share, consumers)
+    if where is not None:
+        recorder.serving = Serving(settings, where)
     try:
         async with telling(service_manager() if beside is None else None, recorder.progress):
             return await recorder.run(beside)

@@ -21,6 +21,7 @@ from xtrader.app import status
 from xtrader.app.commands import Commands
 from xtrader.app.gather import Gatherer
 from xtrader.app.notify import Progress
+from xtrader.app.serving import Serving
 from xtrader.app.telemetry import Sync, report, watch
 from xtrader.clock import Clock
 from xtrader.errors import StorageError, XTraderError
@@ -101,6 +102,8 @@ class Recorder:
         self.rest: Rest | None = None
         self.instruments: Mapping[str, Instrument] = {}
         """What is recorded, by key."""
+        self.serving: Serving | None = None
+        """Serves HTTP, where that is wanted."""
         self._is_ending = False
         self._put = fan_out(self.writer.put, consumers, clock)
         self._sync = Sync(clock)
@@ -132,12 +135,15 @@ class Recorder:
             works.append(self._report())
         tasks = [asyncio.create_task(work) for work in works]
         stopping = asyncio.create_task(self._stop.wait())
+        serving = asyncio.create_task(_none() if self.serving is None else self.serving.run())
         # Who asks meanwhile hears that it is stopping, until it has.
         writing, deliveries, feeding, _, _, *others = tasks
         try:
             # The lines on the terminal end by themselves where there is no terminal; everything else that ends is a failure.
             await asyncio.wait([writing, deliveries, feeding, stopping], return_when=asyncio.FIRST_COMPLETED)
             self._is_ending = True
+            if self.serving is not None:
+                self.serving.stopping("the recorder finishes its files")
             hard = loop.call_later(HARD_STOP, self._hard_stop)
             failure = next((task.exception() for task in (writing, deliveries, feeding) if task.done()), None)
             await _cancel(feeding, stopping, *others)
@@ -153,7 +159,7 @@ class Recorder:
                 raise _leaf(failure)
             return 0 if finished else UNFINISHED
         finally:
-            await _cancel(*tasks, stopping)
+            await _cancel(*tasks, stopping, serving)
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
 
@@ -246,7 +252,8 @@ class Recorder:
 
     def _note(self) -> str:
         facts = self.gatherer.facts
-        return self._sync.told(facts.live, facts.wanted)
+        url = "" if self.serving is None else self.serving.url
+        return "  ".join(filter(None, (url, self._sync.told(facts.live, facts.wanted))))
 
     async def _answer(self) -> None:
         """Have a door for as long as the recorder runs; where there can be none, it records all the same."""
@@ -284,6 +291,10 @@ def _expiry(instruments: Mapping[str, Instrument], key: str) -> int | None:
     """When an instrument expires, by the catalogue's latest reading; a rule's guess does not count."""
     known = instruments.get(key)
     return known.expiry if known is not None and known.source != "rule" else None
+
+
+async def _none() -> None:
+    """Nothing is served."""
 
 
 async def _cancel(*tasks: asyncio.Task[Any]) -> None:

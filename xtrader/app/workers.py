@@ -27,6 +27,7 @@ from xtrader.app.commands import ANSWER, log_level, note, relayed
 from xtrader.app.compose import record_part
 from xtrader.app.notify import Progress, telling
 from xtrader.app.recorder import UNFINISHED, Recorder
+from xtrader.app.serving import Listening, Serving, listening
 from xtrader.app.telemetry import Sync
 from xtrader.clock import SystemClock
 from xtrader.errors import ConfigError, StorageError
@@ -80,12 +81,14 @@ def record(settings: Settings, consumers: Sequence[str] = ()) -> int:
     """Record with several processes until told to stop; returns the exit code. `consumers` are functions, each named as
     `package.module:function`, that every process calls with the records of its own subscriptions. Raises ConfigError."""
     given = [task if task.leftover else msgspec.structs.replace(task, consumers=tuple(consumers)) for task in tasks(settings)]
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(settings, given))
+    with listening(settings.http) as where, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(settings, given, where))
 
 
-async def _run(settings: Settings, given: Sequence[Task]) -> int:
+async def _run(settings: Settings, given: Sequence[Task], where: Listening | None) -> int:
     supervisor = _Supervisor(settings, given)
+    if where is not None:
+        supervisor.serving = Serving(settings, where)
     async with telling(service_manager(), supervisor.progress):
         return await supervisor.run()
 
@@ -107,7 +110,7 @@ def tasks(settings: Settings) -> list[Task]:
     used = {task.settings.journal_directory for task in found}
     for journal in (root, *_worker_journals(settings)):
         if journal not in used and _left(journal):
-            rest = replace(settings, journal_directory=journal, collector=None, raw_directory=None, shutdown_after=1.0)
+            rest = replace(settings, journal_directory=journal, collector=None, raw_directory=None, shutdown_after=1.0, http=None)
             found.append(Task(len(found), rest, 1.0, ()))
     return found
 
@@ -229,6 +232,8 @@ class _Supervisor:
     def __init__(self, settings: Settings, given: Sequence[Task]) -> None:
         self._workers = [_Worker(task) for task in given]
         self._stops = 0
+        self.serving: Serving | None = None
+        """Serves HTTP, where that is wanted."""
         self._clock = SystemClock()
         self._sync = Sync(self._clock)
         self._directory = settings.journal_directory
@@ -256,6 +261,7 @@ class _Supervisor:
         shown = asyncio.create_task(status.show(self.facts, self._note))
         runs = [asyncio.create_task(worker.run()) for worker in self._workers]
         await self._open_door()
+        serving = None if self.serving is None else asyncio.create_task(self.serving.run())
         codes = []
         try:
             for done in asyncio.as_completed(runs):
@@ -265,6 +271,9 @@ class _Supervisor:
             return max(codes)
         finally:
             shown.cancel()
+            if serving is not None:
+                serving.cancel()
+                await asyncio.gather(serving, return_exceptions=True)
             await self._door.close()
             await asyncio.gather(shown, *runs, return_exceptions=True)
 
@@ -278,6 +287,8 @@ class _Supervisor:
         self._stops += 1
         log.info("stopping", why=why)
         self._whole = msgspec.structs.replace(self._whole, stopping=why)
+        if self.serving is not None:
+            self.serving.stopping("the recorder finishes its files")
         for worker in self._workers:
             worker.stop()
 
@@ -325,7 +336,8 @@ class _Supervisor:
     def _note(self) -> str:
         facts = self.facts()
         self._sync.look(facts.live, facts.wanted)
-        return self._sync.told(facts.live, facts.wanted)
+        url = "" if self.serving is None else self.serving.url
+        return "  ".join(filter(None, (url, self._sync.told(facts.live, facts.wanted))))
 
 
 def _own(settings: Settings, number: int, of: int, collector: str) -> Settings:
@@ -334,6 +346,7 @@ def _own(settings: Settings, number: int, of: int, collector: str) -> Settings:
         settings,
         journal_directory=settings.journal_directory / name,
         collector=f"{collector[:28]}-w{number}",
+        http=None,
         raw_directory=settings.raw_directory / name if settings.raw_directory is not None else None,
         journal_max_bytes=settings.journal_max_bytes // of,
     )

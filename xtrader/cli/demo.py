@@ -52,7 +52,12 @@ def demo(seconds: float, output_directory: str | None, verbose: bool) -> None:
     flags = {"subscriptions": subscriptions, "output_directory": directory, "shutdown_after": seconds, "verbose": verbose}
     bypass_proxies("127.0.0.1")
     with tempfile.TemporaryDirectory(prefix="xtrader-demo-cache-") as cache, emulator() as variables:
-        environ = {**variables, "XTRADER_CACHE_DIRECTORY": cache, "XTRADER_LOG": "info" if verbose else "warn"}
+        environ = {
+            **variables,
+            "XTRADER_CACHE_DIRECTORY": cache,
+            "XTRADER_HTTP": "off",
+            "XTRADER_LOG": "info" if verbose else "warn",
+        }
         settings = load(flags, environ, None)
         logs.set_up(settings.log_level, settings.secrets, settings.warnings)
         check_directories(settings)

@@ -31,6 +31,7 @@ from xtrader.cli.plot import plot
 from xtrader.cli.renormalise import renormalise
 from xtrader.cli.repair import repair
 from xtrader.cli.report import report
+from xtrader.cli.serve import serve
 from xtrader.cli.status import status
 from xtrader.cli.trades import trades
 from xtrader.cli.verify import verify
@@ -84,6 +85,7 @@ COMMANDS = (
     deploy,
     healthcheck,
     deliver,
+    serve,
     worker,
 )
 for command in COMMANDS:

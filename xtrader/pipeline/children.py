@@ -16,6 +16,8 @@ from xtrader.pauses import Pauses
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_LINE: Final = 1 << 24
+LOOKS: Final = 5
+"""In how many looks in a row a child must have been silent to count as hung: a loop of ours that was late itself is one look."""
 
 log = structlog.get_logger("xtrader.pipeline")
 
@@ -25,7 +27,8 @@ class Child:
 
     `talk(stdin)` is what is said to it, from its start on; it is cancelled when the child is gone. `hear(line)` gets what it says.
     `environment` are all its variables (None: those of this process). A child in a session of its own gets no signal from the
-    terminal but what it is sent here.
+    terminal but what it is sent here. It inherits the file descriptors `pass_fds`. With `patience` it must go on speaking: one that
+    has spoken, and is silent for about so many seconds, hangs and is killed.
     """
 
     def __init__(
@@ -37,6 +40,8 @@ class Child:
         hear: Callable[[bytes], None],
         environment: Mapping[str, str] | None = None,
         own_session: bool = False,
+        pass_fds: Sequence[int] = (),
+        patience: float | None = None,
     ) -> None:
         self.restarts = 0
         self.process: asyncio.subprocess.Process | None = None
@@ -49,6 +54,9 @@ class Child:
         self._hear = hear
         self._environment = environment
         self._own_session = own_session
+        self._pass_fds = pass_fds
+        self._patience = patience
+        self._was_heard = False
         self._ending = asyncio.Event()
 
     def hurry(self) -> None:
@@ -89,21 +97,37 @@ class Child:
             stdout=asyncio.subprocess.PIPE,
             env=self._environment,
             start_new_session=self._own_session,
+            pass_fds=self._pass_fds,
             limit=LONGEST_LINE,
         )
         self.process = process
         assert process.stdin is not None
         assert process.stdout is not None
         talking = asyncio.ensure_future(self._talk(process.stdin))
+        watching = None if self._patience is None else asyncio.ensure_future(self._watch(self._patience))
         try:
             async for line in process.stdout:
-                self.speaks = True
+                self.speaks = self._was_heard = True
                 self._hear(line)
             return await process.wait()
         finally:
             self.speaks = False
             talking.cancel()
+            if watching is not None:
+                watching.cancel()
             self.kill()
             with contextlib.suppress(asyncio.CancelledError, OSError):
                 await talking
             await process.wait()
+
+    async def _watch(self, patience: float) -> None:
+        """Kill it when it has been silent for so long after it spoke."""
+        silent = 0
+        while True:
+            self._was_heard = False
+            await asyncio.sleep(patience / LOOKS)
+            silent = silent + 1 if self.speaks and not self._was_heard else 0
+            if silent >= LOOKS:
+                log.error("child_hangs", child=self._name, seconds=patience)
+                self.kill()
+                return

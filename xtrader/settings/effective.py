@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from xtrader import sinks, venues
 from xtrader.settings.destination import STORE_SECRETS, is_secret
+from xtrader.settings.http import SECRETS as HTTP_SECRETS
 from xtrader.settings.load import UNEXPANDED, Settings, Sources, settings_of
 from xtrader.settings.values import Value
 
@@ -40,6 +41,10 @@ OWN: Mapping[str, Callable[[Settings], object]] = {
     "XTRADER_CONNECTIONS": lambda settings: settings.connections,
     "XTRADER_TELEMETRY": lambda settings: settings.telemetry,
     "XTRADER_LOG": lambda settings: settings.log_level,
+    "XTRADER_HTTP": lambda settings: settings.http.address if settings.http else "off",
+    "XTRADER_HTTP_HOSTS": lambda settings: ",".join(settings.http.hosts) or None if settings.http else None,
+    "XTRADER_HTTP_TOKEN": lambda settings: None,
+    "XTRADER_METRICS_INSTRUMENTS": lambda settings: settings.http.instruments if settings.http else None,
 }
 """Variable -> what it came to: intervals in seconds, sizes in bytes, None for what is not done. All of xtrader's own."""
 ALIASES = {"XTRADER_LOG": ("XTRADER_LOG", "RUST_LOG")}
@@ -76,7 +81,9 @@ def shown(settings: Settings) -> dict[str, str]:
 
 def _all(sources: Sources, settings: Settings) -> Iterator[Effective]:
     for name, value in OWN.items():
-        yield _setting(name, value(settings), _given(sources, name))
+        is_secret_name = name in HTTP_SECRETS
+        given = sources.secret(name) if is_secret_name else _given(sources, name)
+        yield _setting(name, value(settings), given, secret=is_secret_name)
     secrets = {*sinks.secrets(), *venues.secrets()}
     defaults = {name: default for name, (default, _) in {**sinks.variables(), **venues.variables()}.items()}
     options = {**settings.sink_options, **settings.venue_options}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from xtrader import sinks, venues
 from xtrader.settings.destination import STORE_SECRETS, STORE_VARIABLE, secrets_of
+from xtrader.settings.http import SECRETS as HTTP_SECRETS
 from xtrader.settings.load import Settings, Sources, load, sources_of
 from xtrader.settings.secrets import with_credentials
 
@@ -26,7 +27,7 @@ def process_sources(flags: Mapping[str, object]) -> Sources:
 
 
 def _variables() -> Mapping[str, str]:
-    return with_credentials(os.environ, (*sinks.secrets(), *venues.secrets(), *STORE_SECRETS))
+    return with_credentials(os.environ, (*sinks.secrets(), *venues.secrets(), *STORE_SECRETS, *HTTP_SECRETS))
 
 
 def delivery_environment(settings: Settings) -> dict[str, str]:
@@ -35,6 +36,14 @@ def delivery_environment(settings: Settings) -> dict[str, str]:
     own = {*sinks.variables(), *(f"{name}_FILE" for name in sinks.secrets())}
     kept = {name: value for name, value in os.environ.items() if name not in own}
     return {**kept, "XTRADER_LOG": settings.log_level, **settings.sink_options, **settings.store_variables}
+
+
+def bare_environment() -> dict[str, str]:
+    """The variables of this process without any that may be a secret of xtrader's, or name the file of one."""
+    prefixes = ("XTRADER_", "SUBSCRIPTIONS", "AWS_", "GOOGLE_", "AZURE_", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_")
+    own = {*sinks.variables(), *venues.variables(), *sinks.secrets(), *venues.secrets()}
+    own |= {f"{name}_FILE" for name in own}
+    return {name: value for name, value in os.environ.items() if name not in own and not name.startswith(prefixes)}
 
 
 def sink_options() -> dict[str, str]:

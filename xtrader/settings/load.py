@@ -19,6 +19,9 @@ from xtrader.errors import ConfigError
 from xtrader.settings import values
 from xtrader.settings.destination import STORE_SECRETS, STORE_VARIABLE, Upload, require_usable, secrets_of, upload_of
 from xtrader.settings.dotenv import read_dotenv
+from xtrader.settings.http import SECRETS as HTTP_SECRETS
+from xtrader.settings.http import VARIABLES as HTTP_VARIABLES
+from xtrader.settings.http import Http, http_of
 from xtrader.settings.secrets import read_secret
 from xtrader.settings.values import Value
 
@@ -48,6 +51,7 @@ VARIABLES = (
     "XTRADER_CONNECTIONS",
     "XTRADER_LOG",
     "XTRADER_TELEMETRY",
+    *HTTP_VARIABLES,
 )
 
 UNEXPANDED = ("${SUBSCRIPTIONS}", "$(SUBSCRIPTIONS)", "$SUBSCRIPTIONS")
@@ -83,6 +87,7 @@ class Settings:
     log_level: str
     telemetry: str
     """ill | all: of which subscriptions telemetry has a line of their own."""
+    http: Http | None
     venue_options: Mapping[str, str] = field(repr=False)
     sink_options: Mapping[str, str] = field(repr=False)
     store_variables: Mapping[str, str] = field(repr=False)
@@ -93,7 +98,8 @@ class Settings:
         """Values that must never reach a log or a file."""
         secret = {*sinks.secrets(), *(name for name in venues.secrets() if "SECRET" in name)}
         given = {**self.sink_options, **self.venue_options}
-        return tuple(value for name, value in given.items() if name in secret) + secrets_of(self.store_variables)
+        token = (self.http.token,) if self.http is not None and self.http.token else ()
+        return tuple(value for name, value in given.items() if name in secret) + secrets_of(self.store_variables) + token
 
     @property
     def writes_files(self) -> bool:
@@ -229,6 +235,7 @@ def settings_of(sources: Sources) -> Settings:
         connections=values.connections(sources.find("XTRADER_CONNECTIONS")),
         log_level=values.log_level(sources.variable("XTRADER_LOG", "RUST_LOG"), warnings),
         telemetry=values.telemetry(sources.find("XTRADER_TELEMETRY")),
+        http=http_of(sources.find, sources.secret("XTRADER_HTTP_TOKEN")),
         venue_options=_venue_options(sources),
         sink_options=_options(sources, sinks.variables(), sinks.secrets()),
         store_variables=store_variables,
@@ -294,7 +301,7 @@ def _store_variables(sources: Sources) -> dict[str, str]:
 
 def _unknown_variables(names: Collection[str]) -> list[str]:
     endpoints = [f"XTRADER_{exchange}_{kind}_URL" for exchange in venues.exchanges() for kind in ("WS", "REST")]
-    files = [f"{name}_FILE" for name in (*sinks.secrets(), *venues.secrets())]
+    files = [f"{name}_FILE" for name in (*sinks.secrets(), *venues.secrets(), *HTTP_SECRETS)]
     own = (*VARIABLES, *venues.variables(), *sinks.variables())
     known: Sequence[str] = (*FLAGS.values(), *own, *files, *endpoints)
     prefixes = tuple({name.partition("_")[0] + "_" for name in own})
