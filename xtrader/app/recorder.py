@@ -46,10 +46,12 @@ from xtrader.venues.base import Link, Market
 
 log = structlog.get_logger("xtrader.recorder")
 
-DRAIN = 40.0
-"""Seconds that the sink has to finish its files on shutdown."""
-HARD_STOP = 45.0
-"""Seconds after which the process ends whatever is left; the journal keeps it."""
+DRAIN, DRAIN_WATCHED = 40.0, 20.0
+"""Seconds that the sinks have to finish on shutdown, unless XTRADER_DRAIN says otherwise; fewer where somebody waits for it."""
+CLOSING = 5.0
+"""Seconds after those at which the process ends whatever is left; the journal keeps it."""
+DRAIN_TOLD = (2.0, 5.0)
+"""Seconds of draining after which it is told who is waited for, first and again."""
 UNFINISHED = 75
 """Exit code: stopped as asked, but the next start has to finish what the sinks were offered (EX_TEMPFAIL)."""
 PERIOD = 10.0
@@ -144,7 +146,8 @@ class Recorder:
             self._is_ending = True
             if self.serving is not None:
                 self.serving.stopping("the recorder finishes its files")
-            hard = loop.call_later(HARD_STOP, self._hard_stop)
+            drain = drain_seconds(self._settings)
+            hard = loop.call_later(drain + CLOSING, self._hard_stop, drain + CLOSING)
             failure = next((task.exception() for task in (writing, deliveries, feeding) if task.done()), None)
             await _cancel(feeding, stopping, *others)
             if self.feed is not None:
@@ -152,7 +155,7 @@ class Recorder:
             if isinstance(_leaf(failure), StorageError):
                 raise _leaf(failure)
             await self.writer.close()
-            finished = await self.deliveries.finish(DRAIN) and self.deliveries.settled
+            finished = await self._drain(drain) and self.deliveries.settled
             log.info("stopped", finished=finished, rows=self.writer.rows)
             hard.cancel()
             if failure is not None:
@@ -162,6 +165,21 @@ class Recorder:
             await _cancel(*tasks, stopping, serving)
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+
+    async def _drain(self, seconds: float) -> bool:
+        """Wait for the sinks, at most so long, and tell for whom; True if all have finished."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        finishing = asyncio.create_task(self.deliveries.finish(seconds))
+        pause, again = DRAIN_TOLD
+        while not (await asyncio.wait([finishing], timeout=pause))[0]:
+            waiting = {name: status.error for name, status in self.deliveries.unfinished.items()}
+            left = max(0, round(deadline - loop.time()))
+            for name, error in waiting.items():
+                about = "stopped once more, it ends at once; the journal keeps what is missing"
+                log.warning("waiting_for_sink", sink=name, error=error, seconds_left=left, about=about)
+            pause = again
+        return finishing.result()
 
     def progress(self) -> Progress:
         """How it is, for the service manager."""
@@ -282,9 +300,14 @@ class Recorder:
             self.gatherer.stopping(why)
             self._stop.set()
 
-    def _hard_stop(self) -> None:
-        log.error("hard_stop", after=HARD_STOP, about="the journal is intact; the next start finishes the files")
+    def _hard_stop(self, after: float) -> None:
+        log.error("hard_stop", after=after, about="the journal is intact; the next start finishes the files")
         _exit(1)
+
+
+def drain_seconds(settings: Settings) -> float:
+    """How long the sinks may take to finish once the recorder's own data is safe."""
+    return settings.drain or (DRAIN_WATCHED if sys.stderr.isatty() else DRAIN)
 
 
 def _expiry(instruments: Mapping[str, Instrument], key: str) -> int | None:

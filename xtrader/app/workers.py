@@ -26,7 +26,7 @@ from xtrader.app import status
 from xtrader.app.commands import ANSWER, log_level, note, relayed
 from xtrader.app.compose import record_part
 from xtrader.app.notify import Progress, telling
-from xtrader.app.recorder import UNFINISHED, Recorder
+from xtrader.app.recorder import UNFINISHED, Recorder, drain_seconds
 from xtrader.app.serving import Listening, Serving, listening
 from xtrader.app.telemetry import Sync
 from xtrader.clock import SystemClock
@@ -349,6 +349,7 @@ def _own(settings: Settings, number: int, of: int, collector: str) -> Settings:
         http=None,
         raw_directory=settings.raw_directory / name if settings.raw_directory is not None else None,
         journal_max_bytes=settings.journal_max_bytes // of,
+        drain=drain_seconds(settings),
     )
 
 

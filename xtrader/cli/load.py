@@ -11,10 +11,10 @@ import click
 
 from xtrader import sinks
 from xtrader.errors import ConfigError, SinkRetry
-from xtrader.records.batches import Batch, Session, Trades, Updates
-from xtrader.sinks.base import Sink
 
 if TYPE_CHECKING:
+    from xtrader.records.batches import Batch
+    from xtrader.sinks.base import Sink
     from xtrader.store.read.part_list import Part
 
 ROWS = 20_000
@@ -59,6 +59,8 @@ def found(directory: Path) -> Iterator[Batch]:
 
 def deliver(batches: Iterator[Batch], sink: Sink) -> int:
     """Deliver all of it; returns how many rows are proven to be there. Raises SinkRetry."""
+    from xtrader.records.batches import Trades, Updates
+
     sink.open(0)
     offset = pending = 0
     for batch in batches:
@@ -90,6 +92,7 @@ def parts_in_force(directory: Path) -> list[tuple[str, Part]]:
 
 def labelled(parts: Iterable[tuple[str, Part]]) -> Iterator[tuple[str, Batch]]:
     """The batches of parts, each with its instrument's key; before those of a part comes a Session that names its collector."""
+    from xtrader.records.batches import Session
     from xtrader.sinks.stored import batches
 
     for collector, part in parts:
@@ -100,6 +103,7 @@ def labelled(parts: Iterable[tuple[str, Part]]) -> Iterator[tuple[str, Batch]]:
 def _journal(directory: Path) -> Iterator[Batch]:
     from xtrader.pipeline import codec
     from xtrader.pipeline.frames import Damaged, read_frames
+    from xtrader.records.batches import Session
 
     for item in read_frames(directory, 0):
         if isinstance(item, Damaged):

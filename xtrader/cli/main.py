@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from xtrader import __version__, logs, sinks
+from xtrader import __version__, sinks
 from xtrader.cli import outcome, tables
 from xtrader.cli.book import book
 from xtrader.cli.compact import compact
@@ -106,6 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _record(flags: dict[str, object]) -> int:
+    from xtrader import logs
+
     settings = load_process(flags)
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)
     parse_subscriptions(settings.subscriptions, exchanges())

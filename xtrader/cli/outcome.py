@@ -6,6 +6,7 @@ Rule: what the user did wrong is exit code 2, never a traceback.
 from __future__ import annotations
 
 import errno
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -22,6 +23,8 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 def run(command: click.Command, arguments: Sequence[str] | None = None, name: str = "xtrader") -> int:
     """Run a command line, by default that of the process; returns the exit code (2 for input that cannot be used, 70 for a fault
     of ours). `name` is what its help calls it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         command.main(args=None if arguments is None else list(arguments), prog_name=name, standalone_mode=False)
     except SystemExit as stop:

@@ -52,6 +52,12 @@ class Deliveries:
         """What each delivery said last."""
         return {name: delivery.status for name, delivery in self.deliveries.items()}
 
+    @property
+    def unfinished(self) -> Mapping[str, Status]:
+        """What those said last that still work, by the sink's name; of one that never spoke nothing is known."""
+        unknown = Status(0, 0)
+        return {name: delivery.status or unknown for name, delivery in self.deliveries.items() if not delivery.finished}
+
     def advance(self, durable: int) -> None:
         """See DeliveryProcess."""
         for delivery in self.deliveries.values():

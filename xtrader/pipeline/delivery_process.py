@@ -70,6 +70,11 @@ class DeliveryProcess:
     def pid(self) -> int | None:
         return self._child.process.pid if self._child.process is not None else None
 
+    @property
+    def finished(self) -> bool:
+        """`run` is over: `finish` was carried out, or it was cancelled."""
+        return self._done.is_set()
+
     def advance(self, durable: int) -> None:
         """The journal is durable up to this offset."""
         self._order = Order(durable, self._order.finish)

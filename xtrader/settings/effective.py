@@ -40,6 +40,7 @@ OWN: Mapping[str, Callable[[Settings], object]] = {
     "XTRADER_JOURNAL_MAX_BYTES": lambda settings: settings.journal_max_bytes,
     "XTRADER_CONNECTIONS": lambda settings: settings.connections,
     "XTRADER_TELEMETRY": lambda settings: settings.telemetry,
+    "XTRADER_DRAIN": lambda settings: settings.drain,
     "XTRADER_LOG": lambda settings: settings.log_level,
     "XTRADER_HTTP": lambda settings: settings.http.address if settings.http else "off",
     "XTRADER_HTTP_HOSTS": lambda settings: ",".join(settings.http.hosts) or None if settings.http else None,

@@ -62,7 +62,8 @@ class Settings:
     """What one run was asked to do. Directories are absolute, intervals seconds, sizes bytes.
 
     `venue_options`, `sink_options` and `store_variables` are variables by name and may hold secrets, so they never show in a
-    repr. `collector` is None where the user gave none (see `collector_id`). `warnings` are sentences to log once logging is set up.
+    repr. `collector` is None where the user gave none (see `collector_id`), and so is `drain`. `warnings` are sentences to log once
+    logging is set up.
     """
 
     subscriptions: str
@@ -84,6 +85,7 @@ class Settings:
     min_free_bytes: int
     journal_max_bytes: int
     connections: int
+    drain: float | None
     log_level: str
     telemetry: str
     """ill | all: of which subscriptions telemetry has a line of their own."""
@@ -233,6 +235,7 @@ def settings_of(sources: Sources) -> Settings:
         min_free_bytes=values.byte_size(sources.find("XTRADER_MIN_FREE_BYTES"), default=2**29, least=0),
         journal_max_bytes=values.byte_size(sources.find("XTRADER_JOURNAL_MAX_BYTES"), default=2**34, least=2**20),
         connections=values.connections(sources.find("XTRADER_CONNECTIONS")),
+        drain=values.drain(sources.find("XTRADER_DRAIN")),
         log_level=values.log_level(sources.variable("XTRADER_LOG", "RUST_LOG"), warnings),
         telemetry=values.telemetry(sources.find("XTRADER_TELEMETRY")),
         http=http_of(sources.find, sources.secret("XTRADER_HTTP_TOKEN")),

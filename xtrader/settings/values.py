@@ -56,6 +56,11 @@ def interval(given: Value | None, *, default: float, least: float, most: float, 
     return value
 
 
+def drain(given: Value | None) -> float | None:
+    """Seconds, None where the user gave none."""
+    return None if given is None else interval(given, default=0, least=1, most=600, usual="1s to 10m, such as 40s")
+
+
 def rotate_seconds(given: Value | None) -> int:
     if given is None:
         return 900
