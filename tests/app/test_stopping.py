@@ -54,7 +54,7 @@ def test_a_stop_waits_for_a_database_that_is_away_only_as_long_as_it_is_told_and
             away = {"XTRADER_SINK": "parquet,questdb", "QUESTDB_HTTP_PORT": "1", "QUESTDB_ILP_PORT": "1", "XTRADER_DRAIN": "12s"}
             async with recorder(tmp_path, LIST, emulator.variables | away) as process:
                 await in_sync(tmp_path)
-                return await stop(process, within=120)
+                return await stop(process)
 
     assert asyncio.run(main()) == 75
     log = log_of(tmp_path)

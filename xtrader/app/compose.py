@@ -93,8 +93,6 @@ async def _record(
     collector = collector_id(settings)
     run = _sink_run(settings)
     specs = [sinks.module(name).spec(run) for name in settings.sinks]
-    for name in settings.sinks:
-        sinks.module(name).require(run, collector)
     for directory in [settings.journal_directory, *([settings.output_directory] if settings.writes_files else [])]:
         require_room(directory, settings.min_free_bytes)
     allow_many_files()
@@ -111,10 +109,13 @@ async def _record(
     )
     for damage in journal.damaged:
         log.error("journal_damaged", damage=damage)
-    recorder = Recorder(settings, collector, specs, clock, journal, markets, subscriptions, share, consumers)
-    if where is not None:
-        recorder.serving = Serving(settings, where)
     try:
+        # With the journal's lock: who starts a second recorder on one journal is told that, and not what the sinks find.
+        for name in settings.sinks:
+            sinks.module(name).require(run, collector)
+        recorder = Recorder(settings, collector, specs, clock, journal, markets, subscriptions, share, consumers)
+        if where is not None:
+            recorder.serving = Serving(settings, where)
         async with telling(service_manager() if beside is None else None, recorder.progress):
             return await recorder.run(beside)
     finally:
