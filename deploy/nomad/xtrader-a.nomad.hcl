@@ -68,7 +68,7 @@ job "xtrader-a" {
         check {
           type     = "script"
           command  = "xtrader"
-          args     = ["healthcheck"]
+          args     = ["status"]
           interval = "30s"
           timeout  = "10s"
         }

@@ -58,7 +58,7 @@ job "xtrader-b" {
         check {
           type     = "script"
           command  = "xtrader"
-          args     = ["healthcheck"]
+          args     = ["status"]
           interval = "30s"
           timeout  = "10s"
         }

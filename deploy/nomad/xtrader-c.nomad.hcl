@@ -82,7 +82,7 @@ job "xtrader-c" {
         check {
           type     = "script"
           command  = "xtrader"
-          args     = ["healthcheck"]
+          args     = ["status"]
           interval = "30s"
           timeout  = "10s"
         }

@@ -95,9 +95,9 @@ def test_a_pod_is_restricted_drains_and_overlaps_only_where_it_may(out: Path) ->
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert container["image"] == REFERENCE
         assert not pod["enableServiceLinks"], "else variables of other services would be taken for settings"
-        assert {tuple(container[probe]["exec"]["command"]) for probe in ("startupProbe", "readinessProbe", "livenessProbe")} == {
-            ("xtrader", "healthcheck")
-        }
+        asked = {probe: container[f"{probe}Probe"]["exec"]["command"] for probe in ("startup", "readiness", "liveness")}
+        alive = ["xtrader", "healthcheck"]
+        assert asked == {"startup": alive, "liveness": alive, "readiness": ["xtrader", "status"]}
         labels = workload["spec"]["template"]["metadata"]["labels"]
         assert labels["app.kubernetes.io/instance"] == name
         for one in objects:
@@ -195,6 +195,15 @@ def test_every_validator_passes_all_files(out: Path, monkeypatch: pytest.MonkeyP
     judged = {one.validator for one in found}
     assert {"docker compose config", "cfn-lint", "kubernetes-validate --strict", "systemd-analyze verify"} < judged
     assert {"helm lint --strict", "checkov, Kubernetes", "checkov, CloudFormation", "nomad (HCL by terraform fmt)"} < judged
+
+
+def test_the_workflows_pass_their_validators(monkeypatch: pytest.MonkeyPatch) -> None:
+    tools.needed("actionlint", "zizmor")
+    for name, value in tools.environment().items():
+        monkeypatch.setenv(name, value)
+    found = list(verdicts(ROOT / ".github"))
+    assert [one for one in found if one.state != "passed"] == []
+    assert {one.validator for one in found} == {"actionlint", "zizmor"}
 
 
 def test_validators_find_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: Path) -> None:

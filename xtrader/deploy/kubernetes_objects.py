@@ -7,7 +7,7 @@ a time can have.
 from __future__ import annotations
 
 from xtrader.deploy.instance import DATA
-from xtrader.deploy.workload import HEALTH, READY_SECONDS, SECRETS, STOP_SECONDS, USER
+from xtrader.deploy.workload import HEALTH, READY, READY_SECONDS, SECRETS, STOP_SECONDS, USER
 
 NAME = "xtrader"
 LABEL = {"app.kubernetes.io/name": NAME}
@@ -98,7 +98,8 @@ def _claim() -> Object:
 
 
 def _pod() -> Object:
-    probe = {"exec": {"command": list(HEALTH)}, "timeoutSeconds": 10}
+    alive = {"exec": {"command": list(HEALTH)}, "timeoutSeconds": 10}
+    ready = {"exec": {"command": list(READY)}, "timeoutSeconds": 10}
     container: Object = {
         "name": NAME,
         "image": NAME,
@@ -111,9 +112,9 @@ def _pod() -> Object:
             "privileged": False,
             "readOnlyRootFilesystem": True,
         },
-        "startupProbe": {**probe, "periodSeconds": 5, "failureThreshold": 60},
-        "readinessProbe": {**probe, "periodSeconds": 15, "failureThreshold": 3},
-        "livenessProbe": {**probe, "periodSeconds": 60, "failureThreshold": 10},
+        "startupProbe": {**alive, "periodSeconds": 5, "failureThreshold": 60},
+        "readinessProbe": {**ready, "periodSeconds": 15, "failureThreshold": 3},
+        "livenessProbe": {**alive, "periodSeconds": 60, "failureThreshold": 10},
         "volumeMounts": [{"name": "data", "mountPath": DATA}, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
     }
     spread = {

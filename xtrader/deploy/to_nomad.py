@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from xtrader.deploy import quoting
 from xtrader.deploy.instance import DATA, Instance
 from xtrader.deploy.rendered import Rendered
-from xtrader.deploy.workload import HEALTH, PROCESSES, READY_SECONDS, STOP_SECONDS, USER, Image, needs, refuse_fixed_collector
+from xtrader.deploy.workload import PROCESSES, READY, READY_SECONDS, STOP_SECONDS, USER, Image, needs, refuse_fixed_collector
 
 
 def render(instances: Sequence[Instance], image: Image) -> Rendered:
@@ -53,8 +53,8 @@ def _job(one: Instance, image: Image) -> str:
         processes=PROCESSES,
         variables=variables,
         templates=templates,
-        health=HEALTH[0],
-        words=", ".join(map(quoting.hcl, HEALTH[1:])),
+        ready_command=READY[0],
+        words=", ".join(map(quoting.hcl, READY[1:])),
         cpu=needed.cpu * 2,
         memory=needed.memory,
         most=needed.memory_most,
@@ -108,7 +108,7 @@ job "xtrader-{name}" {{
 
         check {{
           type     = "script"
-          command  = "{health}"
+          command  = "{ready_command}"
           args     = [{words}]
           interval = "30s"
           timeout  = "10s"

@@ -19,6 +19,9 @@ READY_SECONDS = 30
 """How long a new version must have been ready before the old one ends."""
 PROCESSES = 256
 HEALTH = ("xtrader", "healthcheck")
+"""Whether it is alive: if not it is killed."""
+READY = ("xtrader", "status")
+"""Whether all that it was asked for is live: only then the old one ends."""
 SECRETS = "/run/secrets"
 """Where secrets are files within a container."""
 MIB = 2**20

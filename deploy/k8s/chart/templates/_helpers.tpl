@@ -35,12 +35,6 @@ resources:
     storage: {{ .Values.storage.size }}
 {{- end }}
 
-{{- define "xtrader.probe" -}}
-exec:
-  command: [xtrader, healthcheck]
-timeoutSeconds: 10
-{{- end }}
-
 {{- define "xtrader.template" -}}
 metadata:
   labels:
@@ -83,15 +77,18 @@ spec:
         privileged: false
         readOnlyRootFilesystem: true
       startupProbe:
-        {{- include "xtrader.probe" . | nindent 8 }}
+        exec: {command: [xtrader, healthcheck]}
+        timeoutSeconds: 10
         periodSeconds: 5
         failureThreshold: 60
       readinessProbe:
-        {{- include "xtrader.probe" . | nindent 8 }}
+        exec: {command: [xtrader, status]}
+        timeoutSeconds: 10
         periodSeconds: 15
         failureThreshold: 3
       livenessProbe:
-        {{- include "xtrader.probe" . | nindent 8 }}
+        exec: {command: [xtrader, healthcheck]}
+        timeoutSeconds: 10
         periodSeconds: 60
         failureThreshold: 10
       volumeMounts:
