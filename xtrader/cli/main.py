@@ -24,6 +24,7 @@ from xtrader.cli.deploy import deploy
 from xtrader.cli.emulate import emulate
 from xtrader.cli.healthcheck import healthcheck
 from xtrader.cli.load import load
+from xtrader.cli.metrics import metrics
 from xtrader.cli.options import recording_options
 from xtrader.cli.orders import log_level, reconnect, resync, stop
 from xtrader.cli.plan import plan
@@ -86,6 +87,7 @@ COMMANDS = (
     healthcheck,
     deliver,
     serve,
+    metrics,
     worker,
 )
 for command in COMMANDS:

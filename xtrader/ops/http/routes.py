@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 
 from xtrader.ops.ask import Refused
+from xtrader.ops.exposition import TYPE, text
 from xtrader.ops.http.guard import BODY, BUSY, STREAMING, add_headers, guard, is_token, problem
 from xtrader.ops.http.latest import Latest
 from xtrader.ops.http.spec import ServeSpec
@@ -45,6 +46,7 @@ def application(spec: ServeSpec, latest: Latest) -> tuple[web.Application, Route
             web.get("/api/health", routes.health),
             web.get("/ready", routes.ready),
             web.get("/status", routes.status),
+            web.get("/metrics", routes.metrics),
             web.post("/control/{command}", routes.control),
         ]
     )
@@ -71,10 +73,10 @@ class Routes:
 
     async def ready(self, request: web.Request) -> web.Response:
         """200 while data flows for every subscription and the sinks take it, for `?grace=` seconds already, else 503."""
-        text = request.query.get("grace", "0")
+        given = request.query.get("grace", "0")
         grace = math.nan
         with suppress(ValueError):
-            grace = float(text)
+            grace = float(given)
         if not 0 <= grace <= DAY:
             return problem(400, "grace is a number of seconds from 0 to 86400")
         await self._latest.refresh()
@@ -93,6 +95,12 @@ class Routes:
         }
         return _json(told)
 
+    async def metrics(self, request: web.Request) -> web.Response:
+        """For Prometheus."""
+        await self._latest.refresh()
+        body = text(self._latest.facts, time.time_ns(), self._spec.instruments)
+        return web.Response(body=body, headers={"Content-Type": TYPE})
+
     async def control(self, request: web.Request) -> web.Response:
         """Tell the recorder something: with the token only."""
         token = self._spec.token
@@ -104,8 +112,8 @@ class Routes:
         if command not in COMMANDS:
             return problem(404, f"there is no such command; there are {', '.join(COMMANDS)}")
         try:
-            text = await request.read()
-            said = msgspec.json.decode(text, type=dict[str, str]) if text.strip() else {}
+            body = await request.read()
+            said = msgspec.json.decode(body, type=dict[str, str]) if body.strip() else {}
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return problem(400, "the body is one JSON object of texts")
         if set(said) != set(COMMANDS[command]):
