@@ -21,7 +21,7 @@ from bench.frames import Traffic
 from bench.task import Answer
 from xtrader.pipeline import codec
 from xtrader.pipeline.frames import Damaged, read_frames
-from xtrader.records.batches import Trades, Updates
+from xtrader.records.batches import FlatBatch, Updates
 
 
 class Wrong(Exception):
@@ -99,8 +99,8 @@ def our_journal(directory: Path) -> Found:
         if isinstance(item, Damaged):
             raise Wrong(f"the journal is damaged at {item.offset}")
         batch = codec.read_batch(codec.read_payload(item.payload))
-        if isinstance(batch, Trades):
-            found.trades = (found.trades or 0) + len(batch.price)
+        if isinstance(batch, FlatBatch):
+            found.trades = (found.trades or 0) + len(batch)
         elif isinstance(batch, Updates):
             found.books = (found.books or 0) + len(batch.counts)
             found.levels = (found.levels or 0) + len(batch.levels)

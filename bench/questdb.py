@@ -29,7 +29,7 @@ from xtrader.pipeline.delivery import Delivery
 from xtrader.pipeline.frames import Damaged, read_frames, segments
 from xtrader.pipeline.journal import Journal, open_journal
 from xtrader.pipeline.rotation import Rotation
-from xtrader.records.batches import Trades, Updates
+from xtrader.records.batches import FlatBatch, Updates
 from xtrader.sinks.questdb import sink as questdb
 from xtrader.sinks.questdb.conf import target
 
@@ -177,8 +177,8 @@ def journaled(directory: Path) -> int:
     for item in read_frames(directory, segments(directory)[0].base):
         assert not isinstance(item, Damaged)
         batch = codec.read_batch(codec.read_payload(item.payload))
-        if isinstance(batch, Trades | Updates):
-            rows += len(batch.ts_recv)
+        if isinstance(batch, FlatBatch | Updates):
+            rows += len(batch)
     return rows
 
 

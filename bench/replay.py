@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 import xtrader
 from xtrader.clock import MILLISECOND
 from xtrader.model.market import Coverage
-from xtrader.records.batches import Coverages, Session, Trades, Updates
+from xtrader.records.batches import FlatBatch, RareBatch, Session, Updates
 from xtrader.sinks.parquet.sink import ParquetSink
 
 KEY = "OKX_SWAP@BTC-USDT-SWAP"
@@ -53,7 +53,7 @@ def make(directory: Path, rows: int) -> None:
     sink = ParquetSink(directory, "bench")
     sink.open(0)
     sink.write(Session(START, "bench", {}, []))
-    sink.write(Coverages(START, [Coverage(KEY, "L2", "live", "start", START, None)]))
+    sink.write(RareBatch(START, "COVERAGE", [Coverage(KEY, "L2", "live", "start", START, None)]))
     messages, committed, middle = 0, 0, 600_000
     while messages * LEVELS < rows:
         number = np.arange(messages, messages + BATCH)
@@ -79,16 +79,19 @@ def make(directory: Path, rows: int) -> None:
             )
         )
         sink.write(
-            Trades(
+            FlatBatch(
                 ts=int(ts[-1]),
+                stream="TRADES",
                 keys=[KEY],
                 instrument=np.zeros(BATCH, np.int32),
-                ts_event=ts - 2 * MILLISECOND,
-                ts_recv=ts + rng.integers(0, MILLISECOND, BATCH),
-                side=rng.integers(0, 2, BATCH).astype(np.uint8),
-                price=middles / 10,
-                size=rng.integers(1, 500, BATCH) / 100,
-                trade_id=[str(9_000_000_000 + trade) for trade in number.tolist()],
+                columns={
+                    "ts_event": ts - 2 * MILLISECOND,
+                    "ts_recv": ts + rng.integers(0, MILLISECOND, BATCH),
+                    "side": rng.integers(0, 2, BATCH).astype(np.uint8),
+                    "price": middles / 10,
+                    "size": rng.integers(1, 500, BATCH) / 100,
+                    "trade_id": [str(9_000_000_000 + trade) for trade in number.tolist()],
+                },
             )
         )
         messages += BATCH
@@ -96,7 +99,7 @@ def make(directory: Path, rows: int) -> None:
             sink.commit(committed, messages)
             committed = messages
     end = START + messages * 5 * MILLISECOND
-    sink.write(Coverages(end, [Coverage(KEY, "L2", "live", "start", START, end)]))
+    sink.write(RareBatch(end, "COVERAGE", [Coverage(KEY, "L2", "live", "start", START, end)]))
     sink.commit(committed, messages + 1)
     sink.close()
 

@@ -65,7 +65,7 @@ def deliver(batches: Iterator[Batch], sink: Sink) -> int:
     offset = pending = 0
     for batch in batches:
         sink.write(batch)
-        pending += len(batch.ts_recv) if isinstance(batch, (Trades, Updates)) else 1
+        pending += max(1, len(batch))
         if pending >= ROWS:
             sink.commit(offset, offset + 1)
             offset, pending = offset + 1, 0

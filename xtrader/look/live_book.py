@@ -24,7 +24,8 @@ from xtrader.pipeline.codec import Payload
 from xtrader.pipeline.follow import FellBehind, Track, instruments, tracks
 from xtrader.pipeline.frames import Damaged
 from xtrader.pipeline.wake import Waker
-from xtrader.records.batches import NULL, TRADE_SIDES, Trades, Updates
+from xtrader.records.batches import NULL, FlatBatch, Updates, picked
+from xtrader.records.objects import records
 
 STALLED: Final = 4 * SECOND
 """Nanoseconds without a frame after which a recorder, which writes one at least every second, has stalled."""
@@ -304,18 +305,10 @@ def _messages(payload: Payload, key: str) -> Iterator[_Message]:
 
 def _trades(payload: Payload, key: str) -> Iterator[Trade]:
     batch = codec.read_batch(payload)
-    if not isinstance(batch, Trades) or key not in batch.keys:
+    if not isinstance(batch, FlatBatch) or key not in batch.keys:
         return
-    for row in np.flatnonzero(batch.instrument == batch.keys.index(key)).tolist():
-        yield Trade(
-            instrument=key,
-            trade_id=batch.trade_id[row],
-            side=TRADE_SIDES[batch.side[row]],
-            price=float(batch.price[row]),
-            size=float(batch.size[row]),
-            ts_event=_optional(batch.ts_event[row]),
-            ts_recv=int(batch.ts_recv[row]),
-        )
+    places = np.flatnonzero(batch.instrument == batch.keys.index(key)).tolist()
+    yield from (record for record in records(picked(batch, places)) if type(record) is Trade)
 
 
 def _spread(book: Book) -> float | None:

@@ -7,7 +7,7 @@ float64, correctly rounded from the venue's text; sizes are in the venue's unit 
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -100,4 +100,17 @@ class Coverage(msgspec.Struct, frozen=True, gc=False):
     depth: int | None = None
 
 
-Record: TypeAlias = Trade | BookUpdate | Coverage | Instrument
+class Flat(Protocol):
+    """What any record of a flat stream has (see model/streams.py)."""
+
+    @property
+    def instrument(self) -> str: ...
+    @property
+    def ts_event(self) -> int | None: ...
+    @property
+    def ts_recv(self) -> int: ...
+
+
+MarketRecord: TypeAlias = Trade | BookUpdate | Flat
+"""What comes of a subscription."""
+Record: TypeAlias = MarketRecord | Coverage | Instrument

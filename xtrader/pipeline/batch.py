@@ -1,7 +1,7 @@
 """Records into columnar batches, at the speed of the socket.
 
 The rule: a record is packed into the columns' bytes when it arrives and let go of; nothing is kept as an object until the
-flush but the text of trade ids, and the few coverage and instrument rows.
+flush but texts, such as the ids of trades, and the records of the rare streams.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import numpy as np
 import pyarrow as pa
 
 from xtrader.errors import UnknownKind
-from xtrader.model.instrument import Instrument
-from xtrader.model.market import BookUpdate, Coverage, Record, Trade
+from xtrader.model.market import BookUpdate, Record
+from xtrader.model.streams import BY_RECORD, L2, STREAMS, Stream
 from xtrader.pipeline import codec
 from xtrader.pipeline.codec import Entry
-from xtrader.pipeline.fitting import MAX_ID, fitted, misfit, require_coverage, require_id, require_key
-from xtrader.records.batches import NULL, TRADE_SIDES
+from xtrader.pipeline.fitting import fitted, misfit, require_key, require_row, require_text
+from xtrader.records.batches import NULL
+from xtrader.records.packing import PACKINGS, Packed
 
 MAX_ROWS = 4096
 MAX_LEVELS = 262_144
@@ -44,12 +45,9 @@ _LEVEL_TYPE = np.dtype([("pair", "u1"), ("float", "u1"), ("price", ">f8"), ("flo
 _LEVEL_MARKS = {"pair": 0x92, "float": 0xCB, "float_too": 0xCB}
 _FULL_ROWS = MAX_ROWS * _L2_ROW.size
 _FULL_LEVELS = MAX_LEVELS * _LEVEL_TYPE.itemsize
-_TRADE_ROW = struct.Struct("<qqddii")
-_TRADE_TYPE = np.dtype(
-    [("ts_event", "<i8"), ("ts_recv", "<i8"), ("price", "<f8"), ("size", "<f8"), ("instrument", "<i4"), ("side", "<i4")]
-)
-_SIDES = {side: index for index, side in enumerate(TRADE_SIDES)}
-_UNKNOWN = _SIDES["unknown"]
+_CHECKS = (require_key, require_text, misfit)
+_FIT: dict[str, Callable[[Any], Any]] = {"INSTRUMENTS": fitted}
+"""What a rare record becomes so that it fits; of the others one that does not is refused."""
 _encode_into = msgspec.msgpack.Encoder().encode_into
 
 
@@ -72,11 +70,9 @@ class Batcher:
         self._l2_keys: dict[str, int] = {}
         self._l2_rows = bytearray()
         self._levels = bytearray()
-        self._trade_keys: dict[str, int] = {}
-        self._trade_rows = bytearray()
-        self._trade_ids: list[str] = []
-        self._coverages: list[Coverage] = []
-        self._instruments: list[Instrument] = []
+        self._packs: dict[type, Callable[[Any], None]] = {}
+        self._flat: dict[str, Packed] = {}
+        self._rare: dict[str, list[Record]] = {}
 
     @property
     def rows(self) -> int:
@@ -87,7 +83,7 @@ class Batcher:
         """Take one record; all of it or, if a number or a name does not fit its column, nothing: then raises ProtocolError. Of an
         instrument what does not fit is unknown. Raises what `on_full` raises.
 
-        One function, not one per kind: with calls between them it costs a tenth more, and most when messages come one by one.
+        Books are packed here and not by a function of their own: a call between costs most when messages come one by one.
         """
         if type(record) is BookUpdate:
             keys = self._l2_keys
@@ -121,55 +117,48 @@ class Batcher:
             rows += row
             if len(rows) >= _FULL_ROWS or len(levels) >= _FULL_LEVELS:
                 self._on_full()
-        elif type(record) is Trade:
-            keys = self._trade_keys
-            index = keys.get(record.instrument)
-            if index is None:
-                index = keys[record.instrument] = require_key(record.instrument, len(keys))
-            ts_event, trade_id = record.ts_event, record.trade_id
-            if len(trade_id) > MAX_ID or not trade_id.isascii():
-                require_id(record.instrument, trade_id)
-            try:
-                self._trade_rows += _TRADE_ROW.pack(
-                    NULL if ts_event is None else ts_event,
-                    record.ts_recv,
-                    record.price,
-                    record.size,
-                    index,
-                    _SIDES.get(record.side, _UNKNOWN),
-                )
-            except (struct.error, OverflowError) as error:
-                raise misfit(record.instrument, error) from error
-            ids = self._trade_ids
-            ids.append(trade_id)
-            if len(ids) >= MAX_ROWS:
-                self._on_full()
-        elif type(record) is Coverage:
-            self._coverages.append(require_coverage(record))
-        elif type(record) is Instrument:
-            self._instruments.append(fitted(record))
         else:
-            raise UnknownKind(record)
+            try:
+                pack = self._packs[type(record)]
+            except KeyError:
+                pack = self._begun(type(record))
+            pack(record)
 
     def flush(self) -> list[Entry]:
-        """The entries of what was collected: instruments, coverage, L2, trades, those that have rows."""
+        """The entries of what was collected, those of streams that have rows, in the order of the table of streams."""
         entries = []
-        if self._instruments:
-            entries.append(codec.text_entry(codec.INSTRUMENTS, self._instruments))
-        if self._coverages:
-            entries.append(codec.text_entry(codec.COVERAGE, self._coverages))
-        if self._l2_rows:
-            entries.append(self._l2_entry())
-        if self._trade_rows:
-            entries.append(self._trades_entry())
+        for stream in STREAMS.values():
+            if rows := self._rare.get(stream.name):
+                entries.append(codec.text_entry(stream.frame, rows))
+            elif packed := self._flat.get(stream.name):
+                entries.append(self._flat_entry(stream, packed))
+            elif stream is L2 and self._l2_rows:
+                entries.append(self._l2_entry())
         if entries:
             self._flushed += self._held()
             self._begin()
         return entries
 
     def _held(self) -> int:
-        books = len(self._l2_rows) // _L2_ROW.size
-        return books + len(self._trade_ids) + len(self._coverages) + len(self._instruments)
+        return len(self._l2_rows) // _L2_ROW.size + sum(map(len, self._flat.values())) + sum(map(len, self._rare.values()))
+
+    def _begun(self, kind: type) -> Callable[[Any], None]:
+        """What takes the records of a kind of which there is none yet."""
+        stream = BY_RECORD.get(kind)
+        if stream is None:
+            raise UnknownKind(kind.__name__)
+        if stream.is_hot:
+            packed = self._flat[stream.name] = PACKINGS[stream.name].begin(self._on_full, MAX_ROWS, _CHECKS)
+            self._packs[kind] = packed.pack
+        else:
+            rows, fit = self._rare.setdefault(stream.name, []), _FIT.get(stream.name, require_row)
+            self._packs[kind] = lambda record: rows.append(fit(record))
+        return self._packs[kind]
+
+    def _flat_entry(self, stream: Stream, packed: Packed) -> Entry:
+        rows = packed.as_rows()
+        self._count(list(packed.keys), rows)
+        return codec.rows_entry(stream.frame, list(packed.keys), packed.packing.schema, packed.columns(rows))
 
     def _l2_entry(self) -> Entry:
         rows = np.frombuffer(self._l2_rows, _L2_TYPE)
@@ -182,14 +171,6 @@ class Batcher:
         columns += [rows["is_snapshot"].astype(np.uint8), np.ascontiguousarray(rows["bids"])]
         levels = pa.ListArray.from_arrays(pa.array(offsets), pairs)
         return codec.rows_entry(codec.L2, list(self._l2_keys), codec.L2_SCHEMA, [*columns, levels])
-
-    def _trades_entry(self) -> Entry:
-        rows = np.frombuffer(self._trade_rows, _TRADE_TYPE)
-        self._count(list(self._trade_keys), rows)
-        columns = [np.ascontiguousarray(rows[name]) for name in ("instrument", "ts_event", "ts_recv")]
-        columns += [rows["side"].astype(np.uint8), np.ascontiguousarray(rows["price"]), np.ascontiguousarray(rows["size"])]
-        trade_ids = pa.array(self._trade_ids, pa.string())
-        return codec.rows_entry(codec.TRADES, list(self._trade_keys), codec.TRADES_SCHEMA, [*columns, trade_ids])
 
 
 def _unpacked(packed: bytearray, counts: Any) -> Any:

@@ -7,7 +7,7 @@ bytes) and one Arrow record batch, or one JSON text. The rule: a frame of rows c
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,17 +15,22 @@ import numpy as np
 import pyarrow as pa
 
 from xtrader.errors import ConfigError
+from xtrader.model import streams
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage
-from xtrader.records.batches import Batch, Coverages, Instruments, Session, Trades, Updates
+from xtrader.model.streams import BY_FRAME, STREAMS
+from xtrader.records.batches import Batch, RareBatch, Session, Updates
+from xtrader.records.packing import PACKINGS
 
 VERSION = 1
-META, MARK, ALIVE, INSTRUMENTS, COVERAGE, L2, TRADES = range(1, 8)
+META, MARK, ALIVE = range(1, 4)
+INSTRUMENTS, COVERAGE, L2, TRADES = (one.frame for one in (streams.INSTRUMENTS, streams.COVERAGE, streams.L2, streams.TRADES))
 WHOLE = 1
 """Flag: with this frame, all that was received up to its time is in the journal."""
 START = 2
 """Flag of META: a recorder started here (else it only heads a segment)."""
 
+_KINDS = frozenset((META, MARK, ALIVE, *BY_FRAME))
 _HEAD = struct.Struct("<BBBxIq")
 
 L2_SCHEMA = pa.schema(
@@ -38,17 +43,6 @@ L2_SCHEMA = pa.schema(
         ("is_snapshot", pa.uint8()),
         ("bids", pa.int32()),
         ("levels", pa.list_(pa.list_(pa.float64(), 2))),
-    ]
-)
-TRADES_SCHEMA = pa.schema(
-    [
-        ("instrument", pa.int32()),
-        ("ts_event", pa.int64()),
-        ("ts_recv", pa.int64()),
-        ("side", pa.uint8()),
-        ("price", pa.float64()),
-        ("size", pa.float64()),
-        ("trade_id", pa.string()),
     ]
 )
 
@@ -88,8 +82,11 @@ class Entry(NamedTuple):
 
 
 _names = msgspec.json.Decoder(list[str])
-_coverages = msgspec.json.Decoder(list[Coverage])
-_instruments = msgspec.json.Decoder(list[Instrument])
+_rare: dict[int, Any] = {
+    one.frame: msgspec.json.Decoder(list[one.record])  # type: ignore[name-defined]
+    for one in STREAMS.values()
+    if not one.is_hot
+}
 _meta = msgspec.json.Decoder(Meta)
 
 
@@ -115,10 +112,12 @@ def _array(column: Any) -> Any:
 
 
 def read_payload(payload: memoryview) -> Payload:
-    """Read the head. Raises ConfigError for a version that this program does not know."""
+    """Read the head. Raises ConfigError for a version or a kind that this program does not know."""
     kind, version, flags, length, time = _HEAD.unpack_from(payload)
     if version != VERSION:
         raise ConfigError(f"the journal has format version {version}, this xtrader reads {VERSION}: use the version that wrote it")
+    if kind not in _KINDS:
+        raise ConfigError(f"the journal has frames of kind {kind}, which this xtrader does not know: use the version that wrote it")
     start = _HEAD.size + length
     return Payload(kind, flags, time, payload[_HEAD.size : start], payload[start + -length % 8 :])
 
@@ -128,17 +127,28 @@ def read_meta(payload: Payload) -> Meta:
 
 
 def read_coverages(payload: Payload) -> list[Coverage]:
-    return _coverages.decode(payload.body)
+    rows: list[Coverage] = _rare[COVERAGE].decode(payload.body)
+    return rows
 
 
 def read_instruments(payload: Payload) -> list[Instrument]:
-    return _instruments.decode(payload.body)
+    rows: list[Instrument] = _rare[INSTRUMENTS].decode(payload.body)
+    return rows
 
 
 def read_batch(payload: Payload) -> Batch | None:
     """The rows of a payload, as sinks take them; None if it has none (MARK, ALIVE)."""
-    reader = _READERS.get(payload.kind)
-    return None if reader is None else reader(payload)
+    if payload.kind in (MARK, ALIVE):
+        return None
+    if payload.kind == META:
+        return _session(payload)
+    if payload.kind == L2:
+        return _updates(payload)
+    stream = BY_FRAME[payload.kind]
+    if not stream.is_hot:
+        return RareBatch(payload.time, stream.name, _rare[payload.kind].decode(payload.body))
+    packing = PACKINGS[stream.name]
+    return packing.batch(payload.time, _names.decode(payload.names), _columns(payload, packing.schema))
 
 
 def _session(payload: Payload) -> Session:
@@ -167,28 +177,3 @@ def _updates(payload: Payload) -> Updates:
         counts=np.diff(levels.offsets.to_numpy()),
         levels=levels.values.values.to_numpy().reshape(-1, 2),
     )
-
-
-def _trades(payload: Payload) -> Trades:
-    *columns, trade_id = _columns(payload, TRADES_SCHEMA)
-    instrument, ts_event, ts_recv, side, price, size = (column.to_numpy() for column in columns)
-    return Trades(
-        ts=payload.time,
-        keys=_names.decode(payload.names),
-        instrument=instrument,
-        ts_event=ts_event,
-        ts_recv=ts_recv,
-        side=side,
-        price=price,
-        size=size,
-        trade_id=trade_id.to_pylist(),
-    )
-
-
-_READERS: dict[int, Callable[[Payload], Batch]] = {
-    META: _session,
-    INSTRUMENTS: lambda payload: Instruments(payload.time, read_instruments(payload)),
-    COVERAGE: lambda payload: Coverages(payload.time, read_coverages(payload)),
-    L2: _updates,
-    TRADES: _trades,
-}

@@ -27,7 +27,7 @@ from xtrader.pipeline.cursors import read_cursor, write_cursor
 from xtrader.pipeline.frames import Damaged, JournalFrame, read_frames, segments
 from xtrader.pipeline.rotation import Rotation
 from xtrader.pipeline.state import JournalState
-from xtrader.records.batches import Batch, Session
+from xtrader.records.batches import Batch, Session, picked
 from xtrader.records.objects import records
 from xtrader.sinks.base import Sink, SinkSpec
 from xtrader.sinks.refused import RefusedFile
@@ -152,8 +152,8 @@ class Delivery:
         if refused is None:
             return codec.read_batch(payload)
         batch = codec.read_batch(payload) if refused else None
-        kept = [] if batch is None else [place for place in range(poison.count(batch)) if place not in refused]
-        return poison.pick(batch, kept) if batch is not None and kept else None
+        kept = [] if batch is None else [place for place in range(len(batch)) if place not in refused]
+        return picked(batch, kept) if batch is not None and kept else None
 
     def _advance(self, limit: int) -> None:
         for item in read_frames(self._journal, self._position, limit):

@@ -14,10 +14,8 @@ import structlog
 
 from xtrader.errors import ProtocolError
 from xtrader.model.instrument import Instrument
-from xtrader.model.market import Coverage
+from xtrader.records.packing import MAX_TEXT
 
-MAX_ID: Final = 1_000
-"""Characters of a trade's id."""
 _MAX_NAME: Final = 240
 """Characters of an exchange or a symbol as the name of a directory, percent-encoded: a file system takes 255 in all."""
 _ALWAYS_FITS: Final = _MAX_NAME // 3
@@ -42,21 +40,25 @@ def require_key(key: str, index: int) -> int:
     return index
 
 
-def require_id(key: str, trade_id: str) -> None:
-    """Raises ProtocolError if it is not the id of a trade."""
-    if len(trade_id) > MAX_ID or not _is_text(trade_id):
+def require_text(key: str, text: str) -> None:
+    """Raises ProtocolError if a text of a record of that instrument is too long, or is none."""
+    if len(text) > MAX_TEXT or not _is_text(text):
         exchange, _, symbol = key.partition("@")
-        raise ProtocolError(exchange, f"{trade_id[:40]!r}, of {len(trade_id)} characters, is not the id of a trade of {symbol}")
+        raise ProtocolError(exchange, f"{text[:40]!r}, of {len(text)} characters, is no id or word of a record of {symbol}")
 
 
-def require_coverage(row: Coverage) -> Coverage:
-    """The row. Raises ProtocolError if a number does not fit; texts lose what is no text."""
+def require_row(row: Any) -> Any:
+    """A record of a rare stream, texts without what is no text. Raises ProtocolError if a number does not fit."""
     require_key(row.instrument, 0)
+    unlike: dict[str, str] = {}
     for name in row.__struct_fields__:
         value = getattr(row, name)
-        if isinstance(value, int) and not _is_int64(value):
+        if isinstance(value, str):
+            if name != "instrument" and not _is_text(value):
+                unlike[name] = _text(value)
+        elif (isinstance(value, int) and not _is_int64(value)) or (isinstance(value, float) and not math.isfinite(value)):
             raise misfit(row.instrument, f"{name} is {value}")
-    return row if _is_text(row.detail) else msgspec.structs.replace(row, detail=_text(row.detail))
+    return msgspec.structs.replace(row, **unlike) if unlike else row
 
 
 def fitted(instrument: Instrument) -> Instrument:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import numpy as np
 
 from xtrader.errors import SinkReject, UnknownKind, XTraderError
-from xtrader.records.batches import NULL, Batch, Coverages, Instruments, Session, Trades, Updates
+from xtrader.model.streams import STREAMS
+from xtrader.records.batches import NULL, Batch, FlatBatch, RareBatch, Session, Updates, picked
+from xtrader.records.packing import PACKINGS
 from xtrader.sinks.base import Sink
 
 _KEY: Final = "PLAIN@PLAIN"
@@ -35,18 +36,22 @@ def refused(sink: Sink, batch: Batch) -> Mapping[int, str]:
     SinkRetry."""
     if isinstance(batch, Session) or _refusal(sink, batch) is None or not _works(sink, batch):
         return {}
-    return dict(_refused(sink, batch, range(count(batch))))
+    return dict(_refused(sink, batch, range(len(batch))))
 
 
 def _works(sink: Sink, batch: Batch) -> bool:
-    """Whether the sink takes plain records: of the kinds that are many such as these, of those that are rare any."""
-    plain: list[Batch] = [_plain_trade(), _plain_update()]
-    tried = plain if isinstance(batch, (Coverages, Instruments)) else [one for one in plain if type(one) is type(batch)]
+    """Whether the sink takes plain records: of a hot stream those of the same, for a rare one any."""
+    hot: list[Batch] = [_plain_update(), *map(_plain, PACKINGS)]
+    tried = hot if isinstance(batch, RareBatch) else [one for one in hot if _stream(one) == _stream(batch)]
     return any(_refusal(sink, one) is None for one in tried)
 
 
+def _stream(batch: Batch) -> str:
+    return batch.stream if isinstance(batch, FlatBatch) else type(batch).__name__
+
+
 def _refused(sink: Sink, batch: Batch, places: Sequence[int]) -> Iterator[tuple[int, str]]:
-    reason = _refusal(sink, pick(batch, places))
+    reason = _refusal(sink, picked(batch, places))
     if reason is None:
         return
     if len(places) == 1:
@@ -71,46 +76,14 @@ def _refusal(sink: Sink, batch: Batch) -> str | None:
     return None
 
 
-def count(batch: Batch) -> int:
-    """How many records a batch has; none of a Session."""
-    match batch:
-        case Updates() | Trades():
-            return len(batch.ts_recv)
-        case Coverages() | Instruments():
-            return len(batch.rows)
-        case Session():
-            return 0
-        case _:
-            raise UnknownKind(batch)
-
-
-def pick(batch: Batch, places: Sequence[int]) -> Batch:
-    """A batch of some of its records, in their order."""
-    match batch:
-        case Coverages() | Instruments():
-            return msgspec.structs.replace(batch, rows=[batch.rows[place] for place in places])
-        case Trades():
-            columns = _columns(batch, places, ("instrument", "ts_event", "ts_recv", "side", "price", "size"))
-            return msgspec.structs.replace(batch, **columns, trade_id=[batch.trade_id[place] for place in places])
-        case Updates():
-            names = ("instrument", "ts_event", "ts_recv", "sequence", "prev_sequence", "is_snapshot", "bids", "counts")
-            ends = np.cumsum(batch.counts, dtype=np.int64)
-            levels = [batch.levels[ends[place] - batch.counts[place] : ends[place]] for place in places]
-            joined = np.concatenate([np.zeros((0, 2)), *levels])
-            return msgspec.structs.replace(batch, **_columns(batch, places, names), levels=joined)
-        case Session():
-            return batch
-        case _:
-            raise UnknownKind(batch)
-
-
-def _columns(batch: Batch, places: Sequence[int], names: Sequence[str]) -> dict[str, Any]:
-    return {name: getattr(batch, name)[list(places)] for name in names}
-
-
-def _plain_trade() -> Trades:
-    one, price = np.zeros(1, np.int32), np.ones(1)
-    return Trades(_TS, [_KEY], one, np.full(1, NULL), np.full(1, _TS), np.zeros(1, np.uint8), price, price, ["plain"])
+def _plain(stream: str) -> FlatBatch:
+    """One record of a hot flat stream, of which each sink takes all."""
+    kinds = {"time": np.full(1, _TS), "int": np.ones(1, np.int64), "float": np.ones(1)}
+    columns = {
+        column.name: kinds.get(column.kind, np.zeros(1, np.uint8) if column.kind in ("word", "bool") else ["plain"])
+        for column in STREAMS[stream].columns
+    }
+    return FlatBatch(_TS, stream, [_KEY], np.zeros(1, np.int32), columns)
 
 
 def _plain_update() -> Updates:

@@ -16,10 +16,11 @@ import numpy as np
 from xtrader.clock import SECOND
 from xtrader.durable import sync_directory, sync_file
 from xtrader.model.market import UNASKED, Coverage
+from xtrader.model.streams import BY_FRAME
 from xtrader.pipeline import codec
 from xtrader.pipeline.frames import Damaged, read_frames, segments
 from xtrader.pipeline.state import JournalState, lost_rows, stopped_rows
-from xtrader.records.batches import Trades, Updates
+from xtrader.records.batches import FlatBatch, Updates
 
 
 class Recovered(NamedTuple):
@@ -65,16 +66,16 @@ def _known(directory: Path, state: JournalState, begin: int) -> dict[tuple[str, 
     known = {place: max(row.ts_from, oldest) for place, row in state.open.items() if row.state == "live"}
     for item in read_frames(directory, begin) if known else ():
         payload = None if isinstance(item, Damaged) else codec.read_payload(item.payload)
-        if payload is None or payload.kind not in (codec.L2, codec.TRADES):
+        stream = None if payload is None else BY_FRAME.get(payload.kind)
+        if payload is None or stream is None or not stream.is_hot:
             continue
         batch = codec.read_batch(payload)
-        assert isinstance(batch, Updates | Trades)
+        assert isinstance(batch, Updates | FlatBatch)
         last = np.zeros(len(batch.keys), np.int64)
-        np.maximum.at(last, batch.instrument, batch.ts_recv)
-        stream = "L2" if payload.kind == codec.L2 else "TRADES"
+        np.maximum.at(last, batch.instrument, batch.ts_recv if isinstance(batch, Updates) else batch.columns["ts_recv"])
         for key, ts in zip(batch.keys, last.tolist(), strict=True):
-            if (key, stream) in known:
-                known[key, stream] = max(known[key, stream], min(ts, state.alive))
+            if (key, stream.name) in known:
+                known[key, stream.name] = max(known[key, stream.name], min(ts, state.alive))
     return known
 
 

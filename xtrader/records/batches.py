@@ -6,14 +6,14 @@ The rule: a batch is data only, and can be read without any other.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from xtrader.errors import UnknownKind
 from xtrader.model.instrument import Instrument
-from xtrader.model.market import SIDES, Coverage
 
 NULL = -(2**63)
 """Stands for None in int64 columns."""
@@ -21,9 +21,6 @@ NULL = -(2**63)
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
 Indexes: TypeAlias = npt.NDArray[np.int32]
-
-TRADE_SIDES = SIDES
-"""What the small ints of `Trades.side` mean."""
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -37,19 +34,19 @@ class Session(msgspec.Struct, frozen=True):
     venues: Mapping[str, Mapping[str, str]]
     instruments: Sequence[Instrument]
 
-
-class Instruments(msgspec.Struct, frozen=True):
-    """Instruments that were told; `ts` is when the batch was made, int nanoseconds UTC."""
-
-    ts: int
-    rows: Sequence[Instrument]
+    def __len__(self) -> int:
+        return 0
 
 
-class Coverages(msgspec.Struct, frozen=True):
-    """Coverage rows; `ts` is when they were written."""
+class RareBatch(msgspec.Struct, frozen=True):
+    """Records of a rare stream, as they are; `ts` is when they were written, int nanoseconds UTC."""
 
     ts: int
-    rows: Sequence[Coverage]
+    stream: str
+    rows: Sequence[Any]
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
 class Updates(msgspec.Struct, frozen=True):
@@ -71,19 +68,51 @@ class Updates(msgspec.Struct, frozen=True):
     counts: Indexes
     levels: Floats
 
+    def __len__(self) -> int:
+        return len(self.ts_recv)
 
-class Trades(msgspec.Struct, frozen=True):
-    """n trades as (n,) columns. `ts_event` holds NULL for None, `side` indexes TRADE_SIDES, `instrument` indexes `keys`."""
+
+class FlatBatch(msgspec.Struct, frozen=True):
+    """n records of a hot flat stream as (n,) `columns`, by their names in the table of streams. A word is its place among the words
+    of its column; texts are lists of str. NULL stands for None among times and ints, NaN among floats. `instrument` indexes `keys`.
+    """
 
     ts: int
+    stream: str
     keys: Sequence[str]
     instrument: Indexes
-    ts_event: Ints
-    ts_recv: Ints
-    side: npt.NDArray[np.uint8]
-    price: Floats
-    size: Floats
-    trade_id: Sequence[str]
+    columns: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.instrument)
 
 
-Batch: TypeAlias = Session | Instruments | Coverages | Updates | Trades
+Batch: TypeAlias = Session | RareBatch | Updates | FlatBatch
+
+
+def picked(batch: Batch, places: Sequence[int]) -> Batch:
+    """A batch of some of its records, in their order."""
+    match batch:
+        case RareBatch():
+            return msgspec.structs.replace(batch, rows=[batch.rows[place] for place in places])
+        case FlatBatch():
+            columns = {name: _rows_of(column, places) for name, column in batch.columns.items()}
+            return msgspec.structs.replace(batch, instrument=_rows_of(batch.instrument, places), columns=columns)
+        case Updates():
+            names = ("instrument", "ts_event", "ts_recv", "sequence", "prev_sequence", "is_snapshot", "bids", "counts")
+            ends = np.cumsum(batch.counts, dtype=np.int64)
+            levels = [batch.levels[ends[place] - batch.counts[place] : ends[place]] for place in places]
+            joined = np.concatenate([np.zeros((0, 2)), *levels])
+            return msgspec.structs.replace(batch, **_columns(batch, places, names), levels=joined)
+        case Session():
+            return batch
+        case _:
+            raise UnknownKind(batch)
+
+
+def _columns(batch: Batch, places: Sequence[int], names: Sequence[str]) -> dict[str, Any]:
+    return {name: _rows_of(getattr(batch, name), places) for name in names}
+
+
+def _rows_of(column: Any, places: Sequence[int]) -> Any:
+    return [column[place] for place in places] if isinstance(column, list) else column[list(places)]

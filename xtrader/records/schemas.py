@@ -5,112 +5,62 @@ The rule: rows keep the order in which they came; nothing is filled in, so None 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from xtrader.model.instrument import Instrument
-from xtrader.model.market import Coverage
-from xtrader.records.batches import NULL, TRADE_SIDES, Floats, Ints
+from xtrader.model.streams import STREAMS, Column
+from xtrader.records.batches import NULL, Floats, Ints
 
 SCHEMA_VERSION: Final = 2
 """2: COVERAGE has `ids_from`, `ids_to` and `depth`. A version only adds columns at the end, so older files are read as well."""
 
 _TIME = pa.timestamp("ns", tz="UTC")
-_WORD = pa.dictionary(pa.int8(), pa.string())
-_TEXT = pa.dictionary(pa.int32(), pa.string())
-
-L2: Final = pa.schema(
-    [
-        ("ts_event", _TIME),
-        ("ts_recv", _TIME),
-        ("sequence", pa.int64()),
-        ("prev_sequence", pa.int64()),
-        ("is_snapshot", pa.bool_()),
-        ("is_last", pa.bool_()),
-        ("side", _WORD),
-        ("price", pa.float64()),
-        ("size", pa.float64()),
-    ]
-)
-TRADES: Final = pa.schema(
-    [
-        ("ts_event", _TIME),
-        ("ts_recv", _TIME),
-        ("trade_id", pa.string()),
-        ("side", _WORD),
-        ("price", pa.float64()),
-        ("size", pa.float64()),
-    ]
-)
-COVERAGE: Final = pa.schema(
-    [
-        ("ts_recv", _TIME),
-        ("covers", _TEXT),
-        ("state", _TEXT),
-        ("cause", _TEXT),
-        ("ts_from", _TIME),
-        ("ts_to", _TIME),
-        ("detail", pa.string()),
-        ("ids_from", pa.int64()),
-        ("ids_to", pa.int64()),
-        ("depth", pa.int64()),
-    ]
-)
-INSTRUMENTS: Final = pa.schema(
-    [
-        ("ts_recv", _TIME),
-        ("alias", _TEXT),
-        ("kind", _TEXT),
-        ("base", _TEXT),
-        ("quote", _TEXT),
-        ("settle", _TEXT),
-        ("tick_size", pa.float64()),
-        ("lot_size", pa.float64()),
-        ("min_size", pa.float64()),
-        ("contract_size", pa.float64()),
-        ("contract_unit", _TEXT),
-        ("is_inverse", pa.bool_()),
-        ("expiry", _TIME),
-        ("strike", pa.float64()),
-        ("option_type", _TEXT),
-        ("status", _TEXT),
-        ("source", _TEXT),
-        ("ts", _TIME),
-    ]
-)
-SCHEMAS: Final = {"L2": L2, "TRADES": TRADES, "COVERAGE": COVERAGE, "INSTRUMENTS": INSTRUMENTS}
-_ADDED: Final = {"COVERAGE": 3}
-"""How many of a stream's last columns older versions lack."""
-
-_FILLED: Final = {
-    "L2": ("ts_recv", "is_snapshot", "is_last"),
-    "TRADES": ("ts_recv", "trade_id", "side", "price", "size"),
-    "COVERAGE": ("ts_recv", "covers", "state", "cause", "ts_from", "detail"),
-    "INSTRUMENTS": ("ts_recv", "alias", "kind", "ts"),
+_OFTEN = pa.dictionary(pa.int32(), pa.string())
+_ARROW: Final = {
+    "time": _TIME,
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "word": pa.dictionary(pa.int8(), pa.string()),
+    "label": _OFTEN,
+    "name": _OFTEN,
+    "text": pa.string(),
+    "bool": pa.bool_(),
 }
-"""The columns that have a value in each row."""
 
-_BOOK_SIDES = pa.array(["bid", "ask"])
-_TRADE_SIDES = pa.array(TRADE_SIDES)
+
+def _schema(columns: Iterable[Column]) -> Any:
+    return pa.schema([(column.name, _ARROW[column.kind]) for column in columns])
+
+
+SCHEMAS: Final = {name: _schema(stream.columns) for name, stream in STREAMS.items()}
+INSTRUMENTS, COVERAGE, L2, TRADES = (SCHEMAS[name] for name in ("INSTRUMENTS", "COVERAGE", "L2", "TRADES"))
+_WORDS: Final = {
+    (name, column.name): pa.array(column.words) for name, stream in STREAMS.items() for column in stream.columns if column.words
+}
+_OLDER: Final = {
+    name: [_schema(column for column in stream.columns if column.since <= version) for version in range(1, SCHEMA_VERSION)]
+    for name, stream in STREAMS.items()
+}
+
+
+def words_of(stream: str) -> dict[str, Any]:
+    """Column -> the dictionary of its words, of the columns of a stream that have any."""
+    return {column: words for (name, column), words in _WORDS.items() if name == stream}
 
 
 def is_known(schema: Any, stream: str) -> bool:
     """Whether a file of `stream` has the columns of this version or of an older one."""
-    if stream not in SCHEMAS:
-        return False
-    known = SCHEMAS[stream]
-    older = pa.schema(list(known)[: len(known) - _ADDED.get(stream, 0)])
-    return bool(schema.equals(known, check_metadata=False) or schema.equals(older, check_metadata=False))
+    return stream in SCHEMAS and any(schema.equals(known, check_metadata=False) for known in (SCHEMAS[stream], *_OLDER[stream]))
 
 
 def lacking(table: Any, stream: str) -> str | None:
     """The first column of a table read from a file of `stream` that has nulls and must not; None if there is none."""
-    must = (name for name in table.column_names if name in _FILLED[stream])
-    return next((name for name in must if table[name].null_count), None)
+    must = {column.name for column in STREAMS[stream].columns if column.filled}
+    return next((name for name in table.column_names if name in must and table[name].null_count), None)
 
 
 def widened(table: Any, stream: str, columns: Sequence[str]) -> Any:
@@ -157,7 +107,7 @@ def l2_table(
             _numbers(prev_sequence, rows),
             pa.array(np.repeat(is_snapshot.astype(bool), rows)),
             pa.array(is_last),
-            pa.DictionaryArray.from_arrays(pa.array(is_ask, mask=empty), _BOOK_SIDES),
+            pa.DictionaryArray.from_arrays(pa.array(is_ask, mask=empty), _WORDS["L2", "side"]),
             pa.array(np.ascontiguousarray(pairs[:, 0]), mask=empty),
             pa.array(np.ascontiguousarray(pairs[:, 1]), mask=empty),
         ],
@@ -165,37 +115,37 @@ def l2_table(
     )
 
 
-def trades_table(
-    ts_event: Ints, ts_recv: Ints, trade_id: Sequence[str], side: npt.NDArray[np.uint8], price: Floats, size: Floats
-) -> Any:
-    """A row per trade."""
-    return pa.Table.from_arrays(
-        [
-            _numbers(ts_event).cast(_TIME),
-            _numbers(ts_recv).cast(_TIME),
-            pa.array(trade_id, pa.string()),
-            pa.DictionaryArray.from_arrays(pa.array(side.astype(np.int8)), _TRADE_SIDES),
-            pa.array(price),
-            pa.array(size),
-        ],
-        schema=TRADES,
-    )
+def flat_table(stream: str, columns: Mapping[str, Any]) -> Any:
+    """A row per record of a hot flat stream: the columns of a FlatBatch, or the same rows of each."""
+    found = [_flat(stream, column, columns[column.name]) for column in STREAMS[stream].columns]
+    return pa.Table.from_arrays(found, schema=SCHEMAS[stream])
 
 
-def coverage_table(written: Sequence[int], rows: Sequence[Coverage]) -> Any:
-    """A row per coverage row; `written` are the times at which they were written."""
-    columns = {name: [getattr(row, name) for row in rows] for name in COVERAGE.names if name not in ("ts_recv", "covers")}
-    return _table(COVERAGE, {"ts_recv": written, "covers": [row.stream for row in rows], **columns})
+def _flat(stream: str, column: Column, values: Any) -> Any:
+    match column.kind:
+        case "time" | "int":
+            return _numbers(values).cast(_ARROW[column.kind])
+        case "float":
+            return pa.array(values, mask=None if column.filled else np.isnan(values))
+        case "word":
+            return pa.DictionaryArray.from_arrays(pa.array(values.astype(np.int8)), _WORDS[stream, column.name])
+        case "bool":
+            return pa.array(values.astype(bool))
+        case _:
+            return _column(values, _ARROW[column.kind])
 
 
-def instruments_table(written: Sequence[int], rows: Sequence[Instrument]) -> Any:
-    """A row per instrument that was told."""
-    names = [name for name in INSTRUMENTS.names if name != "ts_recv"]
-    return _table(INSTRUMENTS, {"ts_recv": written, **{name: [getattr(row, name) for row in rows] for name in names}})
-
-
-def _table(schema: Any, columns: dict[str, Sequence[Any]]) -> Any:
-    return pa.Table.from_arrays([_column(columns[field.name], field.type) for field in schema], schema=schema)
+def rare_table(stream: str, written: Sequence[int], rows: Sequence[Any]) -> Any:
+    """A row per record of a rare stream; `written` are the times at which they were written, `ts_recv` of those without one."""
+    has_own = rows and hasattr(rows[0], "ts_recv")
+    found = [
+        _column(
+            written if column.name == "ts_recv" and not has_own else [getattr(row, column.source) for row in rows],
+            _ARROW[column.kind],
+        )
+        for column in STREAMS[stream].columns
+    ]
+    return pa.Table.from_arrays(found, schema=SCHEMAS[stream])
 
 
 def _column(values: Sequence[Any], kind: Any) -> Any:

@@ -5,17 +5,20 @@ The rule: memory is bounded by bytes held, not by the number of instruments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from xtrader.clock import DAY
+from xtrader.errors import UnknownKind
+from xtrader.model.streams import RARE, STREAMS
 from xtrader.records import schemas
-from xtrader.records.batches import Ints, Trades, Updates
+from xtrader.records.batches import Batch, FlatBatch, Ints, RareBatch, Session, Updates
+from xtrader.records.packing import PACKINGS
 
 GROUP_ROWS: Final = 262_144
 """Rows of a table at most (one message more): bounds what is exploded at once."""
@@ -25,8 +28,7 @@ WAITED: Final = 3600 * 10**9
 snapshot, a trade of one connection with that of another: a day's files can be taken by themselves, in their order."""
 LEVEL_BYTES: Final = 16
 MESSAGE_BYTES: Final = 48
-
-Row = TypeVar("Row")
+ROW_BYTES: Final = 128
 
 
 class DayTable(NamedTuple):
@@ -89,57 +91,104 @@ class UpdateBuffer:
             self._newest.clear()
 
 
-class TradeBuffer:
-    """Trades."""
+class FlatBuffer:
+    """Records of one hot flat stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: str) -> None:
         self.bytes = 0
-        self._batches: list[Trades] = []
+        self._stream = stream
+        self._batches: list[FlatBatch] = []
 
-    def add(self, batch: Trades) -> None:
+    def add(self, batch: FlatBatch) -> None:
         self._batches.append(batch)
-        self.bytes += 128 * len(batch.ts_recv)
+        self.bytes += ROW_BYTES * len(batch)
 
     def drain(self) -> Iterator[DayTable]:
         """Everything, and begin again."""
         batches, self._batches, self.bytes = self._batches, [], 0
         if not batches:
             return
-        ts_event, ts_recv, side, price, size = (
-            np.concatenate([getattr(batch, name) for batch in batches]) for name in ("ts_event", "ts_recv", "side", "price", "size")
-        )
-        trade_id = list(chain.from_iterable(batch.trade_id for batch in batches))
+        columns = {name: joined([batch.columns[name] for batch in batches]) for name in batches[0].columns}
         keys, groups = _grouped(batches)
         for key, group in zip(keys, groups, strict=True):
-            days, _ = _stored_days(ts_recv, group)
+            days, _ = _stored_days(columns["ts_recv"], group)
             for date, rows in days:
-                ids = [trade_id[row] for row in rows]
-                yield DayTable(
-                    key, date, schemas.trades_table(ts_event[rows], ts_recv[rows], ids, side[rows], price[rows], size[rows])
-                )
+                found = {
+                    name: [values[row] for row in rows] if isinstance(values, list) else values[rows]
+                    for name, values in columns.items()
+                }
+                yield DayTable(key, date, schemas.flat_table(self._stream, found))
 
 
-class RowBuffer(Generic[Row]):
-    """Rows that are rare enough to be kept as objects: coverage and instruments."""
+class RareBuffer:
+    """Rows that are rare enough to be kept as objects."""
 
-    def __init__(self, key: Callable[[Row], str], table: Callable[[Sequence[int], Sequence[Row]], Any]) -> None:
+    def __init__(self, stream: str) -> None:
         self.bytes = 0
-        self._key = key
-        self._table = table
-        self._rows: dict[tuple[str, str], tuple[list[int], list[Row]]] = {}
+        self._stream = STREAMS[stream]
+        self._rows: dict[tuple[str, str], tuple[list[int], list[Any]]] = {}
 
-    def add(self, ts: int, rows: Sequence[Row]) -> None:
-        for row in rows:
-            written, held = self._rows.setdefault((self._key(row), _date(ts // DAY)), ([], []))
-            written.append(ts)
+    def add(self, batch: RareBatch) -> None:
+        for row in batch.rows:
+            place = getattr(row, self._stream.key), _date(batch.ts // DAY)
+            written, held = self._rows.setdefault(place, ([], []))
+            written.append(batch.ts)
             held.append(row)
-        self.bytes += 512 * len(rows)
+        self.bytes += 4 * ROW_BYTES * len(batch)
 
     def drain(self) -> Iterator[DayTable]:
         """Everything, and begin again."""
         rows, self._rows, self.bytes = self._rows, {}, 0
         for (key, date), (written, held) in rows.items():
-            yield DayTable(key, date, self._table(written, held))
+            yield DayTable(key, date, schemas.rare_table(self._stream.name, written, held))
+
+
+class StreamBuffers:
+    """Batches of all streams. `bytes` is what they hold."""
+
+    def __init__(self) -> None:
+        self.updates = UpdateBuffer()
+        self._flat = {name: FlatBuffer(name) for name in PACKINGS}
+        self._rare = {name: RareBuffer(name) for name in RARE}
+        self._others: Mapping[str, FlatBuffer | RareBuffer] = {**self._rare, **self._flat}
+
+    @property
+    def bytes(self) -> int:
+        return self.updates.bytes + sum(buffer.bytes for buffer in self._others.values())
+
+    def add(self, batch: Batch) -> int:
+        """Take a batch; returns how many rows it has."""
+        match batch:
+            case Updates():
+                self.updates.add(batch)
+            case FlatBatch():
+                self._flat[batch.stream].add(batch)
+            case RareBatch():
+                self._rare[batch.stream].add(batch)
+            case Session():
+                pass
+            case _:
+                raise UnknownKind(batch)
+        return len(batch)
+
+    def overflow(self, limit: int) -> Iterator[tuple[str, DayTable]]:
+        """What must be written for memory to stay within about twice `limit`: the most of the book messages when they alone
+        reach it, all of another stream when it reaches a quarter of it."""
+        if self.updates.bytes >= limit:
+            yield from (("L2", piece) for piece in self.updates.drain(keep=limit // 2))
+        for stream, buffer in self._others.items():
+            if buffer.bytes >= limit // 4:
+                yield from ((stream, piece) for piece in buffer.drain())
+
+    def drain(self) -> Iterator[tuple[str, DayTable]]:
+        """Everything, each piece with its stream."""
+        for stream, buffer in (*self._others.items(), ("L2", self.updates)):
+            yield from ((stream, piece) for piece in buffer.drain())
+
+
+def joined(columns: Sequence[Any]) -> Any:
+    """The same column of several batches as one."""
+    return list(chain.from_iterable(columns)) if isinstance(columns[0], list) else np.concatenate(columns)
 
 
 def _bytes(batch: Updates) -> int:
@@ -175,7 +224,7 @@ def _only(whole: Updates, starts: Ints, key: str, rows: npt.NDArray[np.intp]) ->
     )
 
 
-def _grouped(batches: Sequence[Updates] | Sequence[Trades]) -> tuple[list[str], list[npt.NDArray[np.intp]]]:
+def _grouped(batches: Sequence[Updates] | Sequence[FlatBatch]) -> tuple[list[str], list[npt.NDArray[np.intp]]]:
     """The instruments of all batches, and for each the places of its rows in their concatenation, in order."""
     index: dict[str, int] = {}
     places = [np.array([index.setdefault(key, len(index)) for key in batch.keys], np.int32)[batch.instrument] for batch in batches]

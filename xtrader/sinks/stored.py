@@ -5,6 +5,7 @@ The rule: message for message and number for number the same, so what is deliver
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
@@ -15,10 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from xtrader.errors import DamagedFile, UnknownKind
-from xtrader.model.instrument import Instrument
-from xtrader.model.market import Coverage
-from xtrader.records.batches import NULL, TRADE_SIDES, Batch, Coverages, Floats, Instruments, Ints, Trades, Updates
-from xtrader.records.schemas import COVERAGE, is_known, lacking, widened
+from xtrader.model.streams import STREAMS, Column
+from xtrader.records.batches import NULL, Batch, FlatBatch, Ints, RareBatch, Updates
+from xtrader.records.packing import PACKINGS
+from xtrader.records.schemas import is_known, lacking, widened
 
 
 def batches(path: str, stream: str, key: str) -> Iterator[Batch]:
@@ -33,12 +34,10 @@ def batches(path: str, stream: str, key: str) -> Iterator[Batch]:
             rest = table.slice(end)
             if end:
                 yield _updates(table.slice(0, end), key)
-        elif stream == "TRADES":
-            yield _trades(table, key)
-        elif stream == "COVERAGE":
-            yield from _coverages(table, key)
-        elif stream == "INSTRUMENTS":
-            yield from _instruments(table, key)
+        elif stream in PACKINGS:
+            yield _flat(stream, table, key)
+        elif stream in STREAMS:
+            yield from _rare(stream, table, key)
         else:
             raise UnknownKind(stream)
 
@@ -82,34 +81,34 @@ def _updates(table: Any, key: str) -> Updates:
     )
 
 
-def _trades(table: Any, key: str) -> Trades:
-    sides = {side: number for number, side in enumerate(TRADE_SIDES)}
-    return Trades(
-        ts=int(_numbers(table["ts_recv"])[-1]),
-        keys=[key],
-        instrument=np.zeros(table.num_rows, np.int32),
-        ts_event=_numbers(table["ts_event"]),
-        ts_recv=_numbers(table["ts_recv"]),
-        side=np.array([sides[side] for side in table["side"].to_pylist()], np.uint8),
-        price=_floats(table["price"]),
-        size=_floats(table["size"]),
-        trade_id=table["trade_id"].to_pylist(),
-    )
+def _flat(stream: str, table: Any, key: str) -> FlatBatch:
+    columns = {column.name: _values(column, table[column.name]) for column in STREAMS[stream].columns}
+    return FlatBatch(int(columns["ts_recv"][-1]), stream, [key], np.zeros(table.num_rows, np.int32), columns)
 
 
-def _coverages(table: Any, key: str) -> Iterator[Coverages]:
-    rows = [
-        (row.pop("ts_recv"), Coverage(instrument=key, stream=row.pop("covers"), **row))
-        for row in _rows(widened(table, "COVERAGE", COVERAGE.names))
-    ]
-    for written, group in groupby(rows, key=lambda row: row[0]):
-        yield Coverages(written, [row for _, row in group])
+def _values(column: Column, found: Any) -> Any:
+    match column.kind:
+        case "time" | "int":
+            return _numbers(found)
+        case "float":
+            return pc.fill_null(found, math.nan).to_numpy()
+        case "word":
+            return pc.index_in(found.cast(pa.string()), pa.array(column.words)).to_numpy().astype(np.uint8)
+        case "bool":
+            return found.to_numpy().astype(np.uint8)
+        case _:
+            return found.to_pylist()
 
 
-def _instruments(table: Any, key: str) -> Iterator[Instruments]:
+def _rare(stream: str, table: Any, key: str) -> Iterator[RareBatch]:
+    one = STREAMS[stream]
     exchange, _, symbol = key.partition("@")
-    for written, group in groupby(_rows(table), key=lambda row: row.pop("ts_recv")):
-        yield Instruments(written, [Instrument(exchange=exchange, symbol=symbol, **row) for row in group])
+    named = {"exchange": exchange, "symbol": symbol} if one.key == "key" else {one.key: key}
+    names = {column.name: column.source for column in one.columns}
+    has_own = "ts_recv" in one.record.__struct_fields__
+    for written, group in groupby(_rows(widened(table, stream, list(names))), key=lambda row: row["ts_recv"]):
+        rows = [{names[name]: value for name, value in row.items() if has_own or name != "ts_recv"} for row in group]
+        yield RareBatch(written, stream, [one.record(**named, **row) for row in rows])
 
 
 def _rows(table: Any) -> list[dict[str, Any]]:
@@ -121,9 +120,4 @@ def _rows(table: Any) -> list[dict[str, Any]]:
 
 def _numbers(column: Any) -> Ints:
     found: Ints = pc.fill_null(column.cast(pa.int64()), NULL).to_numpy()
-    return found
-
-
-def _floats(column: Any) -> Floats:
-    found: Floats = column.to_numpy()
     return found

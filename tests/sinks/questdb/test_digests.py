@@ -11,8 +11,8 @@ from tests.pipeline.numbered import DAY_START, KEYS
 from tests.pipeline.records import records
 from tests.sinks.contract import batches
 from xtrader.model.market import BookUpdate, Record, Trade
-from xtrader.records.batches import Trades, Updates
-from xtrader.sinks.questdb.digests import trade_digests, update_digests
+from xtrader.records.batches import FlatBatch, Updates
+from xtrader.sinks.questdb.digests import flat_digests, update_digests
 
 TRADE = Trade(KEYS[0], "12345678", "buy", 1.5, 2.5, DAY_START, DAY_START + 1)
 UPDATE = BookUpdate(KEYS[0], False, [(1.5, 2.5), (1.25, 0.0)], [(1.75, 2.5), (2.0, 4.0)], 7, 6, DAY_START, DAY_START + 1)
@@ -22,8 +22,8 @@ def digests(rows: list[Record]) -> list[int]:
     """Of trades and book messages, the trades first."""
     found: list[int] = []
     for batch in sorted(batches(rows), key=lambda batch: isinstance(batch, Updates)):
-        if isinstance(batch, Trades):
-            found += trade_digests(batch).tolist()
+        if isinstance(batch, FlatBatch):
+            found += flat_digests(batch).tolist()
         elif isinstance(batch, Updates):
             found += update_digests(batch).tolist()
     return found

@@ -16,7 +16,7 @@ from tests.store.recordings import SECOND, instrument, record
 from tests.venues.tape import EVERY, MS, Tape
 from xtrader.feed.coverage import CoverageTracker
 from xtrader.model.market import Coverage, Record, Trade
-from xtrader.records.batches import Coverages, Trades
+from xtrader.records.batches import FlatBatch, RareBatch
 from xtrader.sinks.questdb import table_rows
 from xtrader.store.mend.compact import HOUR, compact
 from xtrader.store.mend.repair import repair
@@ -157,12 +157,12 @@ def test_a_table_row_says_what_was_filled_and_none_has_the_key_of_another(story:
     keys: list[tuple[int, int]] = []
     filled, trades = [], []
     for batch in batches(records):
-        if isinstance(batch, Coverages):
-            block = table_rows.coverage_block(batch, "c1")
+        if isinstance(batch, RareBatch) and batch.stream == "COVERAGE":
+            block = table_rows.rare_block([batch], "c1")
             lines = [block.row(place) for place in range(len(block))]
             filled += [(line["ids_from"], line["ids_to"]) for line in lines if line["cause"] == "filled"]
-        elif isinstance(batch, Trades):
-            block = table_rows.trade_block(batch, "c1")
+        elif isinstance(batch, FlatBatch):
+            block = table_rows.flat_block(batch, "c1")
             trades += [int(block.row(place)["trade_id"]) for place in range(len(block))]
         else:
             continue

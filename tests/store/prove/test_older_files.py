@@ -13,7 +13,7 @@ from tests.store import made
 from tests.store.recordings import START, record
 from xtrader.errors import ConfigError
 from xtrader.model.market import BookUpdate, Coverage
-from xtrader.records.batches import Coverages
+from xtrader.records.batches import RareBatch
 from xtrader.sinks.described import describe
 from xtrader.sinks.manifest import Manifest, ManifestLine, coverage_of, stated
 from xtrader.sinks.stored import batches
@@ -75,7 +75,7 @@ def test_a_list_says_of_coverage_without_numbers_what_it_always_said(older: Path
 
 def test_older_rows_are_loaded_as_they_were(older: Path) -> None:
     path = sorted(older.glob("stream=COVERAGE/exchange=OKX_SWAP/**/*.parquet"))[0]
-    rows = [row for batch in batches(str(path), "COVERAGE", made.OKX) if isinstance(batch, Coverages) for row in batch.rows]
+    rows = [row for batch in batches(str(path), "COVERAGE", made.OKX) if isinstance(batch, RareBatch) for row in batch.rows]
     assert rows[0] == Coverage(made.OKX, "L2", "syncing", "start", made.BEGIN, None)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import pytest
 
-from xtrader.records.schemas import trades_table
+from xtrader.records.schemas import flat_table
 from xtrader.store.prove.coverage_map import CoverageMap, CoverageRow
 from xtrader.store.prove.trade_proof import TradeProof
 from xtrader.venues.base import Rules
@@ -42,7 +42,8 @@ def found(
         times = np.array([received(at) for at in range(place, place + len(trades))])
         place += len(trades)
         ones = np.ones(len(trades))
-        chain.check(trades_table(np.array([ts for _, ts in trades]), times, ids, np.zeros(len(trades), np.int8), ones, ones))
+        columns = {"ts_event": np.array([ts for _, ts in trades]), "ts_recv": times, "trade_id": ids, "price": ones, "size": ones}
+        chain.check(flat_table("TRADES", {**columns, "side": np.zeros(len(trades), np.uint8)}))
     return told
 
 

@@ -147,7 +147,7 @@ def test_memory_of_trade_numbers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
             columns["trade_id"] = pa.array([str(number % 100)])
             yield pa.table(columns, schema=TRADES)
 
-    assert sum(table.num_rows for table in merge_rows.without_repetitions(tables())) == 100  # type: ignore[arg-type]
+    assert sum(table.num_rows for table in merge_rows.without_repetitions(tables(), ("trade_id", "ts_event"))) == 100  # type: ignore[arg-type]
     monkeypatch.setattr(merge_rows, "MEMORY", 50 * SECOND)
-    assert sum(table.num_rows for table in merge_rows.without_repetitions(tables())) == 200  # type: ignore[arg-type]
+    assert sum(table.num_rows for table in merge_rows.without_repetitions(tables(), ("trade_id", "ts_event"))) == 200  # type: ignore[arg-type]
     assert scan.ALWAYS.start < 0

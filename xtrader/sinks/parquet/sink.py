@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -18,12 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xtrader.durable import make_directory, refuse_links, sync_directory, sync_file
-from xtrader.errors import UnknownKind
 from xtrader.model.instrument import Instrument
-from xtrader.model.market import Coverage
+from xtrader.model.streams import COVERAGE, INSTRUMENTS
 from xtrader.records import schemas
-from xtrader.records.batches import Batch, Coverages, Instruments, Session, Trades, Updates
-from xtrader.sinks.buffers import DayTable, RowBuffer, TradeBuffer, UpdateBuffer
+from xtrader.records.batches import Batch, RareBatch, Session
+from xtrader.sinks.buffers import DayTable, StreamBuffers
 from xtrader.sinks.manifest import DIRECTORY, Manifest, Told, replaced_paths, stated
 from xtrader.sinks.mending import mend_list
 from xtrader.sinks.parquet.hold import hold
@@ -60,7 +59,7 @@ class ParquetSink:
         self._instruments: dict[str, Instrument] = {}
         self._parts: dict[tuple[str, str, str], PartWriter] = {}
         self._told: dict[tuple[str, str], list[Told]] = {}
-        self._buffers = _Buffers()
+        self._buffers = StreamBuffers()
         self._unfinished = Unfinished(directory, collector)
 
     def open(self, first: int) -> int:
@@ -81,7 +80,7 @@ class ParquetSink:
 
     def check(self, batch: Batch) -> None:
         """See Sink: makes the parts of the batch in memory."""
-        buffers = _Buffers()
+        buffers = StreamBuffers()
         buffers.add(batch)
         for stream, piece in buffers.drain():
             for name in partition(stream, piece.key, piece.date).parts:
@@ -92,17 +91,15 @@ class ParquetSink:
 
     def write(self, batch: Batch) -> None:
         """See Sink. Holds up to `buffer_bytes` of batches, then writes a row group per instrument."""
-        match batch:
-            case Session():
-                self._venues = batch.venues
-                self._instruments = {instrument.key: instrument for instrument in batch.instruments}
-                return
-            case Coverages():
-                for row in batch.rows:
-                    place = (row.stream, row.instrument)
-                    self._told.setdefault(place, []).append(stated(row))
-            case Instruments():
-                self._instruments.update((instrument.key, instrument) for instrument in batch.rows)
+        if isinstance(batch, Session):
+            self._venues = batch.venues
+            self._instruments = {instrument.key: instrument for instrument in batch.instruments}
+            return
+        if isinstance(batch, RareBatch) and batch.stream == COVERAGE.name:
+            for row in batch.rows:
+                self._told.setdefault((row.stream, row.instrument), []).append(stated(row))
+        elif isinstance(batch, RareBatch) and batch.stream == INSTRUMENTS.name:
+            self._instruments.update((instrument.key, instrument) for instrument in batch.rows)
         self.rows += self._buffers.add(batch)
         for stream, piece in self._buffers.overflow(self._buffer_bytes):
             self._part(stream, piece).write(piece.table)
@@ -149,7 +146,7 @@ class ParquetSink:
         self._parts = {}
         self._told = {}
         self.rows = self._committed_rows
-        self._buffers = _Buffers()
+        self._buffers = StreamBuffers()
         if self._lock >= 0:
             self._remove_leftovers()
 
@@ -188,52 +185,3 @@ class ParquetSink:
                 if HIDDEN.fullmatch(path.name):
                     path.unlink(missing_ok=True)
             notes.unlink()
-
-
-class _Buffers:
-    """What is held in memory, by stream."""
-
-    def __init__(self) -> None:
-        self.updates = UpdateBuffer()
-        self.trades = TradeBuffer()
-        self.coverages: RowBuffer[Coverage] = RowBuffer(lambda row: row.instrument, schemas.coverage_table)
-        self.instruments: RowBuffer[Instrument] = RowBuffer(lambda row: row.key, schemas.instruments_table)
-        self._others: tuple[tuple[str, TradeBuffer | RowBuffer[Coverage] | RowBuffer[Instrument]], ...] = (
-            ("INSTRUMENTS", self.instruments),
-            ("COVERAGE", self.coverages),
-            ("TRADES", self.trades),
-        )
-
-    def add(self, batch: Batch) -> int:
-        """Take a batch; returns how many rows it has."""
-        match batch:
-            case Updates():
-                self.updates.add(batch)
-                return len(batch.ts_recv)
-            case Trades():
-                self.trades.add(batch)
-                return len(batch.ts_recv)
-            case Coverages():
-                self.coverages.add(batch.ts, batch.rows)
-                return len(batch.rows)
-            case Instruments():
-                self.instruments.add(batch.ts, batch.rows)
-                return len(batch.rows)
-            case Session():
-                return 0
-            case _:
-                raise UnknownKind(batch)
-
-    def overflow(self, limit: int) -> Iterator[tuple[str, DayTable]]:
-        """What must be written for memory to stay within about twice `limit`: the most of the book messages when they alone
-        reach it, all trades and all rare rows when they reach a quarter of it."""
-        if self.updates.bytes >= limit:
-            yield from (("L2", piece) for piece in self.updates.drain(keep=limit // 2))
-        for stream, buffer in self._others:
-            if buffer.bytes >= limit // 4:
-                yield from ((stream, piece) for piece in buffer.drain())
-
-    def drain(self) -> Iterator[tuple[str, DayTable]]:
-        """Everything, each piece with its stream."""
-        for stream, buffer in (*self._others, ("L2", self.updates)):
-            yield from ((stream, piece) for piece in buffer.drain())

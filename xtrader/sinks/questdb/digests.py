@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from xtrader.records.batches import Ints, Trades, Updates
+from xtrader.records.batches import FlatBatch, Ints, Updates
 
 Words: TypeAlias = npt.NDArray[np.uint64]
 
@@ -27,10 +27,13 @@ def digest(*parts: bytes) -> int:
     return int.from_bytes(blake2b(b"".join(parts), digest_size=8).digest(), "little") >> 1
 
 
-def trade_digests(batch: Trades) -> Ints:
-    """Of instrument, time, id, side, price and size; shape (n,)."""
-    columns = (batch.ts_event, batch.side, batch.price, batch.size)
-    return _finished(_heads(batch.keys, batch.instrument, columns) + _texts(batch.trade_id))
+def flat_digests(batch: FlatBatch) -> Ints:
+    """Of instrument and all that the venue said, which is each column but the time of receipt; shape (n,)."""
+    columns = [column for name, column in batch.columns.items() if name != "ts_recv"]
+    words = _heads(batch.keys, batch.instrument, [column for column in columns if not isinstance(column, list)])
+    for place, texts in enumerate(column for column in columns if isinstance(column, list)):
+        words += _texts(texts) * (2 * np.uint64(place) + np.uint64(1))
+    return _finished(words)
 
 
 def update_digests(batch: Updates) -> Ints:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from xtrader.errors import SinkRetry, UnknownKind
-from xtrader.records.batches import Batch, Coverages, Instruments, Session, Trades, Updates
+from xtrader.errors import SinkRetry
+from xtrader.records.batches import Batch, Session
 from xtrader.sinks.questdb import sink_state, table_rows
 from xtrader.sinks.questdb.best_levels import Packed, PackedBooks
 from xtrader.sinks.questdb.conf import QuestdbServer
@@ -23,7 +23,6 @@ from xtrader.sinks.questdb.ledger import Ledger
 from xtrader.sinks.questdb.sending import QuestdbSender
 from xtrader.sinks.questdb.sql import Server, tcp_answers
 from xtrader.sinks.questdb.table_definitions import compare
-from xtrader.sinks.questdb.table_rows import Block
 from xtrader.sinks.questdb.table_states import lagging, standing
 
 COMMIT_SECONDS: Final = 0.5
@@ -102,33 +101,29 @@ class QuestdbSink:
     def check(self, batch: Batch) -> None:
         """See Sink: makes the rows of the batch; what the server refuses of them is found when they are sent."""
         if not isinstance(batch, Session):
-            self._blocks([batch], self._collector, PackedBooks({}))
+            table_rows.block([batch], self._collector, PackedBooks({}))
 
     def write(self, batch: Batch) -> None:
         """See Sink. Holds the rows until the commit."""
-        match batch:
-            case Session():
-                self._collector = batch.collector
-            case Trades() | Updates():
-                self._take(batch, len(batch.ts_recv))
-            case Coverages() | Instruments():
-                self._take(batch, len(batch.rows))
-            case _:
-                raise UnknownKind(batch)
+        if isinstance(batch, Session):
+            self._collector = batch.collector
+            return
+        self._pending.setdefault((table_rows.table(batch), self._collector), []).append(batch)
+        self.rows += len(batch)
 
     def commit(self, first: int, last: int) -> int:
         """See Sink: one request a table. Below the offset that was proven before, only tables that are filled again get any."""
         filling = bool(self._filled) and last <= self._state.offset
         requests = 0
         for (table, collector), batches in self._pending.items():
-            blocks = self._blocks(batches, collector, self._depth)
+            # All book messages come by here, also those that are not to be sent.
+            block = table_rows.block(batches, collector, self._depth)
             if table in self._held or (filling and table not in self._filled):
                 continue
-            for block in blocks:
-                made, refused = self._delivery.send(self._target.prefix + table, block)
-                requests += made
-                held = block.held()
-                self._ledger.add(table, held[~np.isin(held[:, 1], list(refused))] if refused else held)
+            made, refused = self._delivery.send(self._target.prefix + table, block)
+            requests += made
+            held = block.held()
+            self._ledger.add(table, held[~np.isin(held[:, 1], list(refused))] if refused else held)
         self.refused = self._delivery.refused
         self._pending = {}
         self._committed_rows = self.rows
@@ -170,24 +165,6 @@ class QuestdbSink:
     def close(self) -> None:
         """See Sink."""
         self.abandon()
-
-    def _take(self, batch: Batch, count: int) -> None:
-        self._pending.setdefault((table_rows.table(batch), self._collector), []).append(batch)
-        self.rows += count
-
-    def _blocks(self, batches: Sequence[Any], collector: str, depth: PackedBooks) -> list[Block]:
-        """Rows of batches of one table. All book messages come by here, also those that are not to be sent."""
-        match batches[0]:
-            case Trades():
-                return [table_rows.trade_block(table_rows.joined(batches), collector)]
-            case Updates():
-                return [table_rows.update_block(table_rows.joined(batches), collector, depth)]
-            case Coverages():
-                return [table_rows.coverage_block(batch, collector) for batch in batches]
-            case Instruments():
-                return [table_rows.instrument_block(batch, collector) for batch in batches]
-            case _:
-                raise UnknownKind(batches[0])
 
     def _transport(self) -> str:
         """http or tcp. Once HTTP was seen it is not given up for TCP because of an outage. Raises SinkRetry."""

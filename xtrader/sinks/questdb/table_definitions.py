@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from xtrader.errors import ConfigError
+from xtrader.model.streams import L2, STREAMS, Stream
 from xtrader.sinks.questdb.sql import Server
 
 SERVERS_OWN: Final = "timestamp"
@@ -17,68 +18,34 @@ SERVERS_OWN: Final = "timestamp"
 KEYS: Final = ("ts", "exchange", "instrument", "digest")
 _HEAD: Final = {"ts": "TIMESTAMP_NS", "exchange": "SYMBOL", "instrument": "SYMBOL"}
 _TAIL: Final = {"collector": "SYMBOL", "digest": "LONG"}
-COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
-    "trades": {
-        **_HEAD,
-        "ts_event": "TIMESTAMP_NS",
-        "ts_recv": "TIMESTAMP_NS",
-        "trade_id": "VARCHAR",
-        "side": "SYMBOL",
-        "price": "DOUBLE",
-        "size": "DOUBLE",
-        **_TAIL,
-    },
-    "book_updates": {
-        **_HEAD,
-        "ts_event": "TIMESTAMP_NS",
-        "ts_recv": "TIMESTAMP_NS",
-        "sequence": "LONG",
-        "prev_sequence": "LONG",
-        "is_snapshot": "BOOLEAN",
-        "bid_price": "DOUBLE",
-        "bid_size": "DOUBLE",
-        "ask_price": "DOUBLE",
-        "ask_size": "DOUBLE",
-        "bids": "DOUBLE[][]",
-        "asks": "DOUBLE[][]",
-        **_TAIL,
-    },
-    "coverage": {
-        **_HEAD,
-        "covers": "SYMBOL",
-        "state": "SYMBOL",
-        "cause": "SYMBOL",
-        "ts_from": "TIMESTAMP_NS",
-        "ts_to": "TIMESTAMP_NS",
-        "detail": "VARCHAR",
-        "ids_from": "LONG",
-        "ids_to": "LONG",
-        "depth": "LONG",
-        **_TAIL,
-    },
-    "instruments": {
-        **_HEAD,
-        "ts_recv": "TIMESTAMP_NS",
-        "alias": "VARCHAR",
-        "kind": "SYMBOL",
-        "base": "VARCHAR",
-        "quote": "VARCHAR",
-        "settle": "VARCHAR",
-        "tick_size": "DOUBLE",
-        "lot_size": "DOUBLE",
-        "min_size": "DOUBLE",
-        "contract_size": "DOUBLE",
-        "contract_unit": "VARCHAR",
-        "is_inverse": "BOOLEAN",
-        "expiry": "TIMESTAMP_NS",
-        "strike": "DOUBLE",
-        "option_type": "VARCHAR",
-        "status": "VARCHAR",
-        "source": "SYMBOL",
-        **_TAIL,
-    },
+_KINDS: Final = {
+    "time": "TIMESTAMP_NS",
+    "int": "LONG",
+    "float": "DOUBLE",
+    "word": "SYMBOL",
+    "label": "SYMBOL",
+    "name": "VARCHAR",
+    "text": "VARCHAR",
+    "bool": "BOOLEAN",
 }
-PARTITIONS: Final = {"trades": "DAY", "book_updates": "HOUR", "coverage": "MONTH", "instruments": "MONTH"}
+_BOOK: Final = {
+    **dict.fromkeys(("ts_event", "ts_recv"), _KINDS["time"]),
+    **dict.fromkeys(("sequence", "prev_sequence"), _KINDS["int"]),
+    "is_snapshot": _KINDS["bool"],
+    **dict.fromkeys(("bid_price", "bid_size", "ask_price", "ask_size"), _KINDS["float"]),
+    "bids": "DOUBLE[][]",
+    "asks": "DOUBLE[][]",
+}
+
+
+def _columns_of(stream: Stream) -> Mapping[str, str]:
+    """A row's own columns are not there a second time where they are its time, always."""
+    own = {column.name: _KINDS[column.kind] for column in stream.columns if not (column.filled and column.name == stream.event)}
+    return {**_HEAD, **(_BOOK if stream is L2 else own), **_TAIL}
+
+
+COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {one.table: _columns_of(one) for one in STREAMS.values()}
+PARTITIONS: Final = {one.table: one.partition for one in STREAMS.values()}
 
 
 class Conflict(ConfigError):

@@ -11,10 +11,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from xtrader.errors import UnknownKind
-from xtrader.records.batches import Batch, Coverages, Instruments, Ints, Session, Trades, Updates
+from xtrader.records.batches import Batch, Ints, Session
 from xtrader.sinks.questdb import table_rows
-from xtrader.sinks.questdb.digests import trade_digests, update_digests
 from xtrader.sinks.questdb.ledger import distinct
 from xtrader.sinks.questdb.sql import Server
 
@@ -44,7 +42,7 @@ def differences(batches: Iterable[tuple[str, Batch]], server: Server, prefix: st
             collector = batch.collector
         return not isinstance(batch, Session)
 
-    kept = ((table_rows.table(batch), key, _digests(batch, collector)) for key, batch in batches if told(batch))
+    kept = ((table_rows.table(batch), key, table_rows.held(batch, collector)) for key, batch in batches if told(batch))
     for (table, key), group in groupby(kept, key=lambda one: one[:2]):
         held = distinct(np.concatenate([digests for _, _, digests in group]))
         yield from _compare(server, prefix + table, key, held)
@@ -75,20 +73,3 @@ def _shown(server: Server, table: str, key: str) -> Mapping[int, tuple[int, int]
 def _of(key: str) -> str:
     exchange, _, symbol = (part.replace("'", "''") for part in key.partition("@"))
     return f"exchange = '{exchange}' AND instrument = '{symbol}'"
-
-
-def _digests(batch: Batch, collector: str) -> Ints:
-    """Times and digests of a batch's rows, shape (n, 2)."""
-    match batch:
-        case Updates():
-            return np.column_stack((table_rows.times(batch), update_digests(batch)))
-        case Trades():
-            return np.column_stack((table_rows.times(batch), trade_digests(batch)))
-        case Coverages():
-            return table_rows.coverage_block(batch, collector).held()
-        case Instruments():
-            return table_rows.instrument_block(batch, collector).held()
-        case Session():
-            return np.zeros((0, 2), np.int64)
-        case _:
-            raise UnknownKind(batch)

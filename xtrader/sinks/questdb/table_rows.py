@@ -5,7 +5,7 @@ The rule: a row is a function of the journal alone, so a row that is sent again 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,15 +13,13 @@ import msgspec
 import numpy as np
 
 from xtrader.errors import UnknownKind
-from xtrader.model.market import Coverage
-from xtrader.records.batches import NULL, TRADE_SIDES, Batch, Coverages, Indexes, Instruments, Ints, Trades, Updates
+from xtrader.model.streams import L2, STREAMS
+from xtrader.records.batches import NULL, Batch, FlatBatch, Indexes, Ints, RareBatch, Updates
 from xtrader.sinks.questdb.best_levels import PackedBooks
-from xtrader.sinks.questdb.digests import digest, trade_digests, update_digests
+from xtrader.sinks.questdb.digests import digest, flat_digests, update_digests
 from xtrader.sinks.questdb.table_definitions import COLUMNS
 
 _BESTS: Final = ("bid_price", "bid_size", "ask_price", "ask_size")
-_NUMBERS: Final = ("ids_from", "ids_to", "depth")
-"""What a coverage row may have not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,36 +46,54 @@ class Block:
 
 def table(batch: Batch) -> str:
     """The table that a batch's rows are for."""
+    if isinstance(batch, Updates):
+        return L2.table
+    if isinstance(batch, FlatBatch | RareBatch):
+        return STREAMS[batch.stream].table
+    raise UnknownKind(batch)
+
+
+def block(batches: Sequence[Any], collector: str, depth: PackedBooks) -> Block:
+    """The rows of batches of one table, in order. `depth` is brought up to date by book messages."""
+    match batches[0]:
+        case Updates():
+            return update_block(_joined_updates(batches), collector, depth)
+        case FlatBatch():
+            return flat_block(_joined(batches), collector)
+        case RareBatch():
+            return rare_block(batches, collector)
+        case _:
+            raise UnknownKind(batches[0])
+
+
+def held(batch: Batch, collector: str) -> Ints:
+    """Times and digests of a batch's rows, shape (n, 2)."""
     match batch:
         case Updates():
-            return "book_updates"
-        case Trades():
-            return "trades"
-        case Coverages():
-            return "coverage"
-        case Instruments():
-            return "instruments"
+            return np.column_stack((_times(batch.ts_event, batch.ts_recv), update_digests(batch)))
+        case FlatBatch():
+            return np.column_stack((_times_of(batch), flat_digests(batch)))
+        case RareBatch():
+            return np.column_stack(_rare_keys(batch, collector))
         case _:
             raise UnknownKind(batch)
 
 
-def times(batch: Trades | Updates) -> Ints:
+def _times(event: Ints, recv: Ints) -> Ints:
     """The designated timestamp: the venue's time, or that of receipt where it gives none; shape (n,)."""
-    return np.where(batch.ts_event == NULL, batch.ts_recv, batch.ts_event)
+    return np.where(event == NULL, recv, event)
 
 
-def trade_block(batch: Trades, collector: str) -> Block:
-    """A row per trade."""
-    values = {
-        **_keyed(batch.keys, batch.instrument),
-        "ts_event": batch.ts_event,
-        "ts_recv": batch.ts_recv,
-        "trade_id": batch.trade_id,
-        "side": (batch.side, TRADE_SIDES),
-        "price": batch.price,
-        "size": batch.size,
-    }
-    return _block("trades", collector, times(batch), trade_digests(batch), values)
+def _times_of(batch: FlatBatch) -> Ints:
+    return _times(batch.columns[STREAMS[batch.stream].event], batch.columns["ts_recv"])
+
+
+def flat_block(batch: FlatBatch, collector: str) -> Block:
+    """A row per record of a hot flat stream."""
+    stream = STREAMS[batch.stream]
+    words = {column.name: (batch.columns[column.name], column.words) for column in stream.columns if column.words}
+    values = {**_keyed(batch.keys, batch.instrument), **batch.columns, **words}
+    return _block(stream.table, collector, _times_of(batch), flat_digests(batch), values)
 
 
 def update_block(batch: Updates, collector: str, depth: PackedBooks) -> Block:
@@ -98,66 +114,69 @@ def update_block(batch: Updates, collector: str, depth: PackedBooks) -> Block:
         "bids": [levels[:, start:end] for start, end in zip(starts.tolist(), middles.tolist(), strict=True)],
         "asks": [levels[:, start:end] for start, end in zip(middles.tolist(), ends.tolist(), strict=True)],
     }
-    return _block("book_updates", collector, times(batch), update_digests(batch), values)
+    return _block(L2.table, collector, _times(batch.ts_event, batch.ts_recv), update_digests(batch), values)
 
 
-def coverage_block(batch: Coverages, collector: str) -> Block:
-    """A row per coverage row; these are a collector's own, so its name is in the digest."""
-    rows = batch.rows
-    digests = [digest(collector.encode(), b"\0", _coverage_text(row)) for row in rows]
-    values = {
-        **_keyed([row.instrument for row in rows], np.arange(len(rows), dtype=np.int32)),
-        "covers": [row.stream for row in rows],
-        "state": [row.state for row in rows],
-        "cause": [row.cause for row in rows],
-        "ts_from": [row.ts_from for row in rows],
-        "ts_to": [NULL if row.ts_to is None else row.ts_to for row in rows],
-        "detail": [row.detail for row in rows],
-        **{name: [_long(getattr(row, name)) for row in rows] for name in _NUMBERS},
-    }
-    return _block("coverage", collector, np.full(len(rows), batch.ts), np.array(digests, np.int64), values)
+def rare_block(batches: Sequence[RareBatch], collector: str) -> Block:
+    """A row per record of a rare stream; `ts_recv` of those without is when they were written."""
+    stream = STREAMS[batches[0].stream]
+    records = [row for batch in batches for row in batch.rows]
+    keys = [getattr(row, stream.key) for row in records]
+    values: dict[str, Any] = _keyed(keys, np.arange(len(keys), dtype=np.int32))
+    for column in stream.columns:
+        if column.name == "ts_recv" and not hasattr(records[0], "ts_recv"):
+            values["ts_recv"] = np.concatenate([np.full(len(batch), batch.ts) for batch in batches])
+            continue
+        found = [getattr(row, column.source) for row in records]
+        whole = column.kind in ("time", "int")
+        values[column.name] = [NULL if value is None else value for value in found] if whole else found
+    ts, digests = (np.concatenate(parts) for parts in zip(*(_rare_keys(batch, collector) for batch in batches), strict=True))
+    return _block(stream.table, collector, ts, digests, values)
 
 
-def _coverage_text(row: Coverage) -> bytes:
-    """What a row's digest is made of: its fields, without numbers that it has not, so that it is what it was before there were
-    any."""
-    fields = msgspec.structs.asdict(row)
-    return msgspec.json.encode({name: value for name, value in fields.items() if value is not None or name not in _NUMBERS})
+def _rare_keys(batch: RareBatch, collector: str) -> tuple[Ints, Ints]:
+    """Designated timestamps and digests. What is true of one collector only has its name in the digest."""
+    stream = STREAMS[batch.stream]
+    event = next(column.source for column in stream.columns if column.name == stream.event)
+    added = {column.source for column in stream.columns if column.since > 1}
+    own = (collector.encode(), b"\0") if stream.is_own else ()
+    ts = [getattr(row, event, None) or batch.ts for row in batch.rows]
+    return np.array(ts, np.int64), np.array([digest(*own, _text(row, added)) for row in batch.rows], np.int64)
 
 
-def _long(value: int | None) -> int:
-    return NULL if value is None else value
+def _text(row: Any, added: Collection[str]) -> bytes:
+    """What a row's digest is made of: its fields, without those added by a later version that it has not, so that it is what it was
+    before there were any."""
+    fields = {name: getattr(row, name) for name in row.__struct_fields__}
+    return msgspec.json.encode({name: value for name, value in fields.items() if value is not None or name not in added})
 
 
-def instrument_block(batch: Instruments, collector: str) -> Block:
-    """A row per instrument that was told, at the time when the venue said so."""
-    rows = batch.rows
-    digests = [digest(msgspec.json.encode(row)) for row in rows]
-    values: dict[str, Any] = {
-        name: [getattr(row, name) for row in rows] for name in COLUMNS["instruments"] if hasattr(rows[0], name)
-    }
-    values |= {
-        "instrument": [row.symbol for row in rows],
-        "expiry": [NULL if row.expiry is None else row.expiry for row in rows],
-        "ts_recv": np.full(len(rows), batch.ts),
-    }
-    ts = np.array([row.ts or batch.ts for row in rows], np.int64)
-    return _block("instruments", collector, ts, np.array(digests, np.int64), values)
-
-
-def joined(batches: Sequence[Any]) -> Any:
-    """Batches of one kind, Trades or Updates, as one; its columns are made anew only if there are several."""
+def _joined(batches: Sequence[FlatBatch]) -> FlatBatch:
+    """Batches of one hot flat stream as one; its columns are made anew only if there are several."""
     if len(batches) == 1:
         return batches[0]
+    keys, instrument = _one_index(batches)
+    columns = {}
+    for name, first in batches[0].columns.items():
+        found = [batch.columns[name] for batch in batches]
+        columns[name] = [text for texts in found for text in texts] if isinstance(first, list) else np.concatenate(found)
+    return FlatBatch(batches[-1].ts, batches[0].stream, keys, instrument, columns)
+
+
+def _joined_updates(batches: Sequence[Updates]) -> Updates:
+    if len(batches) == 1:
+        return batches[0]
+    keys, instrument = _one_index(batches)
+    names = [name for name in Updates.__struct_fields__ if name not in ("ts", "keys", "instrument")]
+    columns = {name: np.concatenate([getattr(batch, name) for batch in batches]) for name in names}
+    return Updates(ts=batches[-1].ts, keys=keys, instrument=instrument, **columns)
+
+
+def _one_index(batches: Sequence[FlatBatch] | Sequence[Updates]) -> tuple[list[str], Indexes]:
+    """The keys of all batches, each once, and each row's place among them."""
     keys = {key: index for index, key in enumerate(dict.fromkeys(key for batch in batches for key in batch.keys))}
-    instrument = [np.array([keys[key] for key in batch.keys], np.int32)[batch.instrument] for batch in batches]
-    columns: dict[str, Any] = {"ts": batches[-1].ts, "keys": list(keys), "instrument": np.concatenate(instrument)}
-    for name in batches[0].__struct_fields__:
-        if name == "trade_id":
-            columns[name] = [text for batch in batches for text in batch.trade_id]
-        elif name not in columns:
-            columns[name] = np.concatenate([getattr(batch, name) for batch in batches])
-    return type(batches[0])(**columns)
+    places = [np.array([keys[key] for key in batch.keys], np.int32)[batch.instrument] for batch in batches]
+    return list(keys), np.concatenate(places)
 
 
 def _keyed(keys: Sequence[str], instrument: Indexes) -> dict[str, tuple[Indexes, Sequence[str]]]:
@@ -186,7 +205,7 @@ def _texts(found: Any) -> Any:
     return _objects(names)[codes]
 
 
-def _times(found: Any) -> Any:
+def _instants(found: Any) -> Any:
     # NULL is what numpy and pandas know as no time.
     return np.asarray(found, np.int64).view("M8[ns]")
 
@@ -197,7 +216,7 @@ def _objects(found: Sequence[Any]) -> Any:
 
 _COLUMN: Final[Mapping[str, Callable[[Any], Any]]] = {
     "SYMBOL": _texts,
-    "TIMESTAMP_NS": _times,
+    "TIMESTAMP_NS": _instants,
     "LONG": np.asarray,
     "DOUBLE": lambda found: np.ascontiguousarray(found, np.float64),
     "BOOLEAN": lambda found: np.asarray(found, bool),

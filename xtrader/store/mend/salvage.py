@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from xtrader.durable import sync_directory, sync_file
 from xtrader.model.market import Coverage
-from xtrader.records.schemas import SCHEMAS, coverage_table, is_known, lacking, widened
+from xtrader.records.schemas import SCHEMAS, is_known, lacking, rare_table, widened
 from xtrader.sinks.described import SALVAGED, UNREADABLE, describe, metadata_of, place_of
 from xtrader.sinks.manifest import ManifestLine, coverage_of
 from xtrader.sinks.parts import PartWriter
@@ -51,7 +51,7 @@ def rescue(root: Path, line: ManifestLine, others: Sequence[ManifestLine]) -> li
 def gap_table(rows: Sequence[tuple[str, int, int, str]]) -> Any:
     """Coverage rows of lost parts: (covers, ts_from, ts_to, path) of each."""
     gaps = [Coverage("", covers, "gap", "storage", start, end, f"damaged: {path}") for covers, start, end, path in rows]
-    return coverage_table([gap.ts_from for gap in gaps], gaps)
+    return rare_table("COVERAGE", [gap.ts_from for gap in gaps], gaps)
 
 
 def rewritten(root: Path, line: ManifestLine, collector: str, tables: Sequence[Any], replaces: Sequence[str]) -> ManifestLine:
@@ -129,7 +129,7 @@ def _told(line: ManifestLine, others: Sequence[ManifestLine], tables: Sequence[A
     rows = [replace(row, detail=details.get(row, "")) for row in dict.fromkeys(found)]
     first, last = line.first_ts_recv or 0, line.last_ts_recv or 0
     written = [min(max(row.ts_from if row.ts_to is None else row.ts_to, first), last) for row in rows]
-    return coverage_table(written, rows)
+    return rare_table("COVERAGE", written, rows)
 
 
 def _without_detail(key: str, row: CoverageRow) -> Coverage:

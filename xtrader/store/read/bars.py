@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from xtrader.records.batches import TRADE_SIDES, Floats, Ints
+from xtrader.model.market import SIDES
+from xtrader.records.batches import Floats, Ints
 from xtrader.records.schemas import TRADES
 from xtrader.store.read.answer import Answer
 from xtrader.store.read.scan import times
@@ -32,7 +33,7 @@ BARS: Final = pa.schema(
         ("sell_volume", pa.float64()),
     ]
 )
-_BUY, _SELL = TRADE_SIDES.index("buy"), TRADE_SIDES.index("sell")
+_BUY, _SELL = SIDES.index("buy"), SIDES.index("sell")
 
 
 def bars(trades: Callable[[], Iterable[Any]], every: int) -> Answer:

@@ -13,7 +13,7 @@ from typing import Any
 
 from xtrader.errors import ConfigError
 from xtrader.model.book import Book
-from xtrader.model.market import BookUpdate, Trade
+from xtrader.model.market import MarketRecord
 from xtrader.records.schemas import SCHEMAS
 from xtrader.store.read import bars, books, merge_rows, names, rare_streams, rows_to_records
 from xtrader.store.read.answer import Answer
@@ -120,7 +120,7 @@ class Dataset:
         streams: Collection[str] = ("L2", "TRADES"),
         start: Time | None = None,
         end: Time | None = None,
-    ) -> Iterator[BookUpdate | Trade]:
+    ) -> Iterator[MarketRecord]:
         """All records in the order in which they were received, one after the other; memory does not grow with their number."""
         view = self._view(streams, instrument, exchange)
         return rows_to_records.records({stream: self._merged(view, stream, window(start, end), None) for stream in streams})

@@ -14,8 +14,7 @@ import pyarrow.compute as pc
 
 from xtrader.model.book import Book
 from xtrader.records.batches import Floats, Ints
-from xtrader.records.schemas import L2
-from xtrader.store.read.scan import SIDES
+from xtrader.records.schemas import L2, words_of
 
 Places = npt.NDArray[np.intp]
 COLUMNS: Final = ("ts_recv", "sequence", "is_snapshot", "is_last", "side", "price", "size")
@@ -122,7 +121,7 @@ class Ladder:
             "prev_sequence": pa.nulls(rows, pa.int64()),
             "is_snapshot": pa.array(np.ones(rows, bool)),
             "is_last": pa.array(places == rows - 1),
-            "side": pa.DictionaryArray.from_arrays(pa.array(is_ask, mask=mask), SIDES["L2"]),
+            "side": pa.DictionaryArray.from_arrays(pa.array(is_ask, mask=mask), words_of("L2")["side"]),
             "price": pa.array(np.concatenate([bids.prices, asks.prices]) if count else np.zeros(1), mask=mask),
             "size": pa.array(np.concatenate([bids.sizes, asks.sizes]) if count else np.zeros(1), mask=mask),
         }

@@ -15,13 +15,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from xtrader.clock import FOREVER, SECOND
+from xtrader.model.streams import STREAMS
 from xtrader.records.batches import Ints
 from xtrader.store.read.scan import ALWAYS, BATCH_ROWS, Window, scan, times
 from xtrader.store.read.view import Source
 
 MEMORY: Final = 600 * SECOND
-"""Nanoseconds for which the number of a trade is remembered: as far apart as two collectors may receive the same one."""
-_IDENTITY: Final = ("trade_id", "ts_event", "ts_recv")
+"""Nanoseconds for which a row is remembered: as far apart as two collectors may receive the same one."""
 
 
 def known_at(recv: Ints, before: int = -(2**63)) -> Ints:
@@ -96,37 +96,43 @@ def _sorted(pieces: list[tuple[Any, Ints]]) -> Any:
 
 
 def distinct(sources: Sequence[Source], columns: Sequence[str], window: Window, batch_rows: int = BATCH_ROWS) -> Iterator[Any]:
-    """Trades of one instrument from several collectors, each one once: the first time it was received."""
-    needed = [*columns, *(name for name in _IDENTITY if name not in columns)]
+    """Rows of a flat stream of one instrument from several collectors, each one once: the first time it was received."""
+    identity = STREAMS[sources[0].stream].identity
+    needed = [*columns, *(name for name in (*identity, "ts_recv") if name not in columns)]
     # What was received first before the window is not new within it.
     earlier = window._replace(start=max(window.start - MEMORY, ALWAYS.start))
-    for table in without_repetitions(merged([scan(source, needed, earlier, batch_rows) for source in sources])):
+    streams = [scan(source, needed, earlier, batch_rows) for source in sources]
+    for table in without_repetitions(merged(streams), identity):
         inside = times(table) >= window.start
         if inside.any():
             yield (table if inside.all() else table.filter(pa.array(inside))).select(columns)
 
 
-def without_repetitions(tables: Iterator[Any]) -> Iterator[Any]:
-    """Trades of one instrument from several collectors, each one once: the first time it was received.
+def without_repetitions(tables: Iterator[Any], identity: Sequence[str]) -> Iterator[Any]:
+    """Rows of one instrument from several collectors, each one once: the first time it was received.
 
-    `trade_id`, `ts_event` and `ts_recv` must be among the columns. A number is remembered for MEMORY.
+    The columns of their `identity` and `ts_recv` must be there. A row is remembered for MEMORY.
     """
-    seen: dict[tuple[str, int | None], int] = {}
+    seen: dict[tuple[Any, ...], int] = {}
     for table in tables:
         recv = times(table)
         _forget(seen, int(recv[0]) - MEMORY)
         fresh: npt.NDArray[np.bool_] = np.ones(len(recv), bool)
-        events = table["ts_event"].cast(pa.int64()).to_pylist()
-        for row, trade in enumerate(zip(table["trade_id"].to_pylist(), events, strict=True)):
-            if trade in seen:
+        for row, one in enumerate(zip(*(_plain(table[name]) for name in identity), strict=True)):
+            if one in seen:
                 fresh[row] = False
             else:
-                seen[trade] = int(recv[row])
+                seen[one] = int(recv[row])
         if fresh.any():
             yield table if fresh.all() else table.filter(pa.array(fresh))
 
 
-def _forget(seen: dict[tuple[str, int | None], int], before: int) -> None:
+def _plain(column: Any) -> list[Any]:
+    found: list[Any] = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
+    return found
+
+
+def _forget(seen: dict[tuple[Any, ...], int], before: int) -> None:
     """Drop what was received before that time; the dictionary is in the order of receipt."""
     old = list(itertools.takewhile(lambda one: seen[one] < before, seen))
     for one in old:

@@ -1,23 +1,27 @@
 """Rows of merged streams back into the records that they were made of, in the order in which they were received.
 
-The rule: a message comes out whole and once, and what was received first comes first; of what was received at the same time, book
-messages come before trades.
+The rule: a message comes out whole and once, and what was received first comes first; what was received at the same time comes in
+the order of the table of streams: books before trades.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from xtrader.model.market import BookUpdate, Level, Trade
+from xtrader.clock import FOREVER
+from xtrader.model.market import BookUpdate, Level, MarketRecord
+from xtrader.model.streams import STREAMS, Column
 from xtrader.records.batches import Ints
+from xtrader.records.objects import made
 from xtrader.store.read.merge_rows import known_at
 from xtrader.store.read.scan import times
 
+_NUMBERS: Final = ("time", "int", "float", "bool")
 RUN_ROWS: Final = 8192
 """About so many rows are objects at a time: they are handed out while they are still in the processor's cache."""
 
@@ -30,17 +34,19 @@ class Run(NamedTuple):
     records: Iterator[Any]
 
 
-def records(streams: Mapping[str, Iterator[Any]]) -> Iterator[BookUpdate | Trade]:
-    """The records of both streams, "L2" and "TRADES": tables with labels and all columns."""
-    books = _Stream(_updates(streams.get("L2", iter(()))))
-    trades = _Stream(_trades(streams.get("TRADES", iter(()))))
-    while books.fill() and trades.fill():
-        # What is still to come of a stream is not earlier than the last record that it has shown.
-        end_of_books, end_of_trades = books.last, trades.last
-        yield from _in_order(books.take(end_of_trades, "right"), trades.take(end_of_books, "left"))
-    for stream in (books, trades):
-        while stream.fill():
-            yield from stream.take(stream.last, "right").records
+def records(streams: Mapping[str, Iterator[Any]]) -> Iterator[MarketRecord]:
+    """The records of hot streams, by name: tables with labels and all columns."""
+    names = [name for name in STREAMS if name in streams]
+    found = [_Stream(_updates(streams[name]) if name == "L2" else _flat(name, streams[name])) for name in names]
+    while found := [stream for stream in found if stream.fill()]:
+        # What is still to come of a stream is not earlier than the last record that it has shown. At the same time, those of an
+        # earlier stream of the table go first.
+        ends = [stream.last for stream in found]
+        pieces = [
+            stream.take(min(ends), "left" if min(ends[:place], default=FOREVER) == min(ends) else "right")
+            for place, stream in enumerate(found)
+        ]
+        yield from pieces[0].records if len(pieces) == 1 else _in_order(pieces)
 
 
 class _Stream:
@@ -69,26 +75,36 @@ class _Stream:
         return Run(known, islice(self._records, count))
 
 
-def _in_order(books: Run, trades: Run) -> Iterator[Any]:
-    order = np.argsort(np.concatenate([books.known, trades.known]), kind="stable")
-    sources = (books.records, trades.records)
-    return map(next, map(sources.__getitem__, (order >= len(books.known)).tolist()))
+def _in_order(pieces: Sequence[Run]) -> Iterator[Any]:
+    order = np.argsort(np.concatenate([piece.known for piece in pieces]), kind="stable")
+    source = np.repeat(np.arange(len(pieces)), [len(piece.known) for piece in pieces])
+    return map(next, map([piece.records for piece in pieces].__getitem__, source[order].tolist()))
 
 
-def _trades(tables: Iterator[Any]) -> Iterator[Run]:
+def _flat(stream: str, tables: Iterator[Any]) -> Iterator[Run]:
     latest = 0
     for table in tables:
         known = known_at(times(table), latest)
         latest = int(known[-1])
         for start in range(0, len(known), RUN_ROWS):
             run = table.slice(start, RUN_ROWS).combine_chunks()
-            side = run["side"].chunk(0)
-            sides = np.array(side.dictionary.to_pylist(), object)[side.indices.to_numpy()].tolist()
-            values = (run[name].to_numpy().tolist() for name in ("price", "size"))
-            found = map(
-                Trade, _keys(run), run["trade_id"].to_pylist(), sides, *values, _numbers(run, "ts_event"), times(run).tolist()
-            )
-            yield Run(known[start : start + RUN_ROWS], found)
+            values = {column.name: _plain(column, run[column.name]) for column in STREAMS[stream].columns}
+            yield Run(known[start : start + RUN_ROWS], made(stream, _keys(run), values))
+
+
+def _plain(column: Column, values: Any) -> list[Any]:
+    """A column of a table without chunks, as the record has its values."""
+    match column.kind:
+        case "time" | "int":
+            found = values.cast(pa.int64())
+        case "word":
+            one = values.chunk(0)
+            words: list[Any] = np.array(one.dictionary.to_pylist(), object)[one.indices.to_numpy()].tolist()
+            return words
+        case _:
+            found = values
+    plain: list[Any] = found.to_pylist() if found.null_count or column.kind not in _NUMBERS else found.to_numpy().tolist()
+    return plain
 
 
 def _updates(tables: Iterator[Any]) -> Iterator[Run]:

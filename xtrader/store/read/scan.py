@@ -16,15 +16,14 @@ import pyarrow.parquet as pq
 
 from xtrader.clock import FOREVER
 from xtrader.errors import DamagedFile
-from xtrader.records.batches import TRADE_SIDES, Ints
-from xtrader.records.schemas import SCHEMAS, is_known, lacking, widened
+from xtrader.model.streams import RARE
+from xtrader.records.batches import Ints
+from xtrader.records.schemas import SCHEMAS, is_known, lacking, widened, words_of
 from xtrader.sinks.described import first_line
 from xtrader.store.read.part_list import Part, PartList, PartRows
-from xtrader.store.read.view import RARE, Source
+from xtrader.store.read.view import Source
 
 BATCH_ROWS: Final = 262_144
-SIDES: Final = {"L2": pa.array(["bid", "ask"]), "TRADES": pa.array(TRADE_SIDES)}
-"""What the indices of a stream's sides mean."""
 _END: Final = object()
 
 
@@ -121,7 +120,8 @@ def _blocks(
                             table = widened(pa.Table.from_batches([batch.slice(low, high - low)]), stream, columns)
                             if (name := lacking(table, stream)) is not None:
                                 raise DamagedFile(piece.path, f"is damaged: it has rows without {name}")
-                            table = _same_words(table, SIDES[stream]) if "side" in columns else table
+                            for column, words in words_of(stream).items():
+                                table = _same_words(table, column, words) if column in columns else table
                             yield min(start, piece.rows), table
                 start = stop
     except pa.ArrowException as error:
@@ -132,13 +132,13 @@ def _blocks(
         raise DamagedFile(piece.path, f"cannot be read: {first_line(error)}") from error
 
 
-def _same_words(table: Any, words: Any) -> Any:
-    """The sides by the same dictionary everywhere, so that tables of different files fit together as they are."""
-    column = table["side"].chunk(0)
+def _same_words(table: Any, name: str, words: Any) -> Any:
+    """A column of words by the same dictionary everywhere, so that tables of different files fit together as they are."""
+    column = table[name].chunk(0)
     if column.dictionary.equals(words):
         return table
     indices = pc.index_in(column.dictionary, words).take(column.indices).cast(pa.int8())
-    return table.set_column(table.column_names.index("side"), "side", pa.DictionaryArray.from_arrays(indices, words))
+    return table.set_column(table.column_names.index(name), name, pa.DictionaryArray.from_arrays(indices, words))
 
 
 def _matters(parquet: Any, group: int, window: Window) -> bool:

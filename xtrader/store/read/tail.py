@@ -9,28 +9,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
-from xtrader.errors import StorageError, UnknownKind
-from xtrader.model.instrument import Instrument
-from xtrader.model.market import Coverage
+from msgspec.structs import replace
+
+from xtrader.errors import StorageError
+from xtrader.model.streams import STREAMS
 from xtrader.pipeline import codec
 from xtrader.pipeline.codec import Payload
 from xtrader.pipeline.cursors import read_cursor
 from xtrader.pipeline.frames import JournalFrame, Segment, read_frame, read_open_segment, segments
-from xtrader.records import schemas
-from xtrader.records.batches import Coverages, Instruments, Session, Trades, Updates
-from xtrader.sinks.buffers import DayTable, RowBuffer, TradeBuffer, UpdateBuffer
+from xtrader.records.batches import Batch, RareBatch
+from xtrader.records.schemas import rare_table
+from xtrader.sinks.buffers import DayTable, StreamBuffers
 
 SINK: Final = "parquet"
 ATTEMPTS: Final = 20
 BUFFER_BYTES: Final = 32 << 20
-_STREAMS: Final = {codec.L2: "L2", codec.TRADES: "TRADES", codec.COVERAGE: "COVERAGE", codec.INSTRUMENTS: "INSTRUMENTS"}
-
-
-Row = TypeVar("Row")
 
 
 class TailRows(NamedTuple):
@@ -69,14 +66,15 @@ class Tail:
     def read(self, start: int, streams: Collection[str], keys: Collection[str] | None = None) -> TailRows:
         """The rows of `streams` from offset `start` on, of all instruments or of `keys`. Damaged stretches are left out, as they
         are from the files: the next start of the recorder declares them. Raises OSError, ConfigError for a newer format."""
-        buffers = _TailBuffers()
+        buffers = StreamBuffers()
         tables: dict[tuple[str, str], list[Any]] = {}
         alive = 0
+        kinds = {STREAMS[stream].frame for stream in streams}
         for payload in self._payloads(start):
             if payload.flags & codec.WHOLE:
                 alive = max(alive, payload.time)
-            if _STREAMS.get(payload.kind) in streams:
-                buffers.add(payload)
+            if payload.kind in kinds and (batch := codec.read_batch(payload)) is not None:
+                buffers.add(_storable(batch))
                 if buffers.bytes >= BUFFER_BYTES:
                     _collect(tables, buffers.drain(), keys)
         _collect(tables, buffers.drain(), keys)
@@ -121,45 +119,13 @@ def _collect(tables: dict[tuple[str, str], list[Any]], found: Iterator[tuple[str
             tables.setdefault((stream, piece.key), []).append(piece.table)
 
 
-class _TailBuffers:
-    """Frames on their way into tables, by the same code as the sink's."""
-
-    def __init__(self) -> None:
-        self._updates = UpdateBuffer()
-        self._trades = TradeBuffer()
-        self._coverages: RowBuffer[Coverage] = RowBuffer(lambda row: row.instrument, schemas.coverage_table)
-        self._instruments: RowBuffer[Instrument] = RowBuffer(lambda row: row.key, schemas.instruments_table)
-
-    @property
-    def bytes(self) -> int:
-        return self._updates.bytes + self._trades.bytes + self._coverages.bytes + self._instruments.bytes
-
-    def add(self, payload: Payload) -> None:
-        match codec.read_batch(payload):
-            case Updates() as batch:
-                self._updates.add(batch)
-            case Trades() as batch:
-                self._trades.add(batch)
-            case Coverages() as batch:
-                self._coverages.add(batch.ts, _storable(batch.rows, schemas.coverage_table))
-            case Instruments() as batch:
-                self._instruments.add(batch.ts, _storable(batch.rows, schemas.instruments_table))
-            case Session() | None:
-                return
-            case batch:
-                raise UnknownKind(batch)
-
-    def drain(self) -> Iterator[tuple[str, DayTable]]:
-        yield from (("L2", piece) for piece in self._updates.drain())
-        yield from (("TRADES", piece) for piece in self._trades.drain())
-        yield from (("COVERAGE", piece) for piece in self._coverages.drain())
-        yield from (("INSTRUMENTS", piece) for piece in self._instruments.drain())
-
-
-def _storable(rows: Sequence[Row], table: Callable[[Sequence[int], Sequence[Row]], Any]) -> Sequence[Row]:
-    """The rows that files can hold: a sink sets the others aside."""
+def _storable(batch: Batch) -> Batch:
+    """A batch without the records of a rare stream that no column can hold: a sink sets them aside."""
+    if not isinstance(batch, RareBatch):
+        return batch
     try:
-        table([0] * len(rows), rows)
+        rare_table(batch.stream, [0] * len(batch), batch.rows)
     except (ValueError, OverflowError, TypeError):
-        return rows[:0] if len(rows) == 1 else [one for row in rows for one in _storable([row], table)]
-    return rows
+        kept = [row for row in batch.rows if len(batch) > 1 and len(_storable(replace(batch, rows=[row])))]
+        return replace(batch, rows=kept)
+    return batch

@@ -9,11 +9,9 @@ import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from xtrader.model.streams import RARE
 from xtrader.store.read.part_list import CollectorParts, Part, PartList
 from xtrader.store.read.tail import TailRows, pin
-
-RARE = ("COVERAGE", "INSTRUMENTS")
-"""The streams that say what there is: few rows, of every instrument."""
 
 
 class Source(NamedTuple):
