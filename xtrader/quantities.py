@@ -11,7 +11,7 @@ from collections.abc import Mapping
 LEVELS = ("error", "warn", "info", "debug", "trace")
 OWN = "xtrader"
 """What our modules begin with where Rust's way of writing levels is used."""
-MODULES = ("catalogue", "door", "feed", "pipeline", "recorder", "rest", "sinks", "telemetry", "workers")
+MODULES = ("catalogue", "door", "feed", "http", "pipeline", "recorder", "rest", "sinks", "telemetry", "workers")
 """What may have a level of its own."""
 DURATION = re.compile(r"(\d+\.?\d*|\.\d+)\s*(ms|s|m|h|)", re.IGNORECASE)
 DURATION_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}

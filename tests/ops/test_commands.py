@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests import reading
-from tests.running import in_sync, log_of, recorder, until
+from tests.running import in_sync, log_of, recorder
+from tests.waiting import until
 from xtrader.emulator.server import Emulator
 from xtrader.ops.ask import Asking, Refused
 

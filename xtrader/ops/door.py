@@ -33,6 +33,8 @@ SILENCE: Final = 60.0
 """Seconds for which a client may ask nothing."""
 SLOWNESS: Final = 5.0
 """Seconds in which an answer must be taken."""
+LINGER: Final = 1.0
+"""Seconds for which somebody who is sent away may still speak."""
 PAUSE: Final = 0.002
 """Seconds from an answer to the next, whoever asks: however many ask however often, it is a few percent of the recorder's time."""
 BYTES_A_SECOND: Final = 50e6
@@ -105,16 +107,16 @@ class Door:
         caller = _caller(writer.get_extra_info("socket"))
         if caller.uid not in (os.geteuid(), 0):
             log.warning("door_refused", uid=caller.uid, pid=caller.pid, by=caller.name)
-            await _say(writer, _error("this recorder is that of another user"))
+            await _send_away(reader, writer, "this recorder is that of another user")
             return
         if len(self._clients) > CLIENTS:
-            await _say(writer, _error(f"{CLIENTS} clients are here already; come again"))
+            await _send_away(reader, writer, f"{CLIENTS} clients are here already; come again")
             return
         while True:
             try:
                 line = await asyncio.wait_for(reader.readline(), SILENCE)
             except ValueError:
-                await _say(writer, _error(f"a request is one line of JSON of at most {LONGEST} bytes"))
+                await _send_away(reader, writer, f"a request is one line of JSON of at most {LONGEST} bytes")
                 return
             if not line.endswith(b"\n"):
                 return
@@ -191,6 +193,16 @@ async def _say(writer: asyncio.StreamWriter, answer: bytes) -> None:
     writer.write(answer)
     writer.transport.set_write_buffer_limits(0)
     await asyncio.wait_for(writer.drain(), SLOWNESS)
+
+
+async def _send_away(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sentence: str) -> None:
+    """Say why, and let it be heard: what is closed with something unread in it is lost to the other side."""
+    await _say(writer, _error(sentence))
+    writer.write_eof()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER):
+            while await reader.read(LONGEST):
+                pass
 
 
 def _error(sentence: str) -> bytes:
