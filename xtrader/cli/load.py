@@ -59,8 +59,6 @@ def found(directory: Path) -> Iterator[Batch]:
 
 def deliver(batches: Iterator[Batch], sink: Sink) -> int:
     """Deliver all of it; returns how many rows are proven to be there. Raises SinkRetry."""
-    from xtrader.records.batches import Trades, Updates
-
     sink.open(0)
     offset = pending = 0
     for batch in batches:
