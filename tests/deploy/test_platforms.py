@@ -9,11 +9,9 @@ import pytest
 
 from tests.deploy import platforms
 from tests.deploy.tools import REFERENCE, ROOT
-from xtrader import sinks, venues
 from xtrader.cli.main import main
-from xtrader.settings.destination import STORE_SECRETS
 from xtrader.settings.effective import effective
-from xtrader.settings.load import sources_of
+from xtrader.settings.load import secret_names, sources_of
 from xtrader.settings.secrets import with_credentials
 
 FILES = sorted((ROOT / "deploy" / "instances").glob("*.env"))
@@ -22,7 +20,7 @@ SECRET = "hunter2-is-no-good"
 
 def come_to(environment: dict[str, str], secrets: Path) -> dict[str, object]:
     """What a recorder makes of these variables, with its secrets in the directory `secrets`."""
-    environment = dict(with_credentials(environment, (*sinks.secrets(), *venues.secrets(), *STORE_SECRETS)))
+    environment = dict(with_credentials(environment, secret_names()))
     placed = {name: value.replace("/run/secrets", str(secrets)) for name, value in environment.items()}
     for name in placed:
         if name.endswith("_FILE"):
@@ -92,13 +90,22 @@ def test_no_secret_is_rendered(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     file.write_text(
         f"SUBSCRIPTIONS=L2:DERIBIT@BTC-PERPETUAL\nDERIBIT_CLIENT_ID={SECRET}\nDERIBIT_CLIENT_SECRET={SECRET}\n"
         f"XTRADER_OUTPUT_DIRECTORY=s3://bucket/s\nAWS_ACCESS_KEY_ID={SECRET}\nAWS_SECRET_ACCESS_KEY={SECRET}\n"
+        f"XTRADER_HTTP_TOKEN={SECRET}\n"
     )
+    secrets = [line.partition("=")[0] for line in file.read_text().splitlines() if SECRET in line]
+    assert len(secrets) == 5
     for target in platforms.READERS:
         arguments = ["--target", target, "--image", REFERENCE, "--output", str(tmp_path / target), str(file)]
         assert main(["deploy", "render", *arguments]) == 0
         said = capfd.readouterr()
         texts = [path.read_text() for path in (tmp_path / target).rglob("*") if path.is_file()]
         assert not any(SECRET in text for text in (*texts, said.out, said.err))
-        for name in ("DERIBIT_CLIENT_ID", "DERIBIT_CLIENT_SECRET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        for name in (
+            "DERIBIT_CLIENT_ID",
+            "DERIBIT_CLIENT_SECRET",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "XTRADER_HTTP_TOKEN",
+        ):
             assert target == "systemd" or any(name in text for text in texts), (target, name)
             assert name in said.err, (target, name)

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from xtrader import sinks, venues
 from xtrader.errors import ConfigError
 from xtrader.model.subscription import Subscription, parse_subscriptions
-from xtrader.settings.destination import STORE_SECRETS, STORE_VARIABLE, is_secret
-from xtrader.settings.load import Layer, Settings, Sources, settings_of
+from xtrader.settings.destination import STORE_VARIABLE, is_secret
+from xtrader.settings.load import Layer, Settings, Sources, secret_names, settings_of
 from xtrader.sinks.base import SinkRun
 
 DATA = "/data"
@@ -34,7 +34,7 @@ RESERVED = ("HOME", "PATH", "NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY", "XDG_STATE
 SECRET_LIKE = re.compile(r"SECRET|TOKEN|PASSW|PRIVATE|CREDENTIAL|API_?KEY", re.IGNORECASE)
 WITH_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
-STAND_IN = "-"
+STAND_IN = "x" * 32
 """Stands for a secret that is in a file somewhere else."""
 
 
@@ -62,6 +62,12 @@ class Instance:
         """The S3 bucket and prefix that files are put into, or nothing."""
         url = self.settings.upload.url if self.settings.upload and self.settings.writes_files else ""
         return url.removeprefix("s3://") if url.startswith("s3://") else ""
+
+    @property
+    def answers_at(self) -> int:
+        """The TCP port at which others than itself can ask it; 0 if none can."""
+        http = self.settings.http
+        return 0 if http is None or http.host in ("localhost", "::1") or http.host.startswith("127.") else http.port
 
     def environment(self, root: str = DATA, secrets: str = "") -> dict[str, str]:
         """The variables for a platform that has DATA at `root`, sorted by name; and where its secrets are files in the directory
@@ -126,7 +132,7 @@ def instance_name(name: str, what: str) -> str:
 
 def _secrets(given: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The names of secrets, and of those variables that name a secret's file."""
-    declared = {*sinks.secrets(), *venues.secrets(), *STORE_SECRETS}
+    declared = secret_names()
     own = {name for name in given if STORE_VARIABLE.fullmatch(name) and is_secret(name) and not name.endswith("_FILE")}
     by_file = {name for name in given if name.endswith("_FILE") and name.removesuffix("_FILE") in declared}
     direct = {name for name in given if name in declared} | own

@@ -72,6 +72,11 @@ def egress(ports: tuple[int, ...]) -> list[Object]:
     return [{"ports": names}, {"ports": [{"protocol": "TCP", "port": port} for port in ports]}]
 
 
+def ingress(port: int) -> list[Object]:
+    """Whoever in the cluster asks how it is; nobody (0) where it answers only itself."""
+    return [{"from": [{"namespaceSelector": {}}], "ports": [{"protocol": "TCP", "port": port}]}] if port else []
+
+
 def _metadata() -> Object:
     return {"name": NAME, "labels": dict(LABEL)}
 

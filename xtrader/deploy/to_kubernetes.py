@@ -68,6 +68,7 @@ def values(one: Instance, image: Image) -> Object:
         "storage": {"size": f"{needed.disk // 1024}Gi", "className": ""},
         "resources": _resources(needed),
         "egressPorts": list(one.ports),
+        "httpPort": one.answers_at,
     }
 
 
@@ -103,7 +104,7 @@ def _overlay(one: Instance, image: Image) -> dict[str, str]:
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": {"name": NAME},
-        "spec": {"egress": objects.egress(one.ports)},
+        "spec": {"egress": objects.egress(one.ports)} | ({"ingress": objects.ingress(one.answers_at)} if one.answers_at else {}),
     }
     directory = f"overlays/{one.name}"
     return {
@@ -119,6 +120,8 @@ def _workload(one: Instance, variables: Mapping[str, str]) -> Object:
     needed = needs(one)
     claim = {"resources": {"requests": {"storage": f"{needed.disk // 1024}Gi"}}}
     container: Object = {"name": NAME, "resources": _resources(needed)}
+    if one.answers_at:
+        container["ports"] = [{"name": "http", "containerPort": one.answers_at, "protocol": "TCP"}]
     pod: Object = {"containers": [container]}
     volumes: list[Object] = []
     if not one.keeps_files:

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from xtrader import sinks, venues
-from xtrader.settings.destination import STORE_SECRETS, STORE_VARIABLE, secrets_of
-from xtrader.settings.http import SECRETS as HTTP_SECRETS
-from xtrader.settings.load import Settings, Sources, load, sources_of
+from xtrader.settings.destination import STORE_VARIABLE, secrets_of
+from xtrader.settings.load import Settings, Sources, load, secret_names, sources_of
 from xtrader.settings.secrets import with_credentials
 
 
@@ -27,7 +26,7 @@ def process_sources(flags: Mapping[str, object]) -> Sources:
 
 
 def _variables() -> Mapping[str, str]:
-    return with_credentials(os.environ, (*sinks.secrets(), *venues.secrets(), *STORE_SECRETS, *HTTP_SECRETS))
+    return with_credentials(os.environ, secret_names())
 
 
 def delivery_environment(settings: Settings) -> dict[str, str]:

@@ -302,6 +302,11 @@ def _store_variables(sources: Sources) -> dict[str, str]:
     return _options(sources, names - {f"{name}_FILE" for name in STORE_SECRETS}, STORE_SECRETS)
 
 
+def secret_names() -> frozenset[str]:
+    """Every variable that is a secret of xtrader's own, and may be given as NAME_FILE."""
+    return frozenset((*sinks.secrets(), *venues.secrets(), *STORE_SECRETS, *HTTP_SECRETS))
+
+
 def _unknown_variables(names: Collection[str]) -> list[str]:
     endpoints = [f"XTRADER_{exchange}_{kind}_URL" for exchange in venues.exchanges() for kind in ("WS", "REST")]
     files = [f"{name}_FILE" for name in (*sinks.secrets(), *venues.secrets(), *HTTP_SECRETS)]

@@ -65,6 +65,10 @@ spec:
     - name: xtrader
       image: {{ include "xtrader.image" . | quote }}
       imagePullPolicy: IfNotPresent
+      {{- with .Values.httpPort }}
+      ports:
+        - {name: http, containerPort: {{ . }}, protocol: TCP}
+      {{- end }}
       envFrom:
         - configMapRef:
             name: {{ include "xtrader.name" . }}
