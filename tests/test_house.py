@@ -221,6 +221,15 @@ def test_pure_code_reads_no_clock() -> None:
             assert not {"time", "asyncio", "socket", "random", "logging"} & set(imports(path)), module(path)
 
 
+def test_a_class_name_stands_for_one_thing() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(module(path))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
 def test_a_file_name_stands_for_one_thing() -> None:
     """But for what is the same thing in each of its rooms (SAME_IN_EACH), and a command, which is named as users call it."""
     places: dict[str, list[str]] = defaultdict(list)

@@ -5,7 +5,7 @@ from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
 from xtrader.pipeline.write_records import write_records
 from xtrader.sinks.parquet.sink import ParquetSink
-from xtrader.store.prove.coverage_map import CoverageRow
+from xtrader.store.read.coverage_fold import CoverageRow
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND

@@ -14,7 +14,7 @@ from xtrader.clock import SECOND
 from xtrader.look import axis, html, png
 from xtrader.look.series import RANKS, Series, SeriesStretch, stretches
 from xtrader.look.style import caption, duration, subtitle
-from xtrader.store.read.intervals import Interval
+from xtrader.store.read.coverage_fold import Interval
 
 EVIL = "</script><b>&"
 
@@ -35,7 +35,7 @@ def series(points: int = 100, gap: tuple[int, int] = (40, 60)) -> Series:
 
 
 intervals = st.builds(
-    lambda state, start, length: Interval("L2", state, state, start, start + length, start + length, ""),
+    lambda state, start, length: Interval("L2", state, state, start, start + length, until=start + length),
     st.sampled_from(RANKS[1:]),
     st.integers(0, 40),
     st.integers(1, 20),
@@ -50,12 +50,12 @@ def test_every_moment_has_the_best_that_any_collector_says_of_it(found: list[lis
     for ts in range(start, start + length):
         said = []
         for each in found:
-            inside = [one for one in each if one.start <= ts < one.end]
+            inside = [one for one in each if one.ts_from <= ts < one.until]
             gaps = [one for one in inside if one.state == "gap"]
-            said.append((gaps or sorted(inside, key=lambda one: one.start) or [None])[-1])
+            said.append((gaps or sorted(inside, key=lambda one: one.ts_from) or [None])[-1])
         states = [one.state if one else "absent" for one in said] or ["absent"]
         (stretch,) = (one for one in told if one.start <= ts < one.end)
-        ambiguous = any(len({one.state for one in each if one.start == other.start}) > 1 for each in found for other in each)
+        ambiguous = any(len({one.state for one in each if one.ts_from == other.ts_from}) > 1 for each in found for other in each)
         assert ambiguous or stretch.state == max(states, key=RANKS.index)
 
 

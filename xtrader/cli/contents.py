@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from xtrader.clock import DAY
 from xtrader.sinks.described import read_groups
-from xtrader.store.prove.coverage_map import CoverageMap, CoverageRow, rows_of, share
+from xtrader.store.prove.coverage_map import CoverageMap, share
+from xtrader.store.read.coverage_fold import CoverageRow, rows_of
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -20,7 +20,8 @@ from xtrader.look.picture import DEPTH_BPS
 from xtrader.model import analytics
 from xtrader.model.analytics import Sides
 from xtrader.model.instrument import Instrument
-from xtrader.store.read.intervals import Interval, intervals
+from xtrader.store.read.coverage_fold import Interval
+from xtrader.store.read.intervals import intervals
 from xtrader.store.read.part_list import PartList
 from xtrader.store.read.view import View
 
@@ -80,10 +81,10 @@ def read_series(
     POINTS of them). `recording` is what `place` holds. Raises ConfigError if no book is recorded then."""
     view = View([place], ())
     found = [[one for one in intervals(source) if one.covers == "L2"] for source in view.sources("COVERAGE", of.key)]
-    known = [one for each in found for one in each if one.state != "gap" and one.until > one.start]
+    known = [one for each in found for one in each if one.state != "gap" and one.until > one.ts_from]
     if not known:
         raise ConfigError(f"no book of {of.key} is recorded here")
-    first, last = min(one.start for one in known), max(one.until for one in known)
+    first, last = min(one.ts_from for one in known), max(one.until for one in known)
     begin, until = first if start is None else start, last if end is None else end
     if not (begin < until and begin < last and until > first):
         raise ConfigError(f"no book of {of.key} is recorded in this range; there is one from {stamp(first, 3)} to {stamp(last, 3)}")
@@ -97,7 +98,7 @@ def read_series(
 
 def stretches(found: Sequence[Sequence[Interval]], start: int, end: int) -> list[SeriesStretch]:
     """What is known of [start, end) from the intervals of each collector, as stretches without a hole."""
-    cuts = {start, end, *(ts for each in found for one in each for ts in (one.start, one.until) if start < ts < end)}
+    cuts = {start, end, *(ts for each in found for one in each for ts in (one.ts_from, one.until) if start < ts < end)}
     times = sorted(cuts)
     pieces: list[SeriesStretch] = []
     for begin, until in pairwise(times):
@@ -113,10 +114,10 @@ def stretches(found: Sequence[Sequence[Interval]], start: int, end: int) -> list
 
 def _said(found: Sequence[Interval], begin: int, until: int) -> SeriesStretch:
     """What one collector says of a time in which it says one thing: a gap counts before what it lies in."""
-    inside = [one for one in found if one.start <= begin and one.until >= until]
+    inside = [one for one in found if one.ts_from <= begin and one.until >= until]
     if not inside:
         return _absent(begin, until)
-    one = max(inside, key=lambda each: (each.state == "gap", each.start))
+    one = max(inside, key=lambda each: (each.state == "gap", each.ts_from))
     return SeriesStretch(one.state, one.cause, begin, until, one.detail)
 
 

@@ -100,6 +100,17 @@ class Coverage(msgspec.Struct, frozen=True, gc=False):
     depth: int | None = None
 
 
+def fold_open(opened: dict[tuple[str, str], Coverage], row: Coverage) -> None:
+    """Take the next Coverage row into `opened`: (instrument, stream) -> the row of its interval that has not ended. What fills a
+    gap concerns an earlier interval, and ends none."""
+    key = row.instrument, row.stream
+    current = opened.get(key)
+    if row.ts_to is None:
+        opened[key] = row
+    elif current is not None and row.cause != "filled" and (current.state, current.ts_from) == (row.state, row.ts_from):
+        del opened[key]
+
+
 class Flat(Protocol):
     """What any record of a flat stream has (see model/streams.py)."""
 

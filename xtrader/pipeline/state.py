@@ -12,7 +12,7 @@ import msgspec
 
 import xtrader
 from xtrader.model.instrument import Instrument
-from xtrader.model.market import Coverage
+from xtrader.model.market import Coverage, fold_open
 from xtrader.pipeline import codec
 from xtrader.pipeline.codec import Meta, Payload
 from xtrader.pipeline.frames import Damaged
@@ -37,7 +37,7 @@ class JournalState:
             self.instruments.update((instrument.key, instrument) for instrument in codec.read_instruments(payload))
         elif payload.kind == codec.COVERAGE:
             for row in codec.read_coverages(payload):
-                self._take_coverage(row)
+                fold_open(self.open, row)
         if payload.flags & codec.WHOLE:
             self.alive = max(self.alive, payload.time)
 
@@ -60,17 +60,6 @@ class JournalState:
         self.open = {(row.instrument, row.stream): row for row in meta.open}
         self.damaged = sorted({*self.damaged, *meta.damaged})
         self.alive = max(self.alive, meta.alive)
-
-    def _take_coverage(self, row: Coverage) -> None:
-        key = (row.instrument, row.stream)
-        if row.cause == "filled":
-            return
-        if row.ts_to is None:
-            self.open[key] = row
-            return
-        opened = self.open.get(key)
-        if opened is not None and (opened.state, opened.ts_from) == (row.state, row.ts_from):
-            del self.open[key]
 
 
 def lost_rows(state: JournalState, damage: Damaged, ts_from: int, ts_to: int) -> list[Coverage]:

@@ -24,7 +24,7 @@ from typing import BinaryIO, Final, TypeAlias
 import msgspec
 
 from xtrader.durable import sync_directory
-from xtrader.model.market import Coverage
+from xtrader.model.market import Coverage, fold_open
 
 DIRECTORY: Final = "_manifest"
 COMPACTED: Final = ".compacted.jsonl"
@@ -130,12 +130,7 @@ def left_open(directory: Path, collector: str) -> tuple[list[Coverage], int]:
     opened: dict[tuple[str, str], Coverage] = {}
     for line in sorted((line for line in lines if line.path not in replaced), key=lambda line: line.last_offset):
         for row in coverage_of(line):
-            place = (line.instrument, line.stream)
-            before = opened.get(place)
-            if row.ts_to is None:
-                opened[place] = row
-            elif before is not None and row.cause != "filled" and (before.state, before.ts_from) == (row.state, row.ts_from):
-                del opened[place]
+            fold_open(opened, row)
     return list(opened.values()), max((line.last_ts_recv or 0 for line in lines), default=0)
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from xtrader.records.schemas import flat_table
-from xtrader.store.prove.coverage_map import CoverageMap, CoverageRow
+from xtrader.store.prove.coverage_map import CoverageMap
 from xtrader.store.prove.trade_proof import TradeProof
+from xtrader.store.read.coverage_fold import CoverageRow
 from xtrader.venues.base import Rules
 
 Trade = tuple[int, int]

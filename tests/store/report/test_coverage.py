@@ -12,7 +12,7 @@ from tests.store.damage import parts
 from xtrader.cli.main import main
 from xtrader.clock import SECOND
 from xtrader.errors import ConfigError
-from xtrader.store.prove.coverage_map import Interval
+from xtrader.store.read.coverage_fold import Interval
 from xtrader.store.report.coverage_svg import percent, svg
 from xtrader.store.report.timeline import Strip, cells, read_timeline
 from xtrader.store.report.timescale import length, ticks
@@ -26,7 +26,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def strip(*intervals: tuple[str, int, int | None], end: int = 100) -> Strip:
-    return Strip("c1", "L2:OKX_SWAP@A", [Interval(state, "start", start, stop, "", "") for state, start, stop in intervals], end)
+    return Strip("c1", "L2:OKX_SWAP@A", [Interval("L2", state, "start", start, stop) for state, start, stop in intervals], end)
 
 
 def test_a_cell_is_as_bad_as_the_worst_in_it_and_edges_touch_no_neighbour() -> None:
@@ -74,7 +74,7 @@ def test_the_drawing_names_every_gap_and_none_is_too_narrow_to_see(whole: Path) 
 
 def test_words_that_the_venue_chose_cannot_break_the_page(whole: Path) -> None:
     timeline = read_timeline(whole)
-    evil = Strip("c1", "L2:X@<b>&\"'", [Interval("gap", "disconnect", 0, 5, "</title><script>", "")], 10)
+    evil = Strip("c1", "L2:X@<b>&\"'", [Interval("L2", "gap", "disconnect", 0, 5, "</title><script>")], 10)
     root = ElementTree.fromstring(svg(timeline._replace(strips=[evil], ts_from=0, ts_to=10)))
     assert not list(root.iter("script"))
 

@@ -26,7 +26,7 @@ LONGEST: Final = 1 << 28
 """Bytes of an answer."""
 
 
-class _Answer(msgspec.Struct):
+class _DoorAnswer(msgspec.Struct):
     ok: bool
     result: msgspec.Raw = msgspec.Raw(b"null")
     error: str = ""
@@ -101,7 +101,7 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, said:
     line = await reader.readline()
     if not line.endswith(b"\n"):
         raise EOFError
-    answer = msgspec.json.decode(line, type=_Answer)
+    answer = msgspec.json.decode(line, type=_DoorAnswer)
     if not answer.ok:
         raise Refused(answer.error)
     return bytes(answer.result)

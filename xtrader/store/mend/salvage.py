@@ -23,10 +23,10 @@ from xtrader.sinks.parts import PartWriter
 from xtrader.sinks.unfinished import Unfinished
 from xtrader.store.mend.clear_unfinished import WRITER
 from xtrader.store.prove.book_proof import BookProof
-from xtrader.store.prove.coverage_map import CoverageRow, rows_of
 from xtrader.store.prove.trade_proof import TradeProof
 from xtrader.store.prove.verify import ALL_LIVE, UNKNOWN
 from xtrader.store.prove.verify_parts import date_differs
+from xtrader.store.read.coverage_fold import CoverageRow, rows_of
 
 LEVEL: Final = 3
 _DERIVED: Final = ("compression", "schema_version", "software")

@@ -15,7 +15,8 @@ import pyarrow as pa
 from xtrader.clock import SECOND
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate
-from xtrader.store.prove.coverage_map import CoverageMap, Ints
+from xtrader.records.batches import Ints
+from xtrader.store.prove.coverage_map import CoverageMap
 from xtrader.venues.base import Rules
 
 BACKWARDS: Final = 10 * SECOND

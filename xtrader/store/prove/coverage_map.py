@@ -6,20 +6,18 @@ The rule: rows are taken in the order in which they were written; nothing is gue
 from __future__ import annotations
 
 import itertools
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from xtrader.clock import FOREVER, SECOND
 from xtrader.model.market import CAUSES, STATES
-from xtrader.store.read.filled import FILLED, Ids, is_filled
-
-Ints = npt.NDArray[np.int64]
+from xtrader.records.batches import Ints
+from xtrader.store.read.coverage_fold import CoverageFold, CoverageRow, Interval
 
 START_UP: Final = 60 * SECOND
 """A start that takes longer until it is live is a hole."""
@@ -28,46 +26,6 @@ _OLDER_CROSSED: Final = "crossed book"
 message that crossed the book."""
 _OLDER_WAIT: Final = 60 * SECOND
 """Such a recorder took a book that crossed again so soon as its venue left it."""
-
-
-class CoverageRow(msgspec.Struct, frozen=True):
-    """One row as it was written, and the file that holds it. Times are int nanoseconds UTC."""
-
-    file: str
-    covers: str
-    state: str
-    cause: str
-    ts_from: int
-    ts_to: int | None
-    detail: str
-    ids_from: int | None = None
-    ids_to: int | None = None
-    depth: int | None = None
-
-
-class Interval(msgspec.Struct):
-    """What was known from `ts_from` to `ts_to` (None: still so when the recording ends)."""
-
-    state: str
-    cause: str
-    ts_from: int
-    ts_to: int | None
-    detail: str
-    file: str
-    ids_from: int | None = None
-    ids_to: int | None = None
-    depth: int | None = None
-    is_filled: bool = False
-    """A gap in trade numbers, all of which came later: its time counts as live."""
-
-    @property
-    def counts(self) -> str:
-        """The state that its time counts as."""
-        return "live" if self.is_filled else self.state
-
-    def end(self, now: int) -> int:
-        """Where it ends; `now` for what is open."""
-        return max(self.ts_from, now) if self.ts_to is None else self.ts_to
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -83,15 +41,12 @@ class CoverageMap:
     """The intervals of one subscription, in the order in which they were opened."""
 
     def __init__(self, rows: Iterable[CoverageRow]) -> None:
-        self.intervals: list[Interval] = []
         self.problems: list[Problem] = []
-        self._open: Interval | None = None
-        self._came: dict[int, list[Ids]] = defaultdict(list)
-        """Where a gap begins -> the numbers missing in it that came later."""
+        self._fold = CoverageFold()
+        self.intervals = self._fold.intervals
         for row in rows:
             self._take(row)
-        for gap in self.gaps:
-            gap.is_filled = is_filled((gap.ids_from, gap.ids_to), self._came.get(gap.ts_from, ()))
+        self._fold.fill()
         self._find_holes()
 
     @property
@@ -125,7 +80,7 @@ class CoverageMap:
     def came_later(self, numbers: Ints) -> npt.NDArray[np.bool_]:
         """Which of these trade numbers were filled later."""
         found = np.zeros(len(numbers), bool)
-        for first, last in itertools.chain(*self._came.values()):
+        for first, last in itertools.chain(*self._fold.came.values()):
             if first is not None and last is not None:
                 found |= (numbers >= first) & (numbers <= last)
         return found
@@ -151,22 +106,13 @@ class CoverageMap:
         if row.ts_to is not None and row.ts_to < row.ts_from:
             self._tell(row, f"a {row.state} interval ends before it begins")
             return
-        if row.cause == FILLED:
-            self._came[row.ts_from].append((row.ids_from, row.ids_to))
+        before = self._fold.open.get(row.covers)
+        interval = self._fold.take(row)
+        if interval is None or interval is before:
             return
-        before = self._open
-        if row.ts_to is not None and before is not None and (before.state, before.ts_from) == (row.state, row.ts_from):
-            before.ts_to = row.ts_to
-            self._open = None
-            return
-        interval = Interval(row.state, row.cause, row.ts_from, row.ts_to, row.detail, row.file, row.ids_from, row.ids_to, row.depth)
-        self.intervals.append(interval)
         if row.ts_to is None:
-            if before is not None:
-                before.ts_to = max(before.ts_from, row.ts_from)
-                if not self.explains(before.ts_from, row.ts_from, "storage"):
-                    self._tell(row, f"{row.state} begins while {before.state} has not ended: the row that ends it is missing")
-            self._open = interval
+            if before is not None and not self.explains(before.ts_from, row.ts_from, "storage"):
+                self._tell(row, f"{row.state} begins while {before.state} has not ended: the row that ends it is missing")
         elif row.state != "gap" and not self.explains(row.ts_from, row.ts_to, "storage"):
             self._tell(row, f"{row.state} ends and never began: the row that begins it is missing")
 
@@ -244,11 +190,3 @@ def share(intervals: Sequence[Interval], ts_from: int, ts_to: int) -> Share:
         depth[state] += step
         before = edge
     return Share(known, live)
-
-
-def rows_of(table: Any, file: str) -> list[CoverageRow]:
-    """The rows of a part of stream COVERAGE."""
-    words = [table[name].to_pylist() for name in ("covers", "state", "cause")]
-    times = [table[name].cast(pa.int64()).to_pylist() for name in ("ts_from", "ts_to")]
-    rest = [table[name].to_pylist() for name in ("detail", "ids_from", "ids_to", "depth")]
-    return [CoverageRow(file, *values) for values in zip(*words, *times, *rest, strict=True)]

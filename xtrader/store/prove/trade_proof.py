@@ -13,8 +13,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from xtrader.records.batches import Ints
 from xtrader.store.prove.book_proof import BACKWARDS, MOST, Tell, Times, to_ints
-from xtrader.store.prove.coverage_map import CoverageMap, Ints
+from xtrader.store.prove.coverage_map import CoverageMap
 from xtrader.venues.base import Rules
 
 REMEMBERED: Final = 200_000

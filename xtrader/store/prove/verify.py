@@ -18,7 +18,7 @@ import msgspec
 from xtrader.clock import DAY
 from xtrader.sinks.described import UNREADABLE, Ranges, describe, first_line, metadata_of, misled, place_of, read_groups
 from xtrader.store.prove.book_proof import BookProof
-from xtrader.store.prove.coverage_map import CoverageMap, CoverageRow, is_counted, rows_of, share
+from xtrader.store.prove.coverage_map import CoverageMap, is_counted, share
 from xtrader.store.prove.lock import shared
 from xtrader.store.prove.parallel import each
 from xtrader.store.prove.trade_proof import TradeProof
@@ -33,6 +33,7 @@ from xtrader.store.prove.verify_lists import (
     without_parts,
 )
 from xtrader.store.prove.verify_parts import changed, date_differs
+from xtrader.store.read.coverage_fold import CoverageRow, rows_of
 from xtrader.venues.base import Rules
 
 SETTLES = 3.0

@@ -21,7 +21,8 @@ from xtrader.model.market import Coverage
 from xtrader.records.batches import Ints
 from xtrader.records.schemas import L2
 from xtrader.store.read.answer import Answer
-from xtrader.store.read.intervals import Interval, Stretch, intervals, live_spans, stretches
+from xtrader.store.read.coverage_fold import Interval
+from xtrader.store.read.intervals import Stretch, intervals, live_spans, stretches
 from xtrader.store.read.ladder import COLUMNS, Ladder, Levels, cut
 from xtrader.store.read.merge_rows import known_at
 from xtrader.store.read.part_list import PartList
@@ -59,8 +60,8 @@ def depth_at(view: View, key: str, stretch: Stretch, ts: int) -> int | None:
     that is not known."""
     for source in view.sources("COVERAGE", key):
         if _recorder(source) == _recorder(stretch.source):
-            live = [one for one in intervals(source) if (one.covers, one.state) == ("L2", "live") and one.start <= ts]
-            return max(live, key=attrgetter("start")).depth if live else None
+            live = [one for one in intervals(source) if (one.covers, one.state) == ("L2", "live") and one.ts_from <= ts]
+            return max(live, key=attrgetter("ts_from")).depth if live else None
     return None
 
 
@@ -124,7 +125,7 @@ def filed(part_list: PartList, collector: str, live: Coverage, ts: int) -> Book 
     (coverage,), (source,) = own
     found = intervals(coverage)
     spans = [span for span in live_spans(found, "L2") if span.start <= ts]
-    if not any((one.covers, one.state, one.start) == ("L2", "live", live.ts_from) for one in found):
+    if not any((one.covers, one.state, one.ts_from) == ("L2", "live", live.ts_from) for one in found):
         return None
     if not spans or spans[-1].end < min(coverage.until, ts):
         return None
@@ -175,12 +176,12 @@ def _books(samples: Sequence[tuple[int, Sample | None]]) -> Any:
 def why_not(view: View, key: str, ts: int) -> NotCovered:
     """The error that says what is known of an instrument's book at a time at which it is not live."""
     found = [one for source in view.sources("COVERAGE", key) for one in intervals(source) if one.covers == "L2"]
-    inside = [one for one in found if one.start <= ts and (one.end is None or ts < one.end) and one.state != "live"]
+    inside = [one for one in found if one.ts_from <= ts and (one.ts_to is None or ts < one.ts_to) and one.state != "live"]
     if inside:
-        return _error(key, ts, max(inside, key=attrgetter("start")))
+        return _error(key, ts, max(inside, key=attrgetter("ts_from")))
     if not found:
         return NotCovered(key, ts, "unknown", "", None, None, "the recording has no book of it")
-    first, last = min(one.start for one in found), max(one.until for one in found)
+    first, last = min(one.ts_from for one in found), max(one.until for one in found)
     if first <= ts < last:
         return NotCovered(key, ts, "unknown", "", None, None, "the recording has no snapshot for this time")
     end = "begins later" if ts < first else "ends before"
@@ -188,7 +189,7 @@ def why_not(view: View, key: str, ts: int) -> NotCovered:
 
 
 def _error(key: str, ts: int, one: Interval) -> NotCovered:
-    return NotCovered(key, ts, one.state, one.cause, one.start, one.end, one.detail)
+    return NotCovered(key, ts, one.state, one.cause, one.ts_from, one.ts_to, one.detail)
 
 
 def joined(view: View, key: str, window: Window, batch_rows: int = BATCH_ROWS) -> Iterator[Any]:

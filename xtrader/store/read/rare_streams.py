@@ -47,14 +47,14 @@ def coverage(view: View, window: Window) -> Answer:
     def read() -> Iterator[Any]:
         for key in sorted(view.chosen):
             for source in view.sources("COVERAGE", key):
-                found = [one for one in intervals(source) if one.start < window.end and (one.end is None or one.end > window.start)]
+                found = [one for one in intervals(source) if one.ts_from < window.end and one.end(window.end) > window.start]
                 if found:
                     words = [[source.collector] * len(found), *([getattr(one, name) for one in found] for name in _WORDS)]
                     arrays = [
                         *labels.of(key, len(found)),
                         *(pa.array(column, pa.string()).dictionary_encode() for column in words),
-                        pa.array([one.start for one in found], pa.int64()).cast(_TIME),
-                        pa.array([one.end for one in found], pa.int64()).cast(_TIME),
+                        pa.array([one.ts_from for one in found], pa.int64()).cast(_TIME),
+                        pa.array([one.ts_to for one in found], pa.int64()).cast(_TIME),
                         pa.array([one.detail for one in found], pa.string()),
                         *(pa.array([getattr(one, name) for one in found], pa.int64()) for name in _NUMBERS),
                     ]
