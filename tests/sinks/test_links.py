@@ -13,6 +13,7 @@ from tests.store.damage import parts
 from xtrader.durable import replace_file
 from xtrader.sinks.manifest import DIRECTORY, Manifest
 from xtrader.sinks.parquet.sink import ParquetSink
+from xtrader.sinks.refused import RefusedFile
 from xtrader.sinks.unfinished import Unfinished
 from xtrader.store.prove.lock import alone, shared
 
@@ -68,6 +69,31 @@ def test_a_planted_link_in_place_of_a_file_is_not_followed(
             write(root)
     assert victim.read_bytes() == SECRET
     assert not (tmp_path / "not there").exists()
+
+
+def test_a_planted_link_in_place_of_the_file_of_what_is_set_aside_gives_way_to_it(tmp_path: Path, victim: Path) -> None:
+    victim.write_bytes(b'{"offset":8,"place":0}\n')
+    for number, target in enumerate((victim, tmp_path / "not there")):
+        path = tmp_path / "journal" / f"parquet-refused-{number}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        path.symlink_to(target)
+        for _ in range(2):
+            aside = RefusedFile(path, ("offset", "place"))
+            aside.load()
+            aside.add({"offset": 8, "place": 0, "reason": "odd"})
+        assert path.read_bytes() == b'{"offset":8,"place":0,"reason":"odd"}\n'
+        assert not path.is_symlink()
+    assert victim.read_bytes() == b'{"offset":8,"place":0}\n'
+    assert not (tmp_path / "not there").exists()
+
+
+def test_a_link_that_comes_after_the_file_was_read_is_not_followed_either(tmp_path: Path, victim: Path) -> None:
+    aside = RefusedFile(tmp_path / "parquet-refused.jsonl", ("offset",))
+    aside.load()
+    aside.path.symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic links"):
+        aside.add({"offset": 8})
+    assert victim.read_bytes() == SECRET
 
 
 @pytest.mark.parametrize("name", [DIRECTORY, "_unfinished", "_unfinished/c1", "stream=L2", "stream=TRADES/exchange=OKX_SWAP"])

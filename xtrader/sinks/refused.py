@@ -1,6 +1,7 @@
 """What a sink can never take: set aside in a file that people can read, so that it holds up nothing else.
 
 The rule: what is set aside is durable before anything goes on without it, and is in the file once, however often it comes again.
+A symbolic link in place of the file gives way to it: nothing is read or written through one.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ class RefusedFile:
         self._known: set[tuple[Any, ...]] = set()
 
     def load(self) -> None:
-        """Read what is there; a line that cannot be read counts as not there. Raises OSError."""
+        """Read what is there; a line that cannot be read counts as not there. To be called before `add`. Raises OSError."""
+        if self.path.is_symlink():
+            self.path.unlink()
+            log.warning("link_removed", file=str(self.path), about="nothing is written through a symbolic link")
         with contextlib.suppress(FileNotFoundError):
             for text in self.path.read_bytes().splitlines():
                 with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
@@ -43,7 +47,8 @@ class RefusedFile:
             return
         make_directory(self.path.parent)
         new = not self.path.exists()
-        with self.path.open("ab") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(self.path, flags, 0o644), "ab") as file:
             file.write(msgspec.json.encode(line) + b"\n")
             file.flush()
             os.fsync(file.fileno())
