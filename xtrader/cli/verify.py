@@ -62,25 +62,29 @@ def require_recording(directory: Path) -> None:
 
 def compare_tables(directory: Path, sink: str) -> int:
     """Compare a recording with a sink's tables and print where they differ; 2 if rows are missing there, else 0. Rows that
-    are only in the tables may be another collector's."""
+    are only in the tables may be another collector's, and those that a table no longer keeps are none that are missing."""
     from xtrader.cli.load import labelled, parts_in_force
     from xtrader.settings.environment import load_process
     from xtrader.store.prove.verify import stamp
 
     require_recording(directory)
     options = load_process({}).sink_options
-    lacking = 0
+    lacking = past = 0
     try:
         for found in sinks.module(sink).compare(labelled(parts_in_force(directory)), options):
             where = f"{found.table} {found.key} {stamp(found.hour)}"
             if found.lacking:
                 lacking += found.lacking
                 click.echo(f"{where}: {found.lacking} of {found.expected} rows are missing")
+            if found.past:
+                past += found.past
+                click.echo(f"{where}: {found.past} of {found.expected} rows are past the table's TTL ({found.ttl})")
             if found.extra:
                 click.echo(f"{where}: {found.extra} rows are only in the table")
     except SinkRetry as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"{directory}: " + (f"{lacking} rows are missing in the tables" if lacking else "the tables hold all of it"))
+    verdict = f"{lacking} rows are missing in the tables" if lacking else "the tables hold all of it"
+    click.echo(f"{directory}: {verdict}" + (f", but for {past} rows that are past their TTL" if past else ""))
     return 2 if lacking else 0
 
 

@@ -54,13 +54,21 @@ def covered(rows: Sequence[Trade | BookUpdate | Coverage]) -> list[Record]:
     return found
 
 
+LOST, BACK = -1, -2
+"""In the place of a number: the connection is lost then, or there again."""
+
+
 def told(story: Sequence[Heard]) -> list[Record]:
     out: list[Trade | BookUpdate | Coverage] = []
     merged = Redundant([ONE], [lambda key: None, lambda key: None], out.append)
     for number in (0, 1):
         merged.take(number, Coverage(ONE.key, "TRADES", "live", "start", MIDNIGHT - SECOND, None))
     for connection, number, ms in story:
-        merged.take(connection, a_trade(number, ms))
+        ts = MIDNIGHT + ms * MILLISECOND
+        if number in (LOST, BACK):
+            merged.take(connection, Coverage(ONE.key, "TRADES", "gap" if number == LOST else "live", "disconnect", ts, None))
+        else:
+            merged.take(connection, a_trade(number, ms))
     for number in (0, 1):
         merged.take(number, Coverage(ONE.key, "TRADES", "gap", "shutdown", MIDNIGHT + story[-1][2] * MILLISECOND, None))
     return covered(out)
@@ -95,6 +103,22 @@ def test_what_waited_over_midnight_is_no_damage_to_any_reader(story: Sequence[He
     assert all(day[2] == 1.0 for day in found["days"])
     in_files = [one for path in part_paths(directory, "TRADES") for one in pq.read_table(path)["trade_id"].to_pylist()]
     assert [int(one) for one in in_files] == stored, "the files of the days one after the other"
+
+
+def test_coverage_in_which_a_row_is_there_twice_is_made_again_from_the_lists_as_it_was(tmp_path: Path) -> None:
+    """Live again, a hole that ends at the same instant, and live again, each time with the same words."""
+    records = told([(0, 9, -500), (0, 10, 100), (1, LOST, 200), (0, LOST, 200), (0, BACK, 210), (0, 12, 210), (0, 13, 300)])
+    rows = [one for one in records if isinstance(one, Coverage)]
+    assert len(set(rows)) < len(rows)
+    directory = record(tmp_path, records)
+    before = answers(directory)
+    assert before["verify"][0] == 1
+    for path in (directory / "stream=COVERAGE").rglob("*.parquet"):
+        path.unlink()
+    repair(directory)
+    after = answers(directory)
+    assert (after["verify"][0], after["days"], after["trades"]) == (1, before["days"], before["trades"])
+    assert len(after["verify"][1]) == len(before["verify"][1])
 
 
 @pytest.mark.parametrize(

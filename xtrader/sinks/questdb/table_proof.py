@@ -15,13 +15,14 @@ from xtrader.records.batches import Batch, Ints, Session
 from xtrader.sinks.questdb import table_rows
 from xtrader.sinks.questdb.ledger import distinct
 from xtrader.sinks.questdb.sql import Server
+from xtrader.sinks.questdb.ttl import Keep, keep_of
 
 HOUR: Final = 3600 * 10**9
 
 
 class Difference(NamedTuple):
-    """An hour (int nanoseconds UTC) of an instrument that is not in a table as it was recorded. `extra` rows may be those of
-    other collectors."""
+    """An hour (int nanoseconds UTC) of an instrument that is not in a table as it was recorded. `lacking` rows are missing, those
+    `past` the table's TTL (in words) too, but as they should. `extra` rows may be those of other collectors."""
 
     table: str
     key: str
@@ -29,6 +30,8 @@ class Difference(NamedTuple):
     expected: int
     lacking: int
     extra: int
+    past: int = 0
+    ttl: str = ""
 
 
 def differences(batches: Iterable[tuple[str, Batch]], server: Server, prefix: str = "") -> Iterator[Difference]:
@@ -52,6 +55,8 @@ def _compare(server: Server, table: str, key: str, held: Ints) -> Iterator[Diffe
     shown = _shown(server, table, key)
     hours, starts = np.unique(held[:, 0] // HOUR, return_index=True)
     ends = [*starts[1:].tolist(), len(held)]
+    keep: Keep | None = None
+    is_known = False
     for hour, start, end in zip(hours.tolist(), starts.tolist(), ends, strict=True):
         expected = held[start:end, 1]
         if shown.get(hour) == (len(expected), int(expected.sum())):
@@ -59,9 +64,15 @@ def _compare(server: Server, table: str, key: str, held: Ints) -> Iterator[Diffe
         first, last = np.datetime64(hour * HOUR, "ns"), np.datetime64((hour + 1) * HOUR, "ns")
         query = f"SELECT digest FROM '{table}' WHERE {_of(key)} AND ts >= '{first}Z' AND ts < '{last}Z'"
         found = np.array([row[0] for row in server.rows(query)], np.int64)
-        lacking = len(np.setdiff1d(expected, found))
+        lacking = ~np.isin(expected, found)
         extra = len(found) - len(np.intersect1d(expected, found))
-        yield Difference(table, key, hour * HOUR, len(expected), lacking, extra)
+        if lacking.any() and not is_known:
+            keep, is_known = keep_of(server, table), True
+        past = 0 if keep is None else int((lacking & (held[start:end, 0] < keep.since)).sum())
+        missing = int(lacking.sum()) - past
+        yield Difference(
+            table, key, hour * HOUR, len(expected), missing, extra, past, keep.ttl if keep is not None and past else ""
+        )
 
 
 def _shown(server: Server, table: str, key: str) -> Mapping[int, tuple[int, int]]:

@@ -28,6 +28,6 @@ def keep_of(server: Server, table: str) -> Keep | None:
     if not found:
         return None
     value, unit = int(found[0][0]), str(found[0][1])
-    newest = server.rows(f"SELECT max(ts)::long FROM '{table}'")[0][0]
+    newest = next((row[0] for row in server.rows(f"SELECT max(ts)::long FROM '{table}'")), None)
     # The server goes by the newest row, or by its clock where that is behind: by neither does a row as young as this go.
     return Keep(f"{value} {unit}", max(time.time_ns(), int(newest or 0)) - value * _UNITS[unit])

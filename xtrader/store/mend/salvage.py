@@ -115,18 +115,18 @@ def _is_sound(table: Any, line: ManifestLine, date: str) -> bool:
 
 def _told(line: ManifestLine, others: Sequence[ManifestLine], tables: Sequence[Any]) -> Any:
     """The coverage rows that the lines of other parts of the same stretch of the journal tell, with the details that can still be
-    read from the part."""
-    found = [
-        row
+    read from the part. Each part of a stream, of whatever day, tells all of the stretch; a row may be there twice."""
+    beside = {
+        other.stream: other
         for other in others
         if other.instrument == line.instrument
         and other.stream in ("L2", "TRADES")
         and (other.first_offset, other.last_offset) == (line.first_offset, line.last_offset)
-        for row in coverage_of(other)
-    ]
+    }
+    found = [row for stream in sorted(beside) for row in coverage_of(beside[stream])]
     read = [row for table in tables for row in rows_of(table, line.path)]
     details = {_without_detail(line.instrument, row): row.detail for row in read}
-    rows = [replace(row, detail=details.get(row, "")) for row in dict.fromkeys(found)]
+    rows = [replace(row, detail=details.get(row, "")) for row in found]
     first, last = line.first_ts_recv or 0, line.last_ts_recv or 0
     written = [min(max(row.ts_from if row.ts_to is None else row.ts_to, first), last) for row in rows]
     return rare_table("COVERAGE", written, rows)
