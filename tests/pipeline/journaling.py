@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.pipeline.numbered import DAY_START
+from tests.pipeline.numbered import DAY_START, trade, update
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Record
+from xtrader.pipeline import codec
 from xtrader.pipeline.batch import Batcher
 from xtrader.pipeline.journal import Journal, open_journal
 
@@ -39,3 +40,14 @@ def write(journal: Journal, *rows: Record) -> int:
 
 BEYOND = Instrument(exchange="OKX_FUTURES", symbol="A-2286", alias="A", kind="future", expiry=9_999_999_999_999 * 10**6)
 """An instrument that expires later than int64 nanoseconds reach: what an older version journaled, and no sink can take."""
+GOOD = Instrument(exchange="OKX_SWAP", symbol="BTC-USDT-SWAP", alias="BTCUSDT", kind="perpetual", ts=DAY_START)
+
+
+def poisoned(directory: Path) -> Journal:
+    """A journal with records of all kinds, one of which is BEYOND."""
+    journal = opened(directory)
+    write(journal, *(update(number) for number in range(20)), trade(1))
+    journal.append([codec.text_entry(codec.INSTRUMENTS, [GOOD, BEYOND])])
+    write(journal, *(update(number) for number in range(20, 30)), trade(2))
+    journal.append([codec.text_entry(codec.MARK, {})])
+    return journal

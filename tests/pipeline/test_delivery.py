@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 
 import xtrader
 from tests.needs import small_file_system
-from tests.pipeline.journaling import BEYOND, VENUES, Ticks, opened, write
+from tests.pipeline.journaling import BEYOND, GOOD, VENUES, Ticks, opened, poisoned, write
 from tests.pipeline.loops import in_loop
 from tests.pipeline.numbered import DAY_START, load, trade, update
 from tests.pipeline.parts import manifest, part_paths, read_instruments, read_trades, read_updates
@@ -38,7 +38,7 @@ from xtrader.pipeline.cursors import read_cursor, write_cursor
 from xtrader.pipeline.delivery import Delivery, DeliverySpec, Order, Orders, Status, follow
 from xtrader.pipeline.delivery_process import DeliveryProcess
 from xtrader.pipeline.frames import read_frames, segments
-from xtrader.pipeline.journal import Journal, open_journal
+from xtrader.pipeline.journal import open_journal
 from xtrader.pipeline.rotation import Rotation
 from xtrader.pipeline.writer import Writer
 from xtrader.records.batches import Batch, Session
@@ -235,19 +235,6 @@ def test_a_damaged_frame_is_skipped_and_counted(tmp_path: Path) -> None:
     assert sink.records == [update(1), update(3)]
     assert told[-1].damaged == second - first
     journal.close()
-
-
-GOOD = Instrument(exchange="OKX_SWAP", symbol="BTC-USDT-SWAP", alias="BTCUSDT", kind="perpetual", ts=DAY_START)
-
-
-def poisoned(directory: Path) -> Journal:
-    """A journal with records of all kinds, one of which is BEYOND."""
-    journal = opened(directory)
-    write(journal, *(update(number) for number in range(20)), trade(1))
-    journal.append([codec.text_entry(codec.INSTRUMENTS, [GOOD, BEYOND])])
-    write(journal, *(update(number) for number in range(20, 30)), trade(2))
-    journal.append([codec.text_entry(codec.MARK, {})])
-    return journal
 
 
 def test_a_record_that_no_sink_can_take_is_set_aside_told_and_counted_and_all_others_are_there(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from xtrader.errors import ConfigError, SinkRetry
 if TYPE_CHECKING:
     from xtrader.records.batches import Batch
     from xtrader.sinks.base import Sink
+    from xtrader.sinks.refused import RefusedFile
     from xtrader.store.read.part_list import Part
 
 ROWS = 20_000
@@ -28,6 +29,7 @@ def load(directory: Path, sink: str) -> None:
     """Deliver a recording (Parquet files) or a journal (DIR/.journal). What is there already stays there once."""
     from xtrader import logs
     from xtrader.settings.environment import load_process
+    from xtrader.sinks.refused import RefusedFile
 
     settings = load_process({})
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)
@@ -35,23 +37,27 @@ def load(directory: Path, sink: str) -> None:
     with tempfile.TemporaryDirectory() as memory:
         arguments = {"memory": str(Path(memory, "state")), "set_aside": str(refused)}
         made = sinks.module(sink).make(arguments, "", settings.sink_options)
+        aside = RefusedFile(refused, ("offset", "place"))
+        aside.load()
         try:
-            rows = deliver(found(directory), made)
+            rows = deliver(found(directory, made, aside), made)
         except SinkRetry as error:
             raise click.ClickException(f"{error}; run this again: what is there already stays there once") from None
-    click.echo(f"{rows:,} rows are in the tables" + (f", {made.refused:,} were refused: see {refused}" if made.refused else ""))
+    count = made.refused + aside.count
+    click.echo(f"{rows:,} rows are in the tables" + (f", {count:,} were refused: see {refused}" if count else ""))
     for where, count in made.dropped.items():
         click.echo(f"{count:,} rows are older than {where} keeps: it drops them on arrival", err=True)
 
 
-def found(directory: Path) -> Iterator[Batch]:
-    """The batches of a journal or of Parquet files. Raises ConfigError where there are none."""
+def found(directory: Path, sink: Sink, aside: RefusedFile) -> Iterator[Batch]:
+    """The batches of a journal or of Parquet files; what a journal holds that the sink can make no rows of goes `aside`. Raises
+    ConfigError where there are none."""
     from xtrader.pipeline.frames import segments
 
     if not directory.is_dir():
         raise ConfigError(f"there is no directory '{directory}'")
     if segments(directory):
-        return _journal(directory)
+        return _journal(directory, sink, aside)
     if parts := parts_in_force(directory):
         return (batch for _, batch in labelled(parts))
     raise ConfigError(f"'{directory}' holds neither Parquet files of a recording nor a journal")
@@ -98,10 +104,11 @@ def labelled(parts: Iterable[tuple[str, Part]]) -> Iterator[tuple[str, Batch]]:
         yield from ((part.key, batch) for batch in batches(part.path, part.stream, part.key))
 
 
-def _journal(directory: Path) -> Iterator[Batch]:
-    from xtrader.pipeline import codec
+def _journal(directory: Path, sink: Sink, aside: RefusedFile) -> Iterator[Batch]:
+    from xtrader.pipeline import codec, poison
     from xtrader.pipeline.frames import Damaged, read_frames
-    from xtrader.records.batches import Session
+    from xtrader.records.batches import RareBatch, Session, picked
+    from xtrader.records.objects import records
 
     for item in read_frames(directory, 0):
         if isinstance(item, Damaged):
@@ -112,6 +119,16 @@ def _journal(directory: Path) -> Iterator[Batch]:
             meta = codec.read_meta(payload)
             yield Session(payload.time, meta.collector, meta.venues, meta.instruments)
             continue
-        batch = codec.read_batch(payload)
+        try:
+            batch = codec.read_batch(payload)
+        except poison.UNREADABLE as error:
+            aside.add(poison.about_frame(sink.name, item.offset, item.payload, error))
+            continue
+        if isinstance(batch, RareBatch) and (refused := poison.unfit(sink, batch)):
+            # Columns of numbers are in the journal only as a table takes them.
+            rows = list(records(batch))
+            for place, reason in refused.items():
+                aside.add(poison.about_record(sink.name, item.offset, place, rows[place], reason))
+            batch = picked(batch, [place for place in range(len(rows)) if place not in refused])
         if batch is not None and not isinstance(batch, Session):
             yield batch

@@ -128,9 +128,8 @@ class Delivery:
             payload = codec.read_payload(item.payload)
             try:
                 batch = codec.read_batch(payload)
-            except (msgspec.MsgspecError, ValueError) as error:
-                about = {"type": "frame", "reason": f"{type(error).__name__}: {error}", "frame": bytes(item.payload)}
-                self._set_aside.add({"sink": self._sink.name, "offset": item.offset, "place": 0, **about})
+            except poison.UNREADABLE as error:
+                self._set_aside.add(poison.about_frame(self._sink.name, item.offset, item.payload, error))
                 self._refused[item.offset] = {}
                 found = True
                 continue
@@ -139,9 +138,7 @@ class Delivery:
                 continue
             rows = list(records(batch))
             for place, reason in refused.items():
-                row = rows[place]
-                about = {"type": type(row).__name__, "reason": reason}
-                self._set_aside.add({"sink": self._sink.name, "offset": item.offset, "place": place, **about, "record": row})
+                self._set_aside.add(poison.about_record(self._sink.name, item.offset, place, rows[place], reason))
             self._refused[item.offset] = refused
             found = True
         return found

@@ -7,17 +7,22 @@ its time.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from xtrader.errors import SinkReject, UnknownKind, XTraderError
+from xtrader.model.market import Record
 from xtrader.model.streams import STREAMS
 from xtrader.records.batches import NULL, Batch, FlatBatch, RareBatch, Session, Updates, picked
 from xtrader.records.packing import PACKINGS
 from xtrader.sinks.base import Sink
 
+UNREADABLE: Final = (msgspec.MsgspecError, ValueError)
+"""What the rows of a frame raise that is whole and cannot be read."""
 _KEY: Final = "PLAIN@PLAIN"
 _TS: Final = 1_000_000_000 * 10**9
 
@@ -36,7 +41,23 @@ def refused(sink: Sink, batch: Batch) -> Mapping[int, str]:
     SinkRetry."""
     if isinstance(batch, Session) or _refusal(sink, batch) is None or not _works(sink, batch):
         return {}
-    return dict(_refused(sink, batch, range(len(batch))))
+    return dict(_refused(partial(_refusal, sink), batch, range(len(batch))))
+
+
+def unfit(sink: Sink, batch: Batch) -> Mapping[int, str]:
+    """The places of the records of which the sink can make no rows, and why. What the sink holds stays."""
+    return dict(_refused(partial(_misfit, sink), batch, range(len(batch))))
+
+
+def about_record(sink: str, offset: int, place: int, row: Record, reason: str) -> dict[str, Any]:
+    """What is kept of a record that a sink refuses: the one at `place` of the frame at `offset`."""
+    return {"sink": sink, "offset": offset, "place": place, "type": type(row).__name__, "reason": reason, "record": row}
+
+
+def about_frame(sink: str, offset: int, payload: bytes | memoryview, error: Exception) -> dict[str, Any]:
+    """What is kept of a whole frame whose rows cannot be read."""
+    reason = f"{type(error).__name__}: {error}"
+    return {"sink": sink, "offset": offset, "place": 0, "type": "frame", "reason": reason, "frame": bytes(payload)}
 
 
 def _works(sink: Sink, batch: Batch) -> bool:
@@ -50,29 +71,38 @@ def _stream(batch: Batch) -> str:
     return batch.stream if isinstance(batch, FlatBatch) else type(batch).__name__
 
 
-def _refused(sink: Sink, batch: Batch, places: Sequence[int]) -> Iterator[tuple[int, str]]:
-    reason = _refusal(sink, picked(batch, places))
+def _refused(why: Callable[[Batch], str | None], batch: Batch, places: Sequence[int]) -> Iterator[tuple[int, str]]:
+    reason = why(picked(batch, places)) if places else None
     if reason is None:
         return
     if len(places) == 1:
         yield places[0], reason
         return
     middle = len(places) // 2
-    yield from _refused(sink, batch, places[:middle])
-    yield from _refused(sink, batch, places[middle:])
+    yield from _refused(why, batch, places[:middle])
+    yield from _refused(why, batch, places[middle:])
 
 
 def _refusal(sink: Sink, batch: Batch) -> str | None:
     """Why the sink does not take a batch; None if it does. Raises what may be taken when it is tried again."""
     try:
-        sink.check(batch)
-        sink.write(batch)
+        return _misfit(sink, batch) or _why(sink.write, batch)
+    finally:
+        sink.abandon()
+
+
+def _misfit(sink: Sink, batch: Batch) -> str | None:
+    """Why the sink can make no rows of a batch; None if it can."""
+    return _why(sink.check, batch)
+
+
+def _why(work: Callable[[Batch], None], batch: Batch) -> str | None:
+    try:
+        work(batch)
     except Exception as error:
         if not is_poison(error):
             raise
         return f"{type(error).__name__}: {error}"
-    finally:
-        sink.abandon()
     return None
 
 

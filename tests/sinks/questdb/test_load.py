@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -10,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 
+from tests.pipeline.journaling import BEYOND, GOOD, poisoned
 from tests.pipeline.numbered import DAY_START, KEYS, trade, update
 from tests.pipeline.records import records
 from tests.sinks.contract import SESSION, batches, by_kind, feed, sample
@@ -18,7 +22,9 @@ from tests.sinks.questdb.rig import Rig
 from tests.sinks.questdb.server import Server
 from xtrader.cli.load import labelled, load, parts_in_force
 from xtrader.cli.verify import verify
+from xtrader.model.instrument import Instrument
 from xtrader.model.market import Record
+from xtrader.pipeline import codec
 from xtrader.records.batches import Session
 from xtrader.sinks.memory import records as records_of
 from xtrader.sinks.parquet.sink import ParquetSink
@@ -149,6 +155,38 @@ def test_rows_older_than_a_table_keeps_are_told_and_all_others_are_loaded(server
         assert f"20 rows are older than table {prefix}trades (TTL 2 DAY) keeps" in said
         assert f"20 rows are older than table {prefix}book_updates (TTL 12 HOUR) keeps" in said
     assert len(reading.trades(server, prefix)) == len(reading.updates(server, prefix)) == 20
+    said = CliRunner().invoke(verify, [str(directory), "--sink", "questdb"], catch_exceptions=False)
+    past: Counter[tuple[str, str]] = Counter()
+    for table, count, ttl in re.findall(r"_(\w+) .*: (\d+) of \2 rows are past the table's TTL \((.*)\)", said.output):
+        past[table, ttl] += int(count)
+    assert past == {("trades", "2 DAY"): 20, ("book_updates", "12 HOUR"): 20}
+    assert said.output.endswith(f"{directory}: the tables hold all of it, but for 40 rows that are past their TTL\n")
+    assert (said.exit_code, "missing" in said.output) == (0, False)
+    server.sql(f"TRUNCATE TABLE '{prefix}trades'")
+    server.settle()
+    said = CliRunner().invoke(verify, [str(directory), "--sink", "questdb"], catch_exceptions=False)
+    assert said.output.endswith(f"{directory}: 20 rows are missing in the tables, but for 40 rows that are past their TTL\n")
+    assert said.exit_code == 2
+
+
+@pytest.mark.usefixtures("variables")
+def test_of_a_poisoned_journal_all_that_a_table_can_take_is_loaded_and_the_rest_is_set_aside_once(
+    server: Server, prefix: str, tmp_path: Path
+) -> None:
+    journal = poisoned(tmp_path / "journal")
+    journal._state.take = lambda _: None  # type: ignore[method-assign]
+    journal.append([codec.text_entry(codec.COVERAGE, [{"instrument": 7}])])
+    journal.close()
+    for number in range(2):
+        said = run(tmp_path / "journal")
+        assert "33 rows are in the tables" in said
+        assert (f"2 were refused: see {tmp_path / 'questdb-refused.jsonl'}" in said) == (number == 0)
+        lines = [json.loads(text) for text in (tmp_path / "questdb-refused.jsonl").read_text().splitlines()]
+        assert [(line["type"], line["sink"]) for line in lines] == [("Instrument", "questdb"), ("frame", "questdb")]
+        assert lines[0]["record"]["symbol"] == BEYOND.symbol
+        assert b'[{"instrument":7}]' in base64.b64decode(lines[1]["frame"])
+    assert [one.symbol for one in reading.everything(server, prefix) if isinstance(one, Instrument)] == [GOOD.symbol]
+    assert len(reading.updates(server, prefix)) == 30
 
 
 def test_a_recorder_whose_waiting_rows_are_older_than_a_table_keeps_goes_on(server: Server, prefix: str, tmp_path: Path) -> None:
