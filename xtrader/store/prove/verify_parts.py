@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xtrader.clock import DAY
+from xtrader.model.streams import RARE
 from xtrader.sinks.buffers import WAITED
 from xtrader.sinks.described import digest, misled
 from xtrader.sinks.manifest import ManifestLine
@@ -40,5 +41,5 @@ def date_differs(table: Any, date: str, stream: str) -> bool:
     """True if a row was received on another UTC day than its directory says, and did not wait for one of that day."""
     ends = pc.min_max(table["ts_recv"].cast(pa.int64())).as_py()
     start = pa.scalar(date).cast(pa.date32()).cast(pa.int32()).as_py() * DAY
-    earliest = start - WAITED if stream in ("L2", "TRADES") else start
+    earliest = start if stream in RARE else start - WAITED
     return not (start <= ends["max"] < start + DAY and earliest <= ends["min"])
