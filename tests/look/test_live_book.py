@@ -298,3 +298,30 @@ def test_streams_of_one_instrument_may_come_from_different_workers(tmp_path: Pat
         assert live_book.standing("TRADES", clock.now()).cause == "disconnect"
         assert live_book.alive("TRADES") == clock.now()
         assert live_book.instruments() == [INSTRUMENT]
+
+
+def test_a_recorder_that_can_be_asked_is_asked_before_earlier_files_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = [snapshot(), *deltas(300)]
+    with scribe(tmp_path, segment_bytes=4096) as writer:
+        writer.cover("live", "start")
+        for begin in range(0, 200, 5):
+            writer.write(*every[begin : begin + 5])
+        asked: list[str] = []
+
+        def answer(journal: Path, key: str) -> Book:
+            """It is a little ahead of what was read, and of what it says all is in the journal."""
+            asked.append(key)
+            writer.write(*every[200:250])
+            return built(every[:250])
+
+        newest = segments(tmp_path)[-1].base
+        read = frames_read(monkeypatch)
+        live_book = LiveBook(tmp_path, KEY, never, from_recorder=answer)
+        assert asked == [KEY]
+        assert min(read) >= newest
+        assert live_book.picture(writer.clock.now()).book == sides(built(every[:250]))
+        writer.write(*every[250:])
+        picture = seen(live_book, writer.clock)
+        assert (picture.book, picture.sequence, picture.standing.live) == (sides(built(every)), built(every).sequence, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -17,7 +18,12 @@ from tests import reading
 from tests.running import in_sync, log_of, recorder
 from tests.waiting import until
 from xtrader.emulator.server import Emulator
+from xtrader.model.book import Book
+from xtrader.model.market import BookUpdate
 from xtrader.ops.ask import Asking, Refused
+from xtrader.pipeline import codec
+from xtrader.pipeline.frames import Damaged, read_frames, segments
+from xtrader.records.objects import records
 
 SYMBOLS = ("BTC-USDT-SWAP", "ETH-USDT-SWAP")
 LIST = ",".join(f"{stream}:OKX_SWAP@{symbol}" for symbol in SYMBOLS for stream in ("L2", "TRADES"))
@@ -95,3 +101,40 @@ def test_what_cannot_be_done_is_said_in_a_sentence_with_what_would_be_right(tmp_
 
     asyncio.run(main())
     assert "Traceback" not in log_of(tmp_path)
+
+
+@pytest.mark.parametrize("connections", ["1", "2"])
+def test_a_book_is_told_with_the_place_in_the_journal_up_to_which_all_its_changes_are(tmp_path: Path, connections: str) -> None:
+    journal = tmp_path / "data" / ".journal"
+    told: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        async with Emulator(["OKX_SWAP"], instruments=1, rate=800) as emulator:
+            wanted = "L2:OKX_SWAP@BTC-USDT-SWAP"
+            async with recorder(tmp_path, wanted, {**emulator.variables, "XTRADER_CONNECTIONS": connections}) as process:
+                await in_sync(tmp_path)
+                with Asking(journal) as asking:
+                    for _ in range(20):
+                        await asyncio.sleep(0.05)
+                        with contextlib.suppress(Refused):
+                            told.append(asking.result("book", instrument="OKX_SWAP@btcusdt"))
+                process.kill()
+
+    asyncio.run(main())
+    assert len(told) > 10
+    first = segments(journal)[0].base
+    for one in told:
+        book = Book()
+        for item in read_frames(journal, first, one["position"]):
+            assert not isinstance(item, Damaged)
+            for record in records_of(item.payload):
+                book.apply(record)
+        assert book.sequence == one["sequence"]
+        assert [list(level) for level in book.bids.levels()] == one["bids"]
+        assert [list(level) for level in book.asks.levels()] == one["asks"]
+    assert len({one["position"] for one in told}) > 5
+
+
+def records_of(payload: memoryview) -> list[BookUpdate]:
+    batch = codec.read_batch(codec.read_payload(payload))
+    return [] if batch is None else [record for record in records(batch) if isinstance(record, BookUpdate)]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FORMATS = ("pretty", "compact", "json")
 WIDTH = 140
 """Columns where nobody says how many there are."""
+PATIENCE = 2.0
+"""Seconds for a recorder to answer; what it does not tell is in its journal and its files."""
 T = TypeVar("T", bound=Callable[..., Any])
 
 
@@ -112,7 +114,23 @@ def open_live(where: Where, key: str, journals: Sequence[Track] = (), *, books: 
 
         return filed(PartList(where.directory), collector, live, ts)
 
-    return LiveBook(where.journal, key, seed if books else None, journals)
+    return LiveBook(where.journal, key, seed if books else None, journals, _from_recorder)
+
+
+def _from_recorder(journal: Path, key: str) -> Book | None:
+    from xtrader.model.book import Book
+    from xtrader.ops.ask import Asking
+
+    try:
+        with Asking(journal, PATIENCE) as asking:
+            told = asking.result("book", instrument=key)
+    except XTraderError:
+        return None
+    book = Book()
+    book.bids.apply([(price, size) for price, size in told["bids"]])
+    book.asks.apply([(price, size) for price, size in told["asks"]])
+    book.sequence = told["sequence"]
+    return book
 
 
 def opened(where: Where) -> Dataset:

@@ -37,6 +37,11 @@ Seed = Callable[[str, Coverage, int], Book | None]
 """(collector, the open row of a live book, time) -> that book as the collector's files have it by then, None if they do not."""
 
 
+FromRecorder = Callable[[Path, str], Book | None]
+"""(journal, instrument key) -> the book as the recorder of that journal has it, which the journal has too; None if it cannot be
+asked."""
+
+
 class _Message(NamedTuple):
     is_snapshot: bool
     bids: list[Level]
@@ -92,11 +97,19 @@ class _Changes:
 class LiveBook:
     """One instrument. `poll` takes what was written since, `picture` shows the sum.
 
-    It begins at the head of the journal's newest file. If no snapshot was written since, the nearest one before is looked for, file
-    by file, and at last `seed` is asked for the book on which the changes in the journal stand. No frame is read twice.
+    It begins at the head of the journal's newest file. If no snapshot was written since, the recorder is asked for the book
+    (`from_recorder`), else the nearest one before is looked for, file by file, and at last `seed` is asked for the book on which
+    the changes in the journal stand. No frame is read twice.
     """
 
-    def __init__(self, directory: Path, key: str, seed: Seed | None, found: Sequence[Track] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        key: str,
+        seed: Seed | None,
+        found: Sequence[Track] = (),
+        from_recorder: FromRecorder = lambda journal, key: None,
+    ) -> None:
         """`directory` is the recorder's journal directory, `found` its journals if `key` was looked up in them. Without `seed`, a
         book is only looked for in the newest file. Raises ConfigError if there is no journal, OSError."""
         self.key = key
@@ -106,6 +119,7 @@ class LiveBook:
         """What the last `poll` brought."""
         self._directory = directory
         self._seed = seed
+        self._from_recorder = from_recorder
         self._waker: Waker | None = None
         self._begin(found)
         self.news = News()
@@ -212,6 +226,14 @@ class LiveBook:
         """Build the book on the nearest snapshot; `newest` are the changes in the newest file of its journal."""
         row = track.state.open.get((self.key, "L2"))
         seed = self._seed if row is not None and row.state == "live" else None
+        if seed is not None and not newest.whole and (now := self._from_recorder(track.journal, self.key)) is not None:
+            self._book = now
+            if newest.last is not None:
+                self._ts_event, self._ts_recv = newest.last.ts_event, newest.last.ts_recv
+            # What was written until it answered is in that book already; as sizes are absolute, it comes out the same.
+            for payload in track.payloads():
+                self._take(payload, track)
+            return
         every = [newest]
         earlier = iter(()) if seed is None else track.earlier()
         while not (every[-1].whole or every[-1].damaged) and (file := next(earlier, None)) is not None:
