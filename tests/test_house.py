@@ -67,7 +67,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("msgspec", "pyarrow"),
     ),
     "store.report": (
-        (*BASE, "clock", "sinks.described", "store.prove", "store.read"),
+        (*BASE, "clock", "sinks.described", "sinks.manifest", "store.prove", "store.read"),
         ("matplotlib", "msgspec", "numpy", "pyarrow"),
     ),
     "look": (

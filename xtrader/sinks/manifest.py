@@ -19,7 +19,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Final, TypeAlias
+from typing import BinaryIO, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -85,8 +85,53 @@ def seal(line: ManifestLine, before: int) -> tuple[bytes, int]:
 
 def unseal(text: bytes) -> tuple[bytes, int | None]:
     """A line without its seal, and the seal; None for a line that was written before there were any."""
-    found = _SEAL.search(text)
+    found = _SEAL.search(text, max(0, len(text) - SEAL_BYTES))
     return (text, None) if found is None else (text[: found.start()] + b"}", int(found[1], 16))
+
+
+class ListLine(NamedTuple):
+    """One line of a list: its number from 1, its JSON without the seal, what that says (None: it cannot be read), its seal (None:
+    written before there were any), and the seal of the line before it, 0 of the first one and None where that is not known."""
+
+    number: int
+    json: bytes
+    line: ManifestLine | None
+    seal: int | None
+    before: int | None
+
+    @property
+    def is_proven(self) -> bool | None:
+        """Whether the seal shows that this line and the one before it are as they were written; None without a seal."""
+        return None if self.seal is None else self.before is not None and zlib.crc32(self.json, self.before) == self.seal
+
+
+def read_lines(content: bytes, before: int | None = 0) -> Iterator[ListLine]:
+    """The whole lines of a list, or of a stretch of one that follows a line of the seal `before`. What comes after the last line's
+    end is a line in the making."""
+    for number, text in enumerate(content.split(b"\n")[:-1], 1):
+        json, own = unseal(text)
+        line: ManifestLine | None = None
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            line = msgspec.json.decode(json, type=ManifestLine)
+        yield ListLine(number, json, line, own, before)
+        before = 0 if own is None and line is not None and before == 0 else own
+
+
+def list_files(root: Path) -> list[Path]:
+    """The lists below a data directory, by name."""
+    return sorted((root / DIRECTORY).glob("*.jsonl"))
+
+
+def collector_of(path: str) -> str:
+    """The collector whose list this is."""
+    return path.rpartition("/")[2].removesuffix(COMPACTED).removesuffix(".jsonl")
+
+
+def in_force(lines: Iterable[ManifestLine]) -> list[ManifestLine]:
+    """The lines that none of them replaces."""
+    listed = list(lines)
+    replaced = {path for line in listed for path in line.replaces}
+    return [line for line in listed if line.path not in replaced]
 
 
 def is_path(path: str) -> bool:
@@ -97,11 +142,7 @@ def is_path(path: str) -> bool:
 def lines_in_force(directory: Path) -> list[ManifestLine]:
     """Every part of the recording below `directory`, in the order of its lists. Lines that cannot be read are left out: `verify`
     tells them. Raises OSError."""
-    lines: list[ManifestLine] = []
-    for path in sorted((directory / DIRECTORY).glob("*.jsonl")):
-        lines += readable(path.read_bytes())
-    replaced = {path for line in lines for path in line.replaces}
-    return [line for line in lines if line.path not in replaced]
+    return in_force(line for path in list_files(directory) for line in readable(path.read_bytes()))
 
 
 def stated(row: Coverage) -> Told:
@@ -126,9 +167,8 @@ def left_open(directory: Path, collector: str) -> tuple[list[Coverage], int]:
     Raises OSError."""
     names = [directory / DIRECTORY / f"{collector}{ending}" for ending in (".jsonl", COMPACTED)]
     lines = [line for path in names if path.is_file() for line in readable(path.read_bytes())]
-    replaced = {path for line in lines for path in line.replaces}
     opened: dict[tuple[str, str], Coverage] = {}
-    for line in sorted((line for line in lines if line.path not in replaced), key=lambda line: line.last_offset):
+    for line in sorted(in_force(lines), key=lambda line: line.last_offset):
         for row in coverage_of(line):
             fold_open(opened, row)
     return list(opened.values()), max((line.last_ts_recv or 0 for line in lines), default=0)
@@ -143,10 +183,8 @@ def replaced_paths(directory: Path, collector: str) -> set[str]:
 
 
 def readable(content: bytes) -> Iterator[ManifestLine]:
-    """The whole lines of a list that can be read; what comes after the last line's end is a line in the making."""
-    for text in content.split(b"\n")[:-1]:
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-            yield msgspec.json.decode(text, type=ManifestLine)
+    """What the whole lines of a list say, without those that cannot be read."""
+    return (one.line for one in read_lines(content) if one.line is not None)
 
 
 def end_of(path: Path, offset: int) -> int:

@@ -23,6 +23,7 @@ from xtrader.sinks.manifest import (
     SEAL_BYTES,
     ManifestLine,
     lines_backwards,
+    read_lines,
     readable,
     replaced_paths,
     seal,
@@ -109,12 +110,11 @@ def _seal_of(raw: bytes) -> int:
 def _proven(raw: bytes, before: int) -> ManifestLine | None:
     """What a line that follows one of the seal `before` says, if its own seal proves it; one of a version that had none must be as
     it would be written."""
-    whole, own = unseal(raw)
-    line = next(readable(whole + b"\n"), None)
-    if line is None or misplaced(line):
+    one = next(read_lines(raw + b"\n", before))
+    if one.line is None or misplaced(one.line):
         return None
-    is_proven = msgspec.json.encode(line) == whole if own is None else zlib.crc32(whole, before) == own
-    return line if is_proven else None
+    is_proven = msgspec.json.encode(one.line) == one.json if one.seal is None else one.is_proven
+    return one.line if is_proven else None
 
 
 def _unlisted(root: Path, collector: str, lines: Sequence[ManifestLine], since: int, last: int) -> Iterator[ManifestLine]:

@@ -18,14 +18,14 @@ from xtrader.clock import FOREVER, SECOND
 from xtrader.durable import sync_directory, sync_file
 from xtrader.records.schemas import SCHEMAS
 from xtrader.sinks.described import UNREADABLE, first_line, metadata_of, place_of, read_groups
-from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Manifest, ManifestLine
+from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Manifest, ManifestLine, collector_of
 from xtrader.sinks.parts import PartWriter
 from xtrader.sinks.unfinished import Unfinished
 from xtrader.sinks.uploaded import progress_of
 from xtrader.store.mend.clear_unfinished import WRITER, remove_unfinished
 from xtrader.store.prove.digest import RowDigest
 from xtrader.store.prove.lock import alone
-from xtrader.store.prove.verify_lists import Lists, collector_of, files_below, is_running, read_lists, require_whole
+from xtrader.store.prove.verify_lists import Lists, files_below, is_running, read_lists, require_whole
 from xtrader.store.prove.verify_parts import changed
 
 HOUR: Final = 3_600 * SECOND

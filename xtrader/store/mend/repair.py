@@ -19,13 +19,13 @@ from xtrader.clock import FOREVER
 from xtrader.durable import free_path, make_directory, replace_file, sync_directory
 from xtrader.errors import ConfigError
 from xtrader.sinks.described import UNREADABLE, describe, first_line, misled, place_of, read_groups
-from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Manifest, ManifestLine, seal
+from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Manifest, ManifestLine, collector_of, list_files, seal
 from xtrader.sinks.mending import ASIDE as ASIDE
 from xtrader.sinks.unfinished import Unfinished
 from xtrader.store.mend.clear_unfinished import WRITER, remove_unfinished
 from xtrader.store.mend.salvage import gap_table, rescue, rewritten
 from xtrader.store.prove.lock import alone
-from xtrader.store.prove.verify_lists import ListedPart, collector_of, files_below, is_running, read_list, read_lists
+from xtrader.store.prove.verify_lists import ListedPart, files_below, is_running, read_list, read_lists
 from xtrader.store.prove.verify_parts import changed
 
 PATIENCE: Final = 3.0
@@ -52,7 +52,7 @@ class Loss(NamedTuple):
 def repair(root: Path) -> Repaired:
     """Repair a recording that no recorder writes to. A second run finds nothing to do. Raises OSError, ConfigError."""
     with alone(root):
-        collectors = {path.name.split(".jsonl")[0].removesuffix(".compacted") for path in (root / DIRECTORY).glob("*.jsonl")}
+        collectors = {collector_of(path.name) for path in list_files(root)}
         for collector in sorted(collectors):
             if not _stopped(root, collector):
                 raise ConfigError(f"a recorder of collector '{collector}' writes to {root}: stop it first")
@@ -90,7 +90,7 @@ def _rebuild_lists(root: Path, done: list[str], lost: list[str]) -> None:
     """Write lists that are damaged or incomplete again: lines whose seal or file proves them, and the files that have none."""
     kept: dict[str, list[ManifestLine]] = {}
     damaged: set[str] = set()
-    read = {path.relative_to(root).as_posix(): read_list(root, path) for path in sorted((root / DIRECTORY).glob("*.jsonl"))}
+    read = {path.relative_to(root).as_posix(): read_list(root, path) for path in list_files(root)}
     replaced = {path for listed, _ in read.values() for one in listed for path in one.line.replaces}
     for name, (listed, findings) in read.items():
         if findings:

@@ -17,6 +17,7 @@ import msgspec
 
 from xtrader.clock import DAY
 from xtrader.sinks.described import UNREADABLE, Ranges, describe, first_line, metadata_of, misled, place_of, read_groups
+from xtrader.sinks.manifest import collector_of
 from xtrader.store.prove.book_proof import BookProof
 from xtrader.store.prove.coverage_map import CoverageMap, is_counted, share
 from xtrader.store.prove.lock import shared
@@ -25,7 +26,6 @@ from xtrader.store.prove.trade_proof import TradeProof
 from xtrader.store.prove.verify_lists import (
     Finding,
     ListedPart,
-    collector_of,
     files_below,
     is_running,
     read_lists,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence, Set
 from itertools import pairwise
@@ -18,7 +17,7 @@ import msgspec
 
 from xtrader.errors import ConfigError
 from xtrader.sinks.described import misplaced, place_of
-from xtrader.sinks.manifest import COMPACTED, DIRECTORY, ManifestLine, unseal
+from xtrader.sinks.manifest import COMPACTED, DIRECTORY, ManifestLine, collector_of, list_files, read_lines
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -56,12 +55,6 @@ class Strangers(NamedTuple):
     covered: set[str]
 
 
-def collector_of(path: str) -> str:
-    """The collector whose list this is."""
-    name = path.rpartition("/")[2]
-    return name.removesuffix(COMPACTED).removesuffix(".jsonl")
-
-
 def read_list(root: Path, path: Path) -> tuple[list[ListedPart], list[Finding]]:
     """The lines of one list and what is wrong with them."""
     name = path.relative_to(root).as_posix()
@@ -71,31 +64,24 @@ def read_list(root: Path, path: Path) -> tuple[list[ListedPart], list[Finding]]:
         what = "is a symbolic link, which a recording has none of" if path.is_symlink() else "is not a file"
         return [], [Finding("damage", name, what)]
     try:
-        *texts, rest = path.read_bytes().split(b"\n")
+        content = path.read_bytes()
     except OSError as error:
         return [], [Finding("damage", name, f"cannot be read: {error.strerror}")]
-    if rest:
-        findings.append(Finding("damage", name, f"line {len(texts) + 1} is cut off"))
-    before: int | None = 0
-    for number, text in enumerate(texts, 1):
-        whole, seal = unseal(text)
-        try:
-            line = msgspec.json.decode(whole, type=ManifestLine)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            findings.append(Finding("damage", name, f"line {number} cannot be read"))
-            before = seal
+    number = content.count(b"\n") + 1
+    if content.rpartition(b"\n")[2]:
+        findings.append(Finding("damage", name, f"line {number} is cut off"))
+    for one in read_lines(content):
+        if one.line is None:
+            findings.append(Finding("damage", name, f"line {one.number} cannot be read"))
             continue
-        is_proven = None if seal is None else before is not None and zlib.crc32(whole, before) == seal
-        wrong = misplaced(line)
-        if is_proven is False and before is not None:
-            findings.append(
-                Finding("damage", name, f"line {number} or the one before it is not what was written: its seal differs")
-            )
-        elif wrong is not None or msgspec.json.encode(line) != whole:
-            findings.append(Finding("damage", name, f"line {number} {wrong or 'is not what was written'}"))
+        wrong = misplaced(one.line)
+        if one.is_proven is False and one.before is not None:
+            what = f"line {one.number} or the one before it is not what was written: its seal differs"
+            findings.append(Finding("damage", name, what))
+        elif wrong is not None or msgspec.json.encode(one.line) != one.json:
+            findings.append(Finding("damage", name, f"line {one.number} {wrong or 'is not what was written'}"))
         if wrong is None:
-            listed.append(ListedPart(line, name, is_proven))
-        before = seal if seal is not None else (0 if before == 0 else None)
+            listed.append(ListedPart(one.line, name, one.is_proven))
     return listed, findings
 
 
@@ -103,7 +89,7 @@ def read_lists(root: Path) -> Lists:
     """All lists below a data directory. Raises OSError."""
     listed: list[ListedPart] = []
     findings: list[Finding] = []
-    for path in sorted((root / DIRECTORY).glob("*.jsonl")):
+    for path in list_files(root):
         some, wrong = read_list(root, path)
         listed += some
         findings += wrong
@@ -185,7 +171,7 @@ def strangers(lists: Lists, files: Sequence[str]) -> Strangers:
 
 def without_parts(root: Path, collectors: Set[str]) -> Iterator[Finding]:
     """The collectors that began a list and finished nothing; `collectors` have parts."""
-    for path in sorted((root / DIRECTORY).glob("*.jsonl")):
+    for path in list_files(root):
         collector = collector_of(path.name)
         if collector not in collectors and not path.name.endswith(COMPACTED):
             level = "note" if is_running(root, collector) else "hole"

@@ -10,14 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import pyarrow as pa
 from pyarrow import fs as arrow_fs
 
 from xtrader.clock import FOREVER
 from xtrader.errors import ConfigError, DamagedFile
 from xtrader.sinks.described import first_line, misled
-from xtrader.sinks.manifest import COMPACTED, DIRECTORY, ManifestLine, is_path
+from xtrader.sinks.manifest import COMPACTED, DIRECTORY, ListLine, ManifestLine, collector_of, is_path, read_lines
 
 JOURNAL = ".journal"
 WORKERS = "worker-*"
@@ -127,8 +126,7 @@ class PartList:
                     text = file.read()
             except OSError as error:
                 raise DamagedFile(info.path, f"cannot be read: {first_line(error)}") from error
-            # What comes after the last line's end is a line in the making.
-            lines = [_line(info.path, number, one) for number, one in enumerate(text.split(b"\n")[:-1], 1)]
+            lines = [_line(info.path, one) for one in read_lines(text)]
             known = self._read[info.path] = state, lines
         return known[1]
 
@@ -144,7 +142,7 @@ class PartList:
         parts: dict[str, dict[tuple[str, str], list[Part]]] = {}
         merged: dict[str, int] = {}
         for name, lines in lists.items():
-            collector = name.removesuffix(COMPACTED).removesuffix(".jsonl")
+            collector = collector_of(name)
             own = parts.setdefault(collector, {})
             for line in lines:
                 if name.endswith(COMPACTED):
@@ -172,12 +170,11 @@ class PartList:
         return bool(found or (self.journal is not None and self.journal.is_dir()))
 
 
-def _line(path: str, number: int, text: bytes) -> ManifestLine:
+def _line(path: str, listed: ListLine) -> ManifestLine:
     """Raises DamagedFile for what is no line of a list: its part would be left out of every answer in silence."""
-    try:
-        line = msgspec.json.decode(text, type=ManifestLine)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise DamagedFile(path, f"is damaged in line {number}: see `xtrader verify`, then `xtrader repair`") from None
+    line, number = listed.line, listed.number
+    if line is None:
+        raise DamagedFile(path, f"is damaged in line {number}: see `xtrader verify`, then `xtrader repair`")
     if not all(map(is_path, (line.path, *line.replaces))):
         raise DamagedFile(path, f"lists '{line.path}' in line {number}, which is not the path of a part")
     if line.first_offset > line.last_offset or (line.first_ts_recv or 0) > (line.last_ts_recv or 0):

@@ -20,11 +20,12 @@ import xtrader
 from xtrader.clock import DAY
 from xtrader.errors import ConfigError
 from xtrader.sinks.described import UNREADABLE, place_of, read_groups
+from xtrader.sinks.manifest import collector_of
 from xtrader.store.prove.coverage_map import share
 from xtrader.store.prove.lock import shared
 from xtrader.store.prove.parallel import each
 from xtrader.store.prove.verify import day_start
-from xtrader.store.prove.verify_lists import ListedPart, collector_of, read_lists
+from xtrader.store.prove.verify_lists import ListedPart, read_lists
 from xtrader.store.prove.verify_parts import changed
 from xtrader.store.read.coverage_fold import Interval
 from xtrader.store.report.timeline import Strip, Timeline, read_timeline
