@@ -97,6 +97,8 @@ def _sorted(pieces: list[tuple[Any, Ints]]) -> Any:
 
 def distinct(sources: Sequence[Source], columns: Sequence[str], window: Window, batch_rows: int = BATCH_ROWS) -> Iterator[Any]:
     """Rows of a flat stream of one instrument from several collectors, each one once: the first time it was received."""
+    if not sources:
+        return
     identity = STREAMS[sources[0].stream].identity
     needed = [*columns, *(name for name in (*identity, "ts_recv") if name not in columns)]
     # What was received first before the window is not new within it.
