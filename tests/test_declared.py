@@ -74,6 +74,13 @@ def test_a_sink_is_one_file(place: Path) -> None:
     assert (place / "out.txt").read_text() == f"{trade(1)}\n{trade(2)}\n"
 
 
+def test_a_sink_whose_packages_are_not_installed_is_refused_by_their_names(place: Path) -> None:
+    (place / "lines.py").write_text(ONE_FILE.replace("SECRETS", 'NEEDS = ("no_such_package", "click", "nor_this")\nSECRETS'))
+    with pytest.raises(ConfigError) as caught:
+        sinks.module("lines")
+    assert str(caught.value) == "the sink lines cannot be used here: not installed: no_such_package, nor_this"
+
+
 def test_a_broken_venue_is_known_and_breaks_itself_alone(place: Path) -> None:
     (place / "absent.py").write_text('import a_library_that_is_not_there\nEXCHANGES = ("ABSENT_SPOT",)\n')
     (place / "torn.py").write_text('EXCHANGES = ("TORN"')

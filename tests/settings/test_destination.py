@@ -73,9 +73,17 @@ def test_what_can_never_be_uploaded_to_is_refused(environ: dict[str, str], sente
 def test_a_profile_without_boto3_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings({"XTRADER_UPLOAD_URL": "s3://a/b", "AWS_PROFILE": "desk"}).upload is not None
     monkeypatch.setitem(sys.modules, "boto3", None)
-    monkeypatch.setattr("xtrader.settings.destination.find_spec", lambda _: None)
+    monkeypatch.setattr("xtrader.settings.destination.find_spec", lambda name: None if name == "boto3" else name)
     with pytest.raises(ConfigError, match=r"pip install 'xtrader\[aws\]'"):
         settings({"XTRADER_UPLOAD_URL": "s3://a/b", "AWS_PROFILE": "desk"})
+
+
+def test_an_upload_without_what_uploads_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xtrader.settings.destination.find_spec", lambda _: None)
+    with pytest.raises(
+        ConfigError, match=r"^uploads to s3://a/b need obstore, which is not installed here; use a local directory$"
+    ):
+        settings({"XTRADER_UPLOAD_URL": "s3://a/b"})
 
 
 def test_the_store_s_own_variables_come_from_dotenv_too_and_its_secrets_are_never_shown(tmp_path: Path) -> None:

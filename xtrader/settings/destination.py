@@ -80,6 +80,8 @@ def require_usable(upload: Upload | None, rotate_bytes: int, variables: Mapping[
         return
     if rotate_bytes > MOST_ROTATE_BYTES:
         raise ConfigError("XTRADER_ROTATE_BYTES must be at most 4GiB where files are uploaded: stores refuse larger ones")
+    if find_spec("obstore") is None:
+        raise ConfigError(f"uploads to {_shown(upload.url)} need obstore, which is not installed here; use a local directory")
     if upload.url.startswith("s3://") and variables.get("AWS_PROFILE") and find_spec("boto3") is None:
         raise ConfigError("AWS_PROFILE needs boto3 to be read: pip install 'xtrader[aws]', or give the credentials as variables")
 

@@ -1,9 +1,9 @@
 """Where rows go. A sink never holds the only copy.
 
 A sink is a module here that says in literals its name (SINK), whether its rows go to files in the output directory (FILES), which
-VARIABLES it has (name -> (default, what it is for)), some of them SECRETS, and what else it CAN do: `load` (be filled from a
-recording), `compare` (with a recording), `statements` (print what makes its tables). It is imported when it is used, and not
-before, so it imports what is large inside its functions:
+VARIABLES it has (name -> (default, what it is for)), some of them SECRETS, which packages it NEEDS that others do without, and what
+else it CAN do: `load` (be filled from a recording), `compare` (with a recording), `statements` (print what makes its tables). It is
+imported when it is used, and not before, so it imports what is large inside its functions:
 
 - `spec(run)` gives a SinkSpec, and raises ConfigError for settings that cannot be used;
 - `require(run, collector)` raises ConfigError for what must be mended before anything is recorded;
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ DEFAULT: Final = "parquet"
 
 def _sinks() -> Mapping[str, tuple[str, Mapping[str, Any]]]:
     """Name -> module, and what it declares."""
-    found = declarations(tuple(__path__), __name__, ("SINK", "FILES", "VARIABLES", "SECRETS", "CAN"))
+    found = declarations(tuple(__path__), __name__, ("SINK", "FILES", "VARIABLES", "SECRETS", "NEEDS", "CAN"))
     return {said["SINK"]: (module, said) for module, said in found.items() if "SINK" in said}
 
 
@@ -55,7 +56,10 @@ def secrets() -> tuple[str, ...]:
 
 
 def module(name: str) -> ModuleType:
-    """The module of a sink. Raises ConfigError if it cannot be imported."""
+    """The module of a sink. Raises ConfigError if it cannot be imported, or what it needs is not installed."""
+    lacking = [package for package in _sinks()[name][1].get("NEEDS", ()) if find_spec(package) is None]
+    if lacking:
+        raise ConfigError(f"the sink {name} cannot be used here: not installed: {', '.join(lacking)}")
     try:
         return importlib.import_module(_sinks()[name][0])
     except ImportError as error:

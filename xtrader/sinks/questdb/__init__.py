@@ -40,6 +40,7 @@ VARIABLES = {
         "How long delivered journal is kept to fill a table again, while it is less than a quarter of XTRADER_JOURNAL_MAX_BYTES.",
     ),
 }
+NEEDS = ("questdb", "pandas")
 SECRETS = ("QUESTDB_CONF", "QUESTDB_PASSWORD", "QUESTDB_TOKEN")
 CAN = ("load", "compare", "statements")
 
