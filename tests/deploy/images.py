@@ -123,14 +123,14 @@ def _alone() -> Iterator[None]:
 
 def _run(*command: str, check: bool = True, timeout: float = 900, text: str | None = None) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        command, env=_environment(), input=text, capture_output=True, text=True, errors="replace", timeout=timeout, check=False
+        command, env=environment(), input=text, capture_output=True, text=True, errors="replace", timeout=timeout, check=False
     )
     if check and done.returncode:
         raise RuntimeError(f"{' '.join(command)}: exit code {done.returncode}: {(done.stderr + done.stdout)[-2000:]}")
     return done
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """That of this process, with a store and settings of their own for whatever makes and runs containers."""
     STORE.mkdir(exist_ok=True)
     settings = {

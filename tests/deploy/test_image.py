@@ -34,7 +34,7 @@ def data(tmp_path: Path) -> Path:
 async def test_the_hardened_image_records_what_the_venue_published(image: str, data: Path) -> None:
     async with Emulator(["OKX_SWAP"], instruments=1, rate=200, keep_truth=True) as emulator:
         with box(image, *HARDENED, *variables({**WANTED, **emulator.variables}), f"--volume={data}:/data") as recorder:
-            await until(lambda: events(recorder.log(), "in_sync"), within=120)
+            await until(lambda: events(recorder.log(), "in_sync"))
             (process,) = recorder.children()
             of_it = status(process)
             assert set(of_it["Uid"].split()) == {str(RUNNER)}
@@ -57,10 +57,10 @@ async def test_a_killed_recorder_is_started_again_and_loses_only_what_it_declare
         options = (*HARDENED, "--restart=always", *variables({**WANTED, **emulator.variables}), f"--volume={data}:/data")
         with box(image, *options) as recorder:
             for times in (1, 2):
-                await until(lambda: events(recorder.log(), "in_sync") == times, within=120)  # noqa: B023
+                await until(lambda: events(recorder.log(), "in_sync") == times)  # noqa: B023
                 (process,) = recorder.children()
                 os.kill(process, signal.SIGKILL)
-            await until(lambda: events(recorder.log(), "in_sync") == 3, within=120)
+            await until(lambda: events(recorder.log(), "in_sync") == 3)
             assert recorder.stop() == 0
     proven = run_once(image, "verify", "/data", "--json", options=(*HARDENED, f"--volume={data}:/data"))
     assert proven.returncode == 1, proven.stdout + proven.stderr

@@ -16,8 +16,6 @@ from tests.running import until
 pytestmark = pytest.mark.timeout(900)
 SOURCE = "/root/xtrader"
 UNIT = "/etc/systemd/system"
-PATIENCE = 120
-"""Seconds that something may take on a machine that has other things to do."""
 CLIENT, SECRET = "emulated-client", "emulated-secret-of-the-emulated-client"
 
 
@@ -72,7 +70,7 @@ def log(machine: Box, name: str) -> str:
 
 
 async def until_told(machine: Box, name: str, what: str, value: str) -> None:
-    await until(lambda: told(machine, name, what) == value, within=PATIENCE)
+    await until(lambda: told(machine, name, what) == value)
 
 
 @in_loop
@@ -118,7 +116,7 @@ async def test_secrets_arrive_as_credentials_and_the_unit_comes_up_with_the_mach
     put(machine, f"{secrets}/DERIBIT_CLIENT_ID", CLIENT)
     put(machine, f"{secrets}/DERIBIT_CLIENT_SECRET", "another")
     machine.run("systemctl", "start", "--no-block", "xtrader@b")
-    await until(lambda: "DERIBIT_CLIENT_ID" in log(machine, "b"), within=PATIENCE)
+    await until(lambda: "DERIBIT_CLIENT_ID" in log(machine, "b"))
     assert "another" not in log(machine, "b")
     put(machine, f"{secrets}/DERIBIT_CLIENT_SECRET", SECRET)
     machine.run("systemctl", "enable", "xtrader@b")
@@ -135,7 +133,7 @@ async def test_secrets_arrive_as_credentials_and_the_unit_comes_up_with_the_mach
 async def test_more_memory_than_the_limit_is_refused(machine: Box, venue: str) -> None:
     install(machine, "c", f"{venue}SUBSCRIPTIONS=L2:OKX_SWAP@BTC-USDT-SWAP\n", "MemoryMax=32M\nRestartSec=1")
     machine.run("systemctl", "start", "--no-block", "xtrader@c")
-    await until(lambda: int(told(machine, "c", "NRestarts")) > 0, within=PATIENCE)
+    await until(lambda: int(told(machine, "c", "NRestarts")) > 0)
     assert "status=9/KILL" in log(machine, "c")
     machine.run("systemctl", "stop", "xtrader@c")
 
