@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from xtrader.errors import DamagedFile, UnknownKind
 from xtrader.model.streams import STREAMS, Column
 from xtrader.records.batches import NULL, Batch, FlatBatch, Ints, RareBatch, Updates
+from xtrader.records.message_rows import cut, whole_messages
 from xtrader.records.packing import PACKINGS
 from xtrader.records.schemas import is_known, lacking, widened
 
@@ -25,21 +26,15 @@ from xtrader.records.schemas import is_known, lacking, widened
 def batches(path: str, stream: str, key: str) -> Iterator[Batch]:
     """The batches of a part of one stream and instrument, a row group at a time; page checksums are checked. Raises
     DamagedFile."""
-    rest: Any = None
-    for table in _tables(path, stream):
-        if stream == "L2":
-            table = table if rest is None else pa.concat_tables([rest, table])
-            last = np.flatnonzero(table["is_last"].to_numpy())
-            end = int(last[-1]) + 1 if len(last) else 0
-            rest = table.slice(end)
-            if end:
-                yield _updates(table.slice(0, end), key)
-        elif stream in PACKINGS:
-            yield _flat(stream, table, key)
-        elif stream in STREAMS:
+    if stream == "L2":
+        yield from (_updates(table, ends, key) for table, ends in whole_messages(_tables(path, stream)))
+    elif stream in PACKINGS:
+        yield from (_flat(stream, table, key) for table in _tables(path, stream))
+    elif stream in STREAMS:
+        for table in _tables(path, stream):
             yield from _rare(stream, table, key)
-        else:
-            raise UnknownKind(stream)
+    else:
+        raise UnknownKind(stream)
 
 
 def _tables(path: str, stream: str) -> Iterator[Any]:
@@ -58,25 +53,23 @@ def _tables(path: str, stream: str) -> Iterator[Any]:
         raise DamagedFile(path, f"cannot be read: {(str(error).splitlines() or [''])[0]}") from error
 
 
-def _updates(table: Any, key: str) -> Updates:
-    ends = np.flatnonzero(table["is_last"].to_numpy()) + 1
-    starts = np.concatenate([[0], ends[:-1]])
+def _updates(table: Any, ends: Ints, key: str) -> Updates:
     side = table["side"].cast(pa.string())
     filled = side.is_valid().to_numpy()
-    is_bid = pc.fill_null(pc.equal(side, "bid"), False).to_numpy()
-    heads = table.take(pa.array(starts))
+    found = cut(ends, pc.fill_null(pc.equal(side, "ask"), False).to_numpy(), ~filled)
+    heads = table.take(pa.array(found.starts))
     levels = np.column_stack([table[name].to_numpy()[filled] for name in ("price", "size")])
     return Updates(
         ts=int(_numbers(heads["ts_recv"])[-1]),
         keys=[key],
-        instrument=np.zeros(len(starts), np.int32),
+        instrument=np.zeros(len(ends), np.int32),
         ts_event=_numbers(heads["ts_event"]),
         ts_recv=_numbers(heads["ts_recv"]),
         sequence=_numbers(heads["sequence"]),
         prev_sequence=_numbers(heads["prev_sequence"]),
         is_snapshot=heads["is_snapshot"].to_numpy().astype(np.uint8),
-        bids=np.add.reduceat(is_bid, starts, dtype=np.int32),
-        counts=np.add.reduceat(filled, starts, dtype=np.int32),
+        bids=(found.middles - found.starts).astype(np.int32),
+        counts=(found.stops - found.starts).astype(np.int32),
         levels=levels,
     )
 

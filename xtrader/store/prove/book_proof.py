@@ -16,6 +16,7 @@ from xtrader.clock import SECOND
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate
 from xtrader.records.batches import Ints
+from xtrader.records.message_rows import cut
 from xtrader.store.prove.coverage_map import CoverageMap
 from xtrader.venues.base import Rules
 
@@ -98,7 +99,7 @@ class BookProof:
         if not self._well_formed(words, price, size, starts, lengths):
             return
         ts = columns["ts_recv"][starts]
-        self._walk(columns, starts, ends, (words == "ask"), (words == ""), price, size)
+        self._walk(columns, ends, (words == "ask"), (words == ""), price, size)
         self._times.check(self._effective(ts, columns["is_snapshot"][starts].astype(bool)))
         self.messages += len(ts)
 
@@ -138,7 +139,6 @@ class BookProof:
     def _walk(
         self,
         columns: dict[str, Ints],
-        starts: npt.NDArray[np.intp],
         ends: npt.NDArray[np.intp],
         is_ask: npt.NDArray[np.bool_],
         empty: npt.NDArray[np.bool_],
@@ -147,10 +147,11 @@ class BookProof:
     ) -> None:
         """Follow the numbers and apply the levels, message by message."""
         levels = list(zip(price.tolist(), size.tolist(), strict=True))
-        bids = (np.add.reduceat((~is_ask & ~empty).astype(np.int64), starts) + starts).tolist()
-        stops = np.where(empty[starts], starts, ends).tolist()
-        heads = [columns[name][starts].tolist() for name in ("sequence", "prev_sequence", "is_snapshot", "ts_recv")]
-        for start, middle, stop, sequence, previous, is_snapshot, ts in zip(starts.tolist(), bids, stops, *heads, strict=True):
+        found = cut(ends, is_ask, empty)
+        heads = [columns[name][found.starts].tolist() for name in ("sequence", "prev_sequence", "is_snapshot", "ts_recv")]
+        for start, middle, stop, sequence, previous, is_snapshot, ts in zip(
+            *(each.tolist() for each in found), *heads, strict=True
+        ):
             update = BookUpdate(
                 self._key,
                 bool(is_snapshot),

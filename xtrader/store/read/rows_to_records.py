@@ -17,6 +17,7 @@ from xtrader.clock import FOREVER
 from xtrader.model.market import BookUpdate, Level, MarketRecord
 from xtrader.model.streams import STREAMS, Column
 from xtrader.records.batches import Ints
+from xtrader.records.message_rows import cut, whole_messages
 from xtrader.records.objects import made
 from xtrader.store.read.merge_rows import known_at
 from xtrader.store.read.scan import times
@@ -109,32 +110,26 @@ def _plain(column: Column, values: Any) -> list[Any]:
 
 def _updates(tables: Iterator[Any]) -> Iterator[Run]:
     latest = 0
-    rest: Any = None
-    for table in tables:
-        whole = table if rest is None else pa.concat_tables([rest, table])
-        ends: Ints = np.flatnonzero(whole["is_last"].to_numpy()) + 1
+    for whole, ends in whole_messages(tables):
         known = known_at(times(whole), latest)
+        latest = int(known[-1])
         start = 0
         while len(ends):
             count = max(1, int(np.searchsorted(ends, start + RUN_ROWS, "right")))
             stop = int(ends[count - 1])
             run = whole.slice(start, stop - start).combine_chunks()
             yield Run(known[ends[:count] - 1], _messages(run, ends[:count] - start))
-            start, latest, ends = stop, int(known[stop - 1]), ends[count:]
-        rest = whole.slice(start) if start < whole.num_rows else None
+            start, ends = stop, ends[count:]
 
 
 def _messages(table: Any, ends: Ints) -> Iterator[BookUpdate]:
     """The messages of whole rows; message i ends before row `ends[i]`."""
-    starts = np.concatenate([[0], ends[:-1]])
-    heads = table.take(pa.array(starts))
     codes = table["side"].chunk(0).indices
-    asks = np.concatenate([[0], np.cumsum(codes.fill_null(0).to_numpy())])
-    # A message without levels is a row without a side: nothing is cut out for it.
-    stops = ends if not codes.null_count else ends - codes.is_null().to_numpy(zero_copy_only=False)[starts]
-    middles = stops - (asks[ends] - asks[starts])
+    is_empty = codes.is_null().to_numpy(zero_copy_only=False) if codes.null_count else None
+    found = cut(ends, codes.fill_null(0).to_numpy(), is_empty)
+    heads = table.take(pa.array(found.starts))
     levels: list[Level] = list(zip(*(table[name].to_numpy().tolist() for name in ("price", "size")), strict=True))
-    places = [each.tolist() for each in (starts, middles, stops)]
+    places = [each.tolist() for each in found]
     sides = (map(levels.__getitem__, map(slice, low, high)) for low, high in pairwise(places))
     numbers = (_numbers(heads, name) for name in ("sequence", "prev_sequence", "ts_event"))
     return map(BookUpdate, _keys(heads), heads["is_snapshot"].to_pylist(), *sides, *numbers, times(heads).tolist())
