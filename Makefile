@@ -10,10 +10,10 @@ demo: $(STAMP)
 	$(RUN)xtrader demo
 
 test: $(STAMP)
-	$(RUN)pytest -n auto
+	$(RUN)pytest -n auto --dist worksteal
 
 soak: $(STAMP)
-	XTRADER_STORM=1 XTRADER_MIXES=$${XTRADER_MIXES:-500} $(RUN)pytest -n auto tests/faults tests/feed/test_storm.py
+	XTRADER_STORM=1 XTRADER_MIXES=$${XTRADER_MIXES:-500} $(RUN)pytest -n auto --dist worksteal tests/faults tests/feed/test_storm.py
 
 lint: $(STAMP)
 	$(RUN)ruff check .

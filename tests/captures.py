@@ -7,10 +7,12 @@ from pathlib import Path
 
 from tests.needs import missing
 
+_GIVEN = os.environ.get("XTRADER_CAPTURES")
+
 
 def captures() -> Path:
     """The directory of the recordings: XTRADER_CAPTURES, else beside the repository. Skips where there is none; fails in CI."""
-    path = Path(os.environ.get("XTRADER_CAPTURES") or Path(__file__).resolve().parents[2] / "shared" / "captures")
+    path = Path(_GIVEN or Path(__file__).resolve().parents[2] / "shared" / "captures")
     if not path.is_dir():
         missing(f"no recordings at {path} (set XTRADER_CAPTURES)")
     return path

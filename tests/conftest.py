@@ -13,7 +13,21 @@ from tests import processes
 pytest.register_assert_rewrite("tests.pipeline.killing", "tests.reading", "tests.sinks.contract")
 settings.register_profile("xtrader", deadline=None)
 settings.load_profile("xtrader")
-os.environ["XTRADER_HTTP"] = "off"
+OURS = {"XTRADER_HTTP": "off"}
+os.environ.update(OURS)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: the longest tests wait, for processes and for servers."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.fixture(autouse=True, scope="session")
+def variables_of_the_tests_alone() -> None:
+    """What says how the tests run, or how somebody records on this machine, is no setting of what they run. Helpers and tests
+    have read their variables when they were imported."""
+    for name in [one for one in os.environ if one.startswith("XTRADER_") and one not in OURS]:
+        del os.environ[name]
 
 
 @pytest.fixture(autouse=True)

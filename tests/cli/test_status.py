@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.process import xtrader
 from tests.running import in_sync, recorder
+from tests.waiting import within
 from xtrader.emulator.server import Emulator
 
 LIST = "L2:OKX_SWAP@BTC-USDT-SWAP,TRADES:OKX_SWAP@BTC-USDT-SWAP"
@@ -44,7 +45,7 @@ def test_a_user_asks_a_running_recorder_and_tells_it_what_to_do(tmp_path: Path) 
                 assert (await run("reconnect", "OKX_SWAP/0"))[:2] == (0, "reconnected OKX_SWAP/0\n")
                 assert (await run("log-level", "feed", "debug"))[:2] == (0, "levels are info,feed=debug\n")
                 assert (await run("stop"))[:2] == (0, "it is stopping\n")
-                assert await asyncio.wait_for(process.wait(), 60) == 0
+                assert await within(process.wait()) == 0
 
     asyncio.run(main())
 

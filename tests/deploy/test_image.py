@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.test_recorder import check_books, check_trades
 from tests.deploy.boxes import HARDENED, box, events, limits, run_once, status, variables
 from tests.deploy.images import podman
 from tests.pipeline.loops import in_loop
-from tests.running import until
+from tests.reading import check_books, check_trades
+from tests.waiting import until
 from xtrader.emulator.server import Emulator
 
 pytestmark = pytest.mark.timeout(900)

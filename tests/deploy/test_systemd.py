@@ -11,7 +11,7 @@ import pytest
 from tests.deploy.boxes import Box, box
 from tests.deploy.images import TREE, podman
 from tests.pipeline.loops import in_loop
-from tests.running import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(900)
 SOURCE = "/root/xtrader"

@@ -1,4 +1,7 @@
-"""Faults by chance: many at once, anywhere. `XTRADER_MIXES` says how many mixes, `XTRADER_MIX` replays the one of a seed."""
+"""Faults by chance: many at once, anywhere.
+
+`XTRADER_MIXES` says how many mixes (default: a quick run; `make soak` has 500), `XTRADER_MIX` replays the one of a seed.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from tests.faults.world import Outcome, Plan, record
 from xtrader.emulator.faults import parse
 from xtrader.model.market import Coverage
 
-MIXES = int(os.environ.get("XTRADER_MIXES", "40"))
+MIXES = int(os.environ.get("XTRADER_MIXES", "12"))
 SEEDS = [int(os.environ["XTRADER_MIX"])] if "XTRADER_MIX" in os.environ else list(range(1, MIXES + 1))
 FAULTS = 12
 HORIZON = 40

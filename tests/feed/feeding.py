@@ -19,6 +19,8 @@ from xtrader.model.market import BookUpdate, Record, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Link, Market
 
+PAIRS = [("BINANCE_FUTURES", "BTCUSDT"), ("BINANCE_SPOT", "BTCUSDT"), ("OKX_SWAP", "BTC-USDT-SWAP"), ("DERIBIT", "BTC-PERPETUAL")]
+
 
 class ShortLived:
     """A market whose connections are to be replaced after a few seconds."""

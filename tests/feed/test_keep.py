@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.faults import time_loop
 from tests.faults.time_loop import LoopClock
-from tests.feed.feeding import ShortLived, check_against_truth, feeding, of
+from tests.feed.feeding import PAIRS, ShortLived, check_against_truth, feeding, of
 from tests.venues.speakers import SPEAKERS
 from tests.waiting import until
 from xtrader.emulator.client import text_frame
@@ -23,9 +23,6 @@ from xtrader.feed.keep import Keeper
 from xtrader.model.market import Coverage, Record, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues import market
-
-PAIRS = [("BINANCE_FUTURES", "BTCUSDT"), ("BINANCE_SPOT", "BTCUSDT"), ("OKX_SWAP", "BTC-USDT-SWAP"), ("DERIBIT", "BTC-PERPETUAL")]
-
 
 PHASES: dict[str, Callable[[Keeper], bool]] = {
     "the new connection is being made": lambda keeper: keeper._both is not None,

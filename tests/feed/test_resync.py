@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.feed.test_keep import PAIRS, check_against_truth, feeding, of, until
+from tests.feed.feeding import PAIRS, check_against_truth, feeding, of
+from tests.waiting import until
 from xtrader.emulator.server import Emulator
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import BookUpdate, Coverage, Record, Trade
@@ -45,7 +46,7 @@ def test_a_resync_costs_one_subscription_one_gap_row_and_nothing_else(
                 await asyncio.sleep(0.3)
                 before = snapshots(records, chosen.key)
                 assert feed.resync(chosen) == ""
-                await until(feed.ready, within=30)
+                await until(feed.ready)
                 seen = len(records)
                 await until(lambda: sum(getattr(one, "instrument", "") == chosen.key for one in records[seen:]) > 20)
                 facts = {one.name: one for one in feed.subscription_facts()}
@@ -91,7 +92,7 @@ def test_a_reconnect_costs_what_one_connection_carries_and_with_two_of_them_noth
                 await until(whole)
                 await asyncio.sleep(0.3)
                 assert feed.keepers[0].reconnect()
-                await until(lambda: feed.keepers[0].reconnects == 1 and whole(), within=30)
+                await until(lambda: feed.keepers[0].reconnects == 1 and whole())
                 facts = next(feed.connection_facts())
             assert (facts.losses, facts.reconnects, facts.state) == ({"operator": 1}, 1, "open")
             told = [(row.stream, row.cause) for row in gaps_of(records)]

@@ -16,7 +16,7 @@ import pytest
 
 from tests import reading
 from tests.running import in_sync, log_of, recorder
-from tests.waiting import until
+from tests.waiting import until, within
 from xtrader.emulator.server import Emulator
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate
@@ -50,7 +50,7 @@ def test_a_thousand_commands_do_what_one_does(tmp_path: Path, workers: int, time
                     assert gaps == {"L2:OKX_SWAP@BTC-USDT-SWAP": {"operator": 1}}
                     asked = asking.result("stop", by="the tester")
                     assert asked == {"stopping": True}
-                assert await asyncio.wait_for(process.wait(), 60) == 0
+                assert await within(process.wait()) == 0
 
     def check(asking: Asking) -> None:
         answers = Counter(json.dumps(asking.result("resync", subscription="L2:OKX_SWAP@btcusdt"))[:32] for _ in range(times))

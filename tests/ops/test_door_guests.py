@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.needs import missing
+from tests.waiting import within
 from xtrader.errors import ConfigError
 from xtrader.ops import door as doors
 from xtrader.ops.ask import Asking, Refused
@@ -145,14 +146,14 @@ def test_silent_and_slow_guests_are_cut_and_many_are_sent_away(tmp_path: Path, m
             slow, slow_writer = await asyncio.open_unix_connection(path, limit=1024)
             slow_writer.write(b'{"command":"large"}\n')
             late, _ = await asyncio.open_unix_connection(path)
-            assert b"come again" in await asyncio.wait_for(late.readline(), 20)
+            assert b"come again" in await within(late.readline())
             for reader, _ in silent:
-                assert await asyncio.wait_for(reader.read(), 20) == b""
+                assert await within(reader.read()) == b""
             await asyncio.sleep(1.5)
             # It was cut: what is not read yet is less than the answer.
             received = 0
             with suppress(ConnectionError):
-                while part := await asyncio.wait_for(slow.read(1 << 16), 20):
+                while part := await within(slow.read(1 << 16)):
                     received += len(part)
             assert received < len(LARGE)
             assert (await asyncio.to_thread(ask, tmp_path, "echo"))["pid"] == os.getpid()
@@ -181,14 +182,14 @@ def test_garbage_is_answered_by_one_sentence_and_the_next_one_is_heard(tmp_path:
             reader, writer = await asyncio.open_unix_connection(str(tmp_path / "door"))
             with suppress(ConnectionError):
                 writer.write(line + b"\n" + b'{"command":"echo"}\n')
-                answer = json.loads(await asyncio.wait_for(reader.readline(), 20))
+                answer = json.loads(await within(reader.readline()))
                 assert answer["ok"] is (line.strip() == b'{"command": "echo"}')
                 assert "Traceback" not in answer.get("error", "")
                 assert len(answer.get("error", "")) < 300
             writer.close()
         reader, writer = await asyncio.open_unix_connection(str(tmp_path / "door"))
         writer.write(b'{"command":"echo"}\n')
-        assert json.loads(await asyncio.wait_for(reader.readline(), 20))["ok"]
+        assert json.loads(await within(reader.readline()))["ok"]
         writer.close()
 
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

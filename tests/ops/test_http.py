@@ -23,6 +23,7 @@ from xtrader.settings.load import load
 
 LIST = "L2:OKX_SWAP@BTC-USDT-SWAP,TRADES:OKX_SWAP@BTC-USDT-SWAP"
 TOKEN = "canary-of-a-token-0123456789"
+SEED = int(os.environ.get("XTRADER_SEED", "1"))
 FUZZED = int(os.environ.get("XTRADER_FUZZED", "1500"))
 """Requests; the long form is 100,000."""
 
@@ -249,7 +250,7 @@ async def fuzz(url: str, count: int) -> list[str]:
     """Send mangled requests; what was wrong about the answers."""
     port = int(url.rpartition(":")[2])
     found: list[str] = []
-    chance = random.Random(int(os.environ.get("XTRADER_SEED", "1")))
+    chance = random.Random(SEED)
     crowd = asyncio.Semaphore(16)
 
     async def one(request: bytes) -> None:

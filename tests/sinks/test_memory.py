@@ -22,14 +22,14 @@ sink.open(8)
 sink.write(SESSION)
 levels = [(60_000.0 + place, place / 7) for place in range(50)]
 sizes = []
-for step in range(160):
+for step in range(80):
     rows = [
         BookUpdate(f"X@S{number % instruments}", False, levels, levels, number, number - 1, None, 10**18 + number)
         for number in range(step * 400, step * 400 + 400)
     ]
     for batch in batches(rows):
         sink.write(batch)
-    if step % 40 == 39:
+    if step % 20 == 19:
         sink.commit(step, step + 1)
         sizes.append(psutil.Process().memory_info().rss)
 sink.close()

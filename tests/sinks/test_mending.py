@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from tests.pipeline.numbered import KEYS, trade, update
 from tests.pipeline.parts import manifest, part_paths, read_trades
 from tests.sinks.contract import SESSION, feed
 from tests.store import made
+from tests.waiting import wait_until
 from xtrader.sinks.manifest import lines_in_force, replaced_paths
 from xtrader.sinks.parquet.sink import ParquetSink
 from xtrader.store.mend.compact import HOUR, compact
@@ -166,7 +166,7 @@ def test_a_recorder_whose_list_was_damaged_between_two_runs_records_on(tmp_path:
         before = newest(tmp_path)
         recorder = start(tmp_path, run)
         wait_for_a_new_run(tmp_path, recorder, before)
-        time.sleep(2.5)
+        wait_until(lambda run=run: len(part_paths(tmp_path / "data", "L2")) > 5 * run)
         stop(recorder)
         if run == 1:
             seen = published(tmp_path)

@@ -21,10 +21,11 @@ from tests import objectstore
 from tests.objectstore import KEYS, Road, Store
 from tests.pipeline.killing import REPOSITORY, check, last_numbers, newest, stop, wait_for_a_new_run
 from tests.processes import kept_track_of
+from tests.waiting import wait_until
 from xtrader.pipeline.cursors import read_cursor
 from xtrader.pipeline.frames import segments
 
-KILLS = int(os.environ.get("XTRADER_KILLS", "4"))
+KILLS = int(os.environ.get("XTRADER_KILLS", "2"))
 SEED = int(os.environ.get("XTRADER_SEED", "1"))
 
 
@@ -47,7 +48,6 @@ def settle(directory: Path, run: int, road: Road, bucket: str) -> None:
             return
         recorder = start(directory, run + attempt, road, bucket)
         wait_for_a_new_run(directory, recorder, found[-1].base)
-        time.sleep(2)
         stop(recorder)
 
 
@@ -76,7 +76,11 @@ def test_killing_the_recorder_while_it_uploads_loses_and_repeats_nothing(store: 
         recorder = start(tmp_path, run, road, bucket)
         wait_for_a_new_run(tmp_path, recorder, before)
         road.delay = chance.choice([0.0, 0.01, 0.05])
-        time.sleep(chance.random() * 2.5)
+        # By turns before and amid its uploads.
+        if run % 2:
+            asked = road.requests
+            wait_until(lambda asked=asked: road.requests > asked)
+        time.sleep(chance.random() * 2)
         for process in [*psutil.Process(recorder.pid).children(), recorder]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -96,18 +100,24 @@ def test_killing_the_sink_s_process_and_cutting_the_road_loses_and_repeats_nothi
     bucket = store.make_bucket("sink-killed")
     recorder = start(tmp_path, 1, road, bucket)
     family = psutil.Process(recorder.pid)
-    killed = 0
-    while killed < KILLS:
+    last = 0
+
+    def newly_born() -> psutil.Process | None:
+        return next((child for child in family.children() if child.pid != last), None)
+
+    for number in range(KILLS):
+        child = wait_until(newly_born)
+        assert child is not None
+        before = road.requests
+        wait_until(lambda before=before: road.requests > before)
         road.answers_to_lose = chance.randrange(3)
-        if chance.random() < 0.3:
+        if number % 2:
             road.close()
             time.sleep(chance.random())
             road.open()
-        time.sleep(chance.random() * 3)
-        for child in family.children():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
-                killed += 1
+        time.sleep(chance.random() * 2)
+        child.kill()
+        last = child.pid
     road.answers_to_lose = 0
     stop(recorder)
     settle(tmp_path, 2, road, bucket)

@@ -87,7 +87,9 @@ class Server:
         (root / "conf" / "server.conf").write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
     def start(self) -> None:
-        command = ["java", "-Xmx512m", "--add-exports", "java.base/jdk.internal.math=io.questdb", "-p", str(jar())]
+        # Servers live for seconds: compiling well costs more than it gives.
+        light = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+        command = ["java", "-Xmx512m", *light, "--add-exports", "java.base/jdk.internal.math=io.questdb", "-p", str(jar())]
         command += ["-m", "io.questdb/io.questdb.ServerMain", "-d", str(self.root)]
         with (self.root / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.root)

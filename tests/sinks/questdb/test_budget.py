@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner
 
 from tests.pipeline.parts import read_coverages, read_trades, read_updates
@@ -20,14 +19,13 @@ from xtrader.emulator.server import Emulator
 WANTED = "L2:OKX_SWAP@BTCUSDT,TRADES:OKX_SWAP@BTCUSDT"
 
 
-@pytest.mark.timeout(420)
 def test_at_the_budget_s_end_recording_pauses_and_goes_on_by_itself_and_both_sinks_hold_the_same(
     server: Server, prefix: str, tmp_path: Path
 ) -> None:
     variables = {"QUESTDB_TABLE_PREFIX": prefix, "XTRADER_JOURNAL_MAX_BYTES": "4MiB", "XTRADER_ROTATE_SECONDS": "1"}
 
     async def main() -> None:
-        async with Emulator(["OKX_SWAP"], instruments=1, rate=2000) as emulator:
+        async with Emulator(["OKX_SWAP"], instruments=1, rate=1000) as emulator:
             given = emulator.variables | server.variables() | variables
             async with recorder(tmp_path, WANTED, given, "--sink", "parquet,questdb") as process:
                 await until(lambda: server.exists(f"{prefix}trades"))

@@ -75,8 +75,8 @@ def test_a_reader_beside_a_recorder_sees_everything_once_at_every_instant(tmp_pa
     seen = [0, 0]
     for run in range(3):
         with recorder(tmp_path, run) as process:
-            until = time.monotonic() + 4
-            while time.monotonic() < until or max(seen) <= 1000 * run:
+            rest = time.monotonic() + 4
+            while time.monotonic() < rest or max(seen) <= 1000 * run:
                 if not (tmp_path / "journal").exists():
                     continue
                 found = numbers(opened(tmp_path))
