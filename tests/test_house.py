@@ -36,7 +36,10 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("msgspec", "structlog"),
     ),
     "feed.link": ((*BASE, "clock", "venues.base"), ("structlog", "websockets")),
-    "feed.rest": ((*BASE, "clock", "feed.budget", "ops.facts", "pauses", "venues.base"), ("structlog", "aiohttp", "tenacity")),
+    "feed.rest": (
+        (*BASE, "clock", "feed.budget", "feed.clock_offset", "ops.facts", "pauses", "venues.base"),
+        ("structlog", "aiohttp", "tenacity"),
+    ),
     "renormalise": (
         (*BASE, "clock", "venues", "recordings", "feed.coverage", "feed.redundant", "feed.silence"),
         ("msgspec",),

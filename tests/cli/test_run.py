@@ -1,5 +1,6 @@
 """What a user meets at the start of a recording that cannot begin as wished."""
 
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,10 @@ def test_without_network_it_waits_says_so_and_stops_as_asked(tmp_path: Path) -> 
     ran = xtrader(tmp_path, "--subscriptions", SUBSCRIPTION, "--shutdown-after", "2", environ=UNREACHABLE)
     assert ran.returncode == 0, ran.stderr
     assert '"event":"instrument_guessed"' in ran.stderr
+    (line,) = [json.loads(line) for line in ran.stderr.splitlines() if '"event":"settings"' in line]
+    assert line["chosen"]["SUBSCRIPTIONS"] == f"{SUBSCRIPTION} (--subscriptions)"
+    assert line["chosen"]["XTRADER_OKX_SWAP_WS_URL"] == "ws://127.0.0.1:1 (environment)"
+    assert line["defaults"]["XTRADER_SINK"] == "parquet"
     assert "127.0.0.1" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert list((tmp_path / "data").rglob("stream=COVERAGE/**/*.parquet"))

@@ -52,6 +52,8 @@ def test_a_running_recorder_tells_its_facts(tmp_path: Path, workers: int) -> Non
         assert all(one.alive for one in facts.sinks)
         assert {one.exchange: one.environment for one in facts.exchanges} == {"OKX_SWAP": "override", "BINANCE_FUTURES": "override"}
         assert all(one.lag.count and one.journaled.count for one in facts.exchanges)
+        # The emulated venues run on this machine's clock.
+        assert all(one.clock_offset is not None and abs(one.clock_offset) < 5 for one in facts.exchanges)
         assert facts.wanted == 3
         assert {"xtrader", "python", "msgspec"} <= set(facts.versions)
         assert facts.processes[0].memory

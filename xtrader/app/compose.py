@@ -36,13 +36,13 @@ from xtrader.venues import exchanges, market
 log = structlog.get_logger("xtrader.recorder")
 
 
-def record(settings: Settings, consumers: Sequence[Consumer | str] = ()) -> int:
+def record(settings: Settings, consumers: Sequence[Consumer | str] = (), *, began: Callable[[], None] = lambda: None) -> int:
     """Record until told to stop; returns the exit code. `consumers` are called with every record, inside the event
-    loop, after it was handed to the journal (see feed/fanout.py).
+    loop, after it was handed to the journal (see feed/fanout.py). `began` is called when nothing stands against recording.
 
     Raises ConfigError for what cannot be recorded, StorageError when the disk fails, CredentialsRejected.
     """
-    return record_part(settings, parse_subscriptions(settings.subscriptions, exchanges()), consumers=consumers)
+    return record_part(settings, parse_subscriptions(settings.subscriptions, exchanges()), consumers=consumers, began=began)
 
 
 def record_part(
@@ -52,6 +52,7 @@ def record_part(
     share: float = 1.0,
     consumers: Sequence[Consumer | str] = (),
     beside: Callable[[Recorder], Coroutine[Any, Any, None]] | None = None,
+    began: Callable[[], None] = lambda: None,
 ) -> int:
     """As `record`, for `subscriptions` in place of those of the settings (none: an earlier run's journal is finished), with a
     `share` of the venues' limits. `beside` runs for as long as the recorder does."""
@@ -60,7 +61,7 @@ def record_part(
         listening(settings.http if beside is None else None) as where,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        return runner.run(_record(settings, subscriptions, share, [consumer(one) for one in consumers], beside, where))
+        return runner.run(_record(settings, subscriptions, share, [consumer(one) for one in consumers], beside, where, began))
 
 
 def _sink_run(settings: Settings) -> SinkRun:
@@ -84,6 +85,7 @@ async def _record(
     consumers: Sequence[Consumer],
     beside: Callable[[Recorder], Coroutine[Any, Any, None]] | None,
     where: Listening | None,
+    began: Callable[[], None],
 ) -> int:
     clock = SystemClock()
     markets = {exchange: market(exchange, settings.venue_options) for exchange in sorted({s.exchange for s in subscriptions})}
@@ -116,6 +118,7 @@ async def _record(
         recorder = Recorder(settings, collector, specs, clock, journal, markets, subscriptions, share, consumers)
         if where is not None:
             recorder.serving = Serving(settings, where)
+        began()
         async with telling(service_manager() if beside is None else None, recorder.progress):
             return await recorder.run(beside)
     finally:

@@ -17,6 +17,7 @@ import structlog
 
 from xtrader import __version__
 from xtrader.clock import SECOND, Clock
+from xtrader.feed.clock_offset import ClockOffset
 from xtrader.feed.feed import Feed
 from xtrader.feed.rest import Rest
 from xtrader.ops.facts import ExchangeFacts, Facts, Histogram, JournalFacts, ProcessFacts, SinkFacts, SubscriptionFacts
@@ -160,7 +161,7 @@ class Gatherer:
             subscriptions=tuple(_rated(one, rates) for one in subscriptions),
             connections=tuple(connections),
             rest=() if rest is None else tuple(rest.facts()),
-            exchanges=tuple(self._exchange(market, feed) for market in self._markets.values()),
+            exchanges=tuple(self._exchange(market, feed, rest) for market in self._markets.values()),
             journals=(self._journal_facts(),),
             sinks=tuple(self._sink(name) for name in self._deliveries.deliveries),
             processes=self._processes(),
@@ -184,14 +185,21 @@ class Gatherer:
             await asyncio.sleep(LOOP_PERIOD)
             self._loop.add(self._clock.monotonic() - began - int(LOOP_PERIOD * SECOND))
 
-    def _exchange(self, market: Market, feed: Feed | None) -> ExchangeFacts:
-        arrivals = self._writer.arrivals
+    def _exchange(self, market: Market, feed: Feed | None, rest: Rest | None) -> ExchangeFacts:
+        arrivals, now = self._writer.arrivals, self._clock.now()
+        offset = ClockOffset() if rest is None else rest.offsets[market.exchange]
+        least = arrivals.least_lag(market.exchange)
+        if least is not None:
+            offset.lagged(least, now)
+        ahead, error = offset.bounds(now)
         return ExchangeFacts(
             exchange=market.exchange,
             environment=market.environment,
             lag=arrivals.lag(market.exchange),
             journaled=arrivals.journaled(market.exchange),
             handled=Histogram() if feed is None else feed.handled[market.exchange].facts(),
+            clock_offset=ahead,
+            clock_error=error,
         )
 
     def _journal_facts(self) -> JournalFacts:
@@ -233,7 +241,7 @@ class Gatherer:
             position=position,
             rows=0 if status is None else status.rows,
             parts=0 if status is None else status.parts,
-            retries=0,
+            retries=0 if status is None else status.retries,
             restarts=delivery.restarts,
             set_aside=0 if status is None else status.refused,
             damaged=0 if status is None else status.damaged,

@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -77,10 +77,12 @@ def is_wanted(settings: Settings) -> bool:
     return settings.workers > 1 or any(map(_left, _worker_journals(settings)))
 
 
-def record(settings: Settings, consumers: Sequence[str] = ()) -> int:
+def record(settings: Settings, consumers: Sequence[str] = (), *, began: Callable[[], None] = lambda: None) -> int:
     """Record with several processes until told to stop; returns the exit code. `consumers` are functions, each named as
-    `package.module:function`, that every process calls with the records of its own subscriptions. Raises ConfigError."""
+    `package.module:function`, that every process calls with the records of its own subscriptions; `began` is called
+    before they are started. Raises ConfigError."""
     given = [task if task.leftover else msgspec.structs.replace(task, consumers=tuple(consumers)) for task in tasks(settings)]
+    began()
     with listening(settings.http) as where, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(settings, given, where))
 

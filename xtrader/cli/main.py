@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import click
+import structlog
 
 from xtrader import __version__, sinks
 from xtrader.cli import outcome, tables
@@ -39,8 +40,11 @@ from xtrader.cli.verify import verify
 from xtrader.cli.worker import worker
 from xtrader.model.subscription import parse_subscriptions
 from xtrader.settings.directories import check_directories
-from xtrader.settings.environment import load_process
+from xtrader.settings.effective import effective, said
+from xtrader.settings.environment import process_sources
 from xtrader.venues import exchanges
+
+log = structlog.get_logger("xtrader.recorder")
 
 EPILOG = "Settings come from flags, else from the environment, else from .env in the working directory; see .env.example."
 
@@ -110,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _record(flags: dict[str, object]) -> int:
     from xtrader import logs
 
-    settings = load_process(flags)
+    settings, found = effective(process_sources(flags))
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)
     parse_subscriptions(settings.subscriptions, exchanges())
     check_directories(settings)
@@ -119,4 +123,5 @@ def _record(flags: dict[str, object]) -> int:
     set_up_process()
     from xtrader.app import compose, workers
 
-    return workers.record(settings) if workers.is_wanted(settings) else compose.record(settings)
+    record = workers.record if workers.is_wanted(settings) else compose.record
+    return record(settings, began=lambda: log.info("settings", **said(found)))

@@ -9,7 +9,7 @@ import asyncio
 import random
 import re
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from xtrader.clock import SECOND, Clock
 from xtrader.errors import VenueError, retryable
 from xtrader.feed.budget import Budget
+from xtrader.feed.clock_offset import ClockOffset
 from xtrader.ops.facts import RestFacts
 from xtrader.pauses import pause
 from xtrader.venues.base import Fetch, Market
@@ -70,6 +71,8 @@ class Rest:
         self._exchanges: dict[str, set[str]] = {}
         self._calls: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
+        self.offsets: defaultdict[str, ClockOffset] = defaultdict(ClockOffset)
+        """By exchange token."""
 
     async def __aenter__(self) -> Rest:
         self._http = aiohttp.ClientSession(
@@ -176,8 +179,11 @@ class Rest:
     async def _request(self, market: Market, fetch: Fetch, depth: int | None, budget: Budget) -> RestAnswer:
         address = urlsplit(market.rest_url).netloc
         self._calls[address] += 1
+        sent = self._clock.now()
         try:
-            return await self._ask_once(market, fetch, depth, budget)
+            answer = await self._ask_once(market, fetch, depth, budget)
+            self.offsets[market.exchange].answered(answer.headers.get("Date", ""), sent, self._clock.now())
+            return answer
         except RestFailed:
             self._failures[address] += 1
             raise

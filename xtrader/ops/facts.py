@@ -170,7 +170,7 @@ class ExchangeFacts(msgspec.Struct, frozen=True):
     clock_offset: float | None = None
     """Seconds by which this machine's clock is ahead of the venue's, at best knowledge; None if nothing is known."""
     clock_error: float | None = None
-    """The offset is right within so many seconds."""
+    """The truth is within so many seconds of `clock_offset`; None: it is at most that."""
 
 
 class JournalFacts(msgspec.Struct, frozen=True):
@@ -225,7 +225,7 @@ class SinkFacts(msgspec.Struct, frozen=True):
     parts: int
     """Files or batches finished by its present process."""
     retries: int
-    """How often it had to begin again because the sink did not take rows."""
+    """How often its present process had to begin again because the sink did not take rows."""
     restarts: int
     """How often its process died and was started again."""
     set_aside: int

@@ -66,6 +66,8 @@ class Status(msgspec.Struct, frozen=True):
     damaged: int = 0
     error: str = ""
     refused: int = 0
+    retries: int = 0
+    """How often this process had to begin again because the sink did not take rows."""
 
 
 class Delivery:
@@ -82,6 +84,7 @@ class Delivery:
         self._position = 0
         self._parts = 0
         self._damaged = 0
+        self._retries = 0
         self._reached = 0
         self._refused: dict[int, Mapping[int, str]] = {}
         """By the offset of their frame: the places of the records that the sink refuses."""
@@ -187,6 +190,7 @@ class Delivery:
 
     def fail(self, error: BaseException) -> None:
         """Say what keeps the sink from taking more."""
+        self._retries += 1
         self._tell(f"{type(error).__name__}: {error}")
 
     def _commit(self, offset: int, *, final: bool = False) -> None:
@@ -206,7 +210,8 @@ class Delivery:
         self._reported = time.monotonic()
         error = error or self._sink.trouble
         refused = self._sink.refused + self._set_aside.count
-        self._report(Status(self._cursor, self._position, self._sink.rows, self._parts, self._damaged, error, refused))
+        sink = self._sink
+        self._report(Status(self._cursor, self._position, sink.rows, self._parts, self._damaged, error, refused, self._retries))
 
 
 class Orders:

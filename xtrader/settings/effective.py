@@ -6,7 +6,7 @@ Rule: a secret is only ever said to be set or not.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from xtrader import sinks, venues
@@ -68,6 +68,13 @@ def effective(sources: Sources) -> tuple[Settings, tuple[Effective, ...]]:
     """What the sources come to: the settings, and each of them by its variable's name. Raises ConfigError."""
     settings = settings_of(sources)
     return settings, tuple(sorted(_all(sources, settings), key=lambda one: (one.name not in OWN, one.name)))
+
+
+def said(found: Iterable[Effective]) -> dict[str, dict[str, object]]:
+    """For one line of a log: what the user `chose`, each with where it came from, and the `defaults` of all else; of secrets only
+    that they are set."""
+    chosen = {one.name: f"{'(set)' if one.secret else one.value} ({one.source})" for one in found if one.is_set}
+    return {"chosen": dict(chosen), "defaults": {one.name: one.value for one in found if not one.is_set and one.value is not None}}
 
 
 def shown(settings: Settings) -> dict[str, str]:
