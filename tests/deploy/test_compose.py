@@ -25,7 +25,7 @@ services:
   a:
     network_mode: host    # where the emulated venues are
     healthcheck: {disable: true}    # podman asks systemd to run it
-    ulimits: !override {nofile: 4096}    # more than that is not given out here
+    ulimits: !override {nofile: 4096, nproc: 4096}    # more is not given out here
 """
 
 
@@ -64,7 +64,7 @@ async def test_an_instance_records_confined_and_stops_with_its_files_finished(co
     async with Emulator(["OKX_SWAP"], instruments=1, rate=100) as emulator:
         settings = {"SUBSCRIPTIONS": '"L2:OKX_SWAP@BTC-USDT-SWAP"', "XTRADER_MIN_FREE_BYTES": "1MiB", **emulator.variables}
         (tmp_path / "a.env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-        run(compose, "up", "--detach", "--wait")
+        run(compose, "up", "--detach")
         recorder = Box(run(compose, "ps", "--all", "--quiet").strip())
         await until(lambda: events(recorder.log(), "in_sync"))
         (process,) = recorder.children()
