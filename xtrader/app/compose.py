@@ -31,7 +31,7 @@ from xtrader.settings.environment import service_manager
 from xtrader.settings.load import Settings
 from xtrader.sinks.base import SinkRun
 from xtrader.sinks.manifest import left_open
-from xtrader.venues import exchanges, market
+from xtrader.venues import exchanges, market, streams
 
 log = structlog.get_logger("xtrader.recorder")
 
@@ -42,7 +42,9 @@ def record(settings: Settings, consumers: Sequence[Consumer | str] = (), *, bega
 
     Raises ConfigError for what cannot be recorded, StorageError when the disk fails, CredentialsRejected.
     """
-    return record_part(settings, parse_subscriptions(settings.subscriptions, exchanges()), consumers=consumers, began=began)
+    return record_part(
+        settings, parse_subscriptions(settings.subscriptions, exchanges(), streams), consumers=consumers, began=began
+    )
 
 
 def record_part(

@@ -31,6 +31,7 @@ from xtrader.app.serving import Listening, Serving, listening
 from xtrader.app.telemetry import Sync
 from xtrader.clock import SystemClock
 from xtrader.errors import ConfigError, StorageError
+from xtrader.model.streams import STREAMS
 from xtrader.model.subscription import Subscription, parse_subscriptions
 from xtrader.ops.door import Caller, Command, Door
 from xtrader.ops.facts import Facts, gone, merge, of_worker
@@ -41,7 +42,7 @@ from xtrader.settings.directories import collector_id
 from xtrader.settings.effective import shown
 from xtrader.settings.environment import service_manager
 from xtrader.settings.load import Settings
-from xtrader.venues import exchanges, market
+from xtrader.venues import exchanges, market, streams
 from xtrader.venues.base import Link
 
 log = structlog.get_logger("xtrader.workers")
@@ -52,8 +53,6 @@ SETTLED: Final = 30.0
 """Seconds after which a worker has done something, also where nothing is live."""
 PERIOD: Final = 1.0
 """Seconds between two times that a worker tells its facts."""
-COST: Final = {"L2": 3, "TRADES": 1}
-"""How much work a subscription is beside others: a book has several times the messages and bytes of the trades."""
 FINAL: Final = (ConfigError.exit_code, StorageError.exit_code)
 """Exit codes that trying again cannot help."""
 
@@ -97,7 +96,7 @@ async def _run(settings: Settings, given: Sequence[Task], where: Listening | Non
 
 def tasks(settings: Settings) -> list[Task]:
     """What the workers are told, journals that no worker goes on with included. Raises ConfigError."""
-    subscriptions = parse_subscriptions(settings.subscriptions, exchanges())
+    subscriptions = parse_subscriptions(settings.subscriptions, exchanges(), streams)
     links: list[Link] = []
     for exchange in dict.fromkeys(one.exchange for one in subscriptions):
         wanted = [one for one in subscriptions if one.exchange == exchange]
@@ -142,7 +141,7 @@ def run_worker() -> int:
     settings = task.settings
     logs.set_up(settings.log_level, settings.secrets)
     structlog.contextvars.bind_contextvars(worker=task.number)
-    subscriptions = parse_subscriptions(",".join(task.subscriptions), exchanges()) if task.subscriptions else ()
+    subscriptions = parse_subscriptions(",".join(task.subscriptions), exchanges(), streams) if task.subscriptions else ()
     return record_part(settings, subscriptions, share=task.share, consumers=task.consumers, beside=_answer)
 
 
@@ -364,7 +363,7 @@ def _left(journal: Path) -> bool:
 
 
 def _cost(part: Sequence[Subscription]) -> int:
-    return sum(COST[one.stream] for one in part)
+    return sum(STREAMS[one.stream].cost for one in part)
 
 
 def _decode(kind: type, value: Any) -> Any:

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import pyarrow.parquet as pq
 
 from xtrader.clock import DAY
+from xtrader.model.streams import SUBSCRIBED
 from xtrader.sinks.described import read_groups
 from xtrader.store.prove.coverage_map import CoverageMap, share
 from xtrader.store.read.coverage_fold import CoverageRow, rows_of
@@ -55,7 +56,7 @@ def read_contents(directory: Path) -> list[Holding]:
     found: dict[tuple[str, str], Holding] = {}
     for path in sorted(directory.glob("stream=*/exchange=*/instrument=*/date=*/*.parquet")):
         stream, exchange, symbol, _ = (unquote(part.split("=", 1)[1]) for part in path.relative_to(directory).parts[:4])
-        if stream in ("L2", "TRADES"):
+        if stream in SUBSCRIBED:
             _add(_holding(found, stream, f"{exchange}@{symbol}"), path)
         elif stream == "COVERAGE":
             for row in (row for table in read_groups(path, stream) for row in rows_of(table, path.name)):

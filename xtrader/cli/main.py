@@ -42,7 +42,7 @@ from xtrader.model.subscription import parse_subscriptions
 from xtrader.settings.directories import check_directories
 from xtrader.settings.effective import effective, said
 from xtrader.settings.environment import process_sources
-from xtrader.venues import exchanges
+from xtrader.venues import exchanges, streams
 
 log = structlog.get_logger("xtrader.recorder")
 
@@ -116,7 +116,7 @@ def _record(flags: dict[str, object]) -> int:
 
     settings, found = effective(process_sources(flags))
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)
-    parse_subscriptions(settings.subscriptions, exchanges())
+    parse_subscriptions(settings.subscriptions, exchanges(), streams)
     check_directories(settings)
     from xtrader.pipeline.process_setup import set_up_process
 

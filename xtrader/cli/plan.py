@@ -52,9 +52,9 @@ async def _make(settings: Settings) -> list[ExchangePlan]:
     from xtrader.feed.plan import make_plan
     from xtrader.feed.rest import Rest
     from xtrader.model.subscription import parse_subscriptions
-    from xtrader.venues import exchanges, market
+    from xtrader.venues import exchanges, market, streams
 
-    subscriptions = parse_subscriptions(settings.subscriptions, exchanges())
+    subscriptions = parse_subscriptions(settings.subscriptions, exchanges(), streams)
     markets = {exchange: market(exchange, settings.venue_options) for exchange in dict.fromkeys(s.exchange for s in subscriptions)}
     clock = SystemClock()
     async with Rest(clock) as rest:

@@ -114,7 +114,7 @@ def read_instance(path: Path) -> Instance:
         word = next((name for name in lines if name in warning), "")
         raise ConfigError(f"'{path}' line {lines[word]}: {warning}" if word else f"'{path}': {warning}")
     try:
-        subscriptions = parse_subscriptions(settings.subscriptions, venues.exchanges())
+        subscriptions = parse_subscriptions(settings.subscriptions, venues.exchanges(), venues.streams)
         ports = tuple(sorted(set(_ports(settings, subscriptions, by_file))))
     except ConfigError as error:
         raise ConfigError(f"'{path}': {error}") from None

@@ -21,7 +21,7 @@ from xtrader.feed import link as wire
 from xtrader.feed.pace import Pace
 from xtrader.feed.rest import Rest, RestAnswer
 from xtrader.feed.silence import Expiry, SilenceWatch, never
-from xtrader.model.market import BookUpdate, Coverage, Trade
+from xtrader.model.market import BookUpdate, Coverage, MarketRecord, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.ops.measure import Durations
 from xtrader.venues.base import Fetch, Link, Market, MarketSession, Notice, Output, Ready, Relisted, Send
@@ -37,7 +37,7 @@ SOME = 63
 LISTEN_AFTER = 10
 """Seconds after which a connection also asks for notices: what is recorded is asked for first."""
 
-Emit: TypeAlias = Callable[[Trade | BookUpdate | Coverage], None]
+Emit: TypeAlias = Callable[[MarketRecord | Coverage], None]
 
 
 class Raw(Protocol):

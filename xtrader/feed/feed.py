@@ -22,7 +22,8 @@ from xtrader.feed.redundant import Redundant, copies
 from xtrader.feed.rest import Rest
 from xtrader.feed.silence import Expiry, never
 from xtrader.model.book import Book
-from xtrader.model.market import BookUpdate, Coverage, Trade
+from xtrader.model.market import BookUpdate, Coverage, MarketRecord, Trade
+from xtrader.model.streams import BY_RECORD
 from xtrader.model.subscription import Subscription
 from xtrader.ops.facts import ConnectionFacts, SubscriptionFacts
 from xtrader.ops.measure import Durations
@@ -63,7 +64,7 @@ class Feed:
         *,
         rest: Rest,
         clock: Clock,
-        put: Callable[[Trade | BookUpdate | Coverage], None],
+        put: Callable[[MarketRecord | Coverage], None],
         open_rows: Iterable[Coverage] = (),
         raw: Callable[[Link], Raw | None] = lambda link: None,
         share: float = 1.0,
@@ -223,7 +224,7 @@ class Feed:
             last_price=None if trade is None else trade.price,
         )
 
-    def _record(self, record: Trade | BookUpdate | Coverage) -> None:
+    def _record(self, record: MarketRecord | Coverage) -> None:
         """Hand a record on; a Coverage row together with the close of the interval that it ends."""
         if type(record) is BookUpdate:
             self._put(record)
@@ -232,6 +233,8 @@ class Feed:
             self._put(record)
         elif type(record) is Coverage:
             self._cover(record)
+        elif type(record) in BY_RECORD:
+            self._put(record)
         else:
             raise UnknownKind(record)
 

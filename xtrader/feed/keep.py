@@ -21,7 +21,7 @@ from xtrader.feed.redundant import Redundant
 from xtrader.feed.rest import Rest
 from xtrader.feed.silence import Expiry, lost_since, never
 from xtrader.model.book import Book
-from xtrader.model.market import BookUpdate, Coverage, Trade
+from xtrader.model.market import Coverage, MarketRecord
 from xtrader.model.subscription import Subscription
 from xtrader.ops.facts import ConnectionFacts
 from xtrader.ops.measure import Durations
@@ -184,7 +184,7 @@ class Keeper:
         last_frame = conversation.last_frame or self._clock.now()
         return lost_since(conversation.session.activity[subscription], last_frame, self._unheard.get(subscription, 0))
 
-    def _say(self, seat: int, record: Trade | BookUpdate | Coverage) -> None:
+    def _say(self, seat: int, record: MarketRecord | Coverage) -> None:
         if self._both is None:
             self._record(record)
         else:
@@ -305,5 +305,5 @@ class Keeper:
             self._say(self._seat, Coverage(subscription.key, subscription.stream, "gap", cause, begin, None, str(error)))
 
 
-def _drop(record: Trade | BookUpdate | Coverage) -> None:
+def _drop(record: MarketRecord | Coverage) -> None:
     """What a connection still says once the other one has taken over."""

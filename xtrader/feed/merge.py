@@ -12,9 +12,9 @@ from typing import Generic, TypeAlias, TypeVar
 import msgspec
 
 from xtrader.clock import SECOND
-from xtrader.model.market import BookUpdate, Coverage, Trade
+from xtrader.model.market import Coverage, MarketRecord
 
-Put: TypeAlias = Callable[[Trade | BookUpdate | Coverage], None]
+Put: TypeAlias = Callable[[MarketRecord | Coverage], None]
 
 HELD = 10_000
 """Records that one connection may hold back for one subscription."""

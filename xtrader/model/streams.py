@@ -67,9 +67,9 @@ class Stream(msgspec.Struct, frozen=True):
     """How several connections become one: by the `chain` of messages, by running `numbers`, or the `latest` goes on."""
     proof: str = ""
     """What a recording proves by itself: that no message of a `chain` is missing; that no `number` is; or no more than `freshness`:
-    that rows come within what is covered, none twice and none older than the one before."""
+    that rows come within what is covered, and none is older than the one before."""
     cost: int = 1
-    """How much work one subscription is beside others."""
+    """How much work one subscription is beside others: a book has several times the messages and bytes of the trades."""
     method: str = ""
     """The question to a data set that answers with its rows."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import msgspec
 
 from xtrader.errors import ConfigError
+from xtrader.model.streams import SUBSCRIBED
 
-STREAMS = ("L2", "TRADES")
+STREAMS = SUBSCRIBED
 
 
 class Subscription(msgspec.Struct, frozen=True, order=True):
@@ -28,8 +29,11 @@ class Subscription(msgspec.Struct, frozen=True, order=True):
         return f"{self.stream}:{self.exchange}@{self.instrument}"
 
 
-def parse_subscriptions(text: str, exchanges: Collection[str]) -> tuple[Subscription, ...]:
-    """The subscriptions of a comma-separated list, in its order, each once; `exchanges` are the tokens that exist.
+def parse_subscriptions(
+    text: str, exchanges: Collection[str], streams: Callable[[str], Collection[str]] = lambda exchange: SUBSCRIBED
+) -> tuple[Subscription, ...]:
+    """The subscriptions of a comma-separated list, in its order, each once; `exchanges` are the tokens that exist, `streams` says
+    which streams one of them has.
 
     Case and white space round the parts do not matter; the instrument keeps its spelling for the catalogue to look up.
     Raises ConfigError with one sentence that names the token, what is wrong with it, and what was perhaps meant.
@@ -37,6 +41,8 @@ def parse_subscriptions(text: str, exchanges: Collection[str]) -> tuple[Subscrip
     found: dict[tuple[str, str, str], Subscription] = {}
     for token in filter(None, (part.strip() for part in text.split(","))):
         one = _parse(token, exchanges)
+        if one.stream not in (had := streams(one.exchange)):
+            raise ConfigError(f"{one.exchange} has no {one.stream}, asked for by '{token}'; it has {', '.join(had)}")
         found.setdefault((one.stream, one.exchange, one.instrument.upper()), one)
     if not found:
         raise ConfigError(

@@ -17,7 +17,7 @@ from xtrader.errors import VenueError
 from xtrader.feed.coverage import CoverageTracker
 from xtrader.feed.silence import lost_since
 from xtrader.model.book import Book
-from xtrader.model.market import BookUpdate, Coverage, Record, Trade
+from xtrader.model.market import BookUpdate, Coverage, MarketRecord, Record, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.recordings.detect import Recording
 from xtrader.recordings.events import Answered, Closed, Event, Opened, Received, Sent, Torn
@@ -217,7 +217,7 @@ class Replay:
             if strands[subscription].torn is None:
                 strands[subscription].torn = event._replace(ts=max(event.ts, self._heard[event.connection]))
 
-    def _settle(self, strand: Strand, record: Trade | BookUpdate | None) -> None:
+    def _settle(self, strand: Strand, record: MarketRecord | None) -> None:
         """What was torn is settled by the next record, or by the end: None."""
         torn, strand.torn = strand.torn, None
         if torn is not None:
@@ -250,7 +250,7 @@ class Replay:
             self._end(strand)
             gap = self._gap(subscription, cause, self._lost_since(strand), None, detail)
             braid = self._braids.get(subscription)
-            rows: list[Trade | BookUpdate | Coverage] = [gap] if braid is None else braid.take(strand, gap)
+            rows: list[MarketRecord | Coverage] = [gap] if braid is None else braid.take(strand, gap)
             if braid is not None and self._carriers(subscription):
                 braid.leave(strand)
             else:
@@ -266,7 +266,7 @@ class Replay:
         if words not in self._remarks:
             self._remarks.append(words)
 
-    def _put(self, strand: Strand, record: Trade | BookUpdate | Coverage) -> None:
+    def _put(self, strand: Strand, record: MarketRecord | Coverage) -> None:
         """Take what one connection said of a subscription."""
         if not isinstance(record, Coverage):
             if strand.is_further(record):
@@ -281,7 +281,7 @@ class Replay:
             for row in braid.take(strand, record):
                 self._write(strand.subscription, row)
 
-    def _write(self, subscription: Subscription, record: Trade | BookUpdate | Coverage) -> None:
+    def _write(self, subscription: Subscription, record: MarketRecord | Coverage) -> None:
         """Store what is true of all its connections together."""
         tally = self._tallies[subscription]
         if type(record) is Coverage:

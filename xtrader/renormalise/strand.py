@@ -11,7 +11,7 @@ import msgspec
 from xtrader.errors import VenueError
 from xtrader.feed.redundant import Redundant
 from xtrader.model.book import Book
-from xtrader.model.market import BookUpdate, Coverage, Trade
+from xtrader.model.market import Coverage, MarketRecord, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.recordings.events import Torn
 from xtrader.venues.base import MarketSession
@@ -40,13 +40,13 @@ class Strand:
         self.session = session
         self.torn: Torn | None = None
         """Something that cannot be used and may have been of this subscription, as long as no number proves the contrary."""
-        self.last: Trade | BookUpdate | None = None
+        self.last: MarketRecord | None = None
         """The last record that came of it."""
         self.failure: VenueError | None = None
         """Its session ended by a message, and no further one has come yet."""
         self.failed_at = 0
 
-    def is_further(self, record: Trade | BookUpdate) -> bool:
+    def is_further(self, record: MarketRecord) -> bool:
         """False for a trade that came late: what it proves was proven."""
         last = self.last
         return type(record) is not Trade or type(last) is not Trade or (record.sequence or 0) >= (last.sequence or 0)
@@ -58,7 +58,7 @@ class Braid:
 
     def __init__(self, first: Strand) -> None:
         """So far, `first` was alone."""
-        self._rows: list[Trade | BookUpdate | Coverage] = []
+        self._rows: list[MarketRecord | Coverage] = []
         self._merged = Redundant([first.subscription], [], self._rows.append)
         self._seats: list[Strand | None] = []
         self.join(first)
@@ -76,7 +76,7 @@ class Braid:
         """A connection is gone; a gap row has said so."""
         self._seats[self._seats.index(strand)] = None
 
-    def take(self, strand: Strand, record: Trade | BookUpdate | Coverage) -> list[Trade | BookUpdate | Coverage]:
+    def take(self, strand: Strand, record: MarketRecord | Coverage) -> list[MarketRecord | Coverage]:
         """The rows that come of what one connection said."""
         self._merged.take(self._seats.index(strand), record)
         rows = self._rows.copy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xtrader.model.market import BookUpdate, Coverage, Trade
+from xtrader.model.market import BookUpdate, Coverage, MarketRecord, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.recordings.events import Torn
 
@@ -16,25 +16,24 @@ def concerned(torn: Torn, subscriptions: Iterable[Subscription]) -> list[Subscri
     return [one for one in among if one.instrument.lower().encode() in text] or among
 
 
-def since(torn: Torn, last: Trade | BookUpdate | None) -> int:
+def since(torn: Torn, last: MarketRecord | None) -> int:
     """Time of the last thing that is known before it, int ns. `last` is the last record of the subscription."""
     return torn.ts if last is None else last.ts_recv
 
 
-def unproved(
-    subscription: Subscription, torn: Torn, last: Trade | BookUpdate | None, record: Trade | BookUpdate | None
-) -> list[Coverage]:
+def unproved(subscription: Subscription, torn: Torn, last: MarketRecord | None, record: MarketRecord | None) -> list[Coverage]:
     """The rows to write before `record`, the first one that was taken after it; None if none came any more. `last` is the one
     before. Of a book its own chain proves what is missing, as soon as a further message comes."""
     ts = since(torn, last)
     if record is None:
         return [Coverage(subscription.key, subscription.stream, "gap", "malformed", ts, None, torn.detail)]
-    if type(record) is not Trade:
+    if type(record) is BookUpdate:
         return []
-    number = None if last is None else last.sequence
-    first = record.sequence if record.first is None else record.first
-    if number is not None and first is not None and first <= number + 1:
-        return []
+    if type(record) is Trade:
+        number = last.sequence if type(last) is Trade else None
+        first = record.sequence if record.first is None else record.first
+        if number is not None and first is not None and first <= number + 1:
+            return []
     ts_to = max(ts, record.ts_recv)
     return [
         Coverage(subscription.key, subscription.stream, "gap", "malformed", ts, ts_to, torn.detail),

@@ -1,8 +1,8 @@
 """Translators between the venues' own messages and records: no sockets, clocks, environment or logs.
 
-A venue is a module here that says in literals which EXCHANGES it speaks for and which VARIABLES it has (name -> (default, what it
-is for)), some of them SECRETS; it is imported when one of its exchanges is used, and not before. It has `market(exchange, options)`
-and `rules(exchange)`.
+A venue is a module here that says in literals which EXCHANGES it speaks for, which STREAMS beyond books and trades each of them has
+(see model/streams.py), and which VARIABLES it has (name -> (default, what it is for)), some of them SECRETS; it is imported when
+one of its exchanges is used, and not before. It has `market(exchange, options)` and `rules(exchange)`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from xtrader.venues.base import Market, Rules
 
 def _said(constant: str) -> Mapping[str, Any]:
     """Module -> what it declares as `constant`."""
-    found = declarations(tuple(__path__), __name__, ("EXCHANGES", "VARIABLES", "SECRETS"))
+    found = declarations(tuple(__path__), __name__, ("EXCHANGES", "STREAMS", "VARIABLES", "SECRETS"))
     return {module: said[constant] for module, said in found.items() if "EXCHANGES" in said and constant in said}
 
 
@@ -28,6 +28,16 @@ def _said(constant: str) -> Mapping[str, Any]:
 def exchanges() -> Mapping[str, str]:
     """Exchange token -> name of the module that speaks its protocol."""
     return {exchange: module for module, tokens in _said("EXCHANGES").items() for exchange in tokens}
+
+
+@cache
+def _further() -> Mapping[str, tuple[str, ...]]:
+    return {exchange: streams for own in _said("STREAMS").values() for exchange, streams in own.items()}
+
+
+def streams(exchange: str) -> tuple[str, ...]:
+    """The streams that can be recorded of an exchange: books, trades, and those that its module says in STREAMS."""
+    return ("L2", "TRADES", *_further().get(exchange, ()))
 
 
 def variables() -> Mapping[str, tuple[str, str]]:

@@ -42,7 +42,7 @@ import msgspec
 
 from xtrader.model.book import Book
 from xtrader.model.instrument import Instrument
-from xtrader.model.market import BookUpdate, Coverage, Trade
+from xtrader.model.market import Coverage, MarketRecord
 from xtrader.model.subscription import Subscription
 from xtrader.venues.trades import SeenTrades
 
@@ -101,7 +101,7 @@ class Relisted(msgspec.Struct, frozen=True):
     symbols: tuple[str, ...]
 
 
-Output: TypeAlias = Trade | BookUpdate | Coverage | Send | Fetch | Ready | Notice | Relisted
+Output: TypeAlias = MarketRecord | Coverage | Send | Fetch | Ready | Notice | Relisted
 
 
 class Link(msgspec.Struct, frozen=True):

@@ -8,15 +8,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
 from xtrader.errors import UnknownKind
 from xtrader.model.book import Book
-from xtrader.model.market import BookUpdate, Trade
+from xtrader.model.market import BookUpdate, Flat, Trade
+from xtrader.model.streams import STREAMS
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Activity, Output
 from xtrader.venues.channel import SECOND, Ask, Channel
 from xtrader.venues.crossing import Ration, told
 from xtrader.venues.trades import SeenTrades, TradeChain
 
+LATE = 300 * SECOND
+"""How much older than the venue's latest value the last one that came may be."""
 LONGEST_RATION = 256
 """Seconds between two resyncs of a book that stays crossed: each takes two requests of an hour's few hundred."""
 
@@ -157,7 +162,39 @@ class BookChannel(Channel):
         return super()._ask_again(now)
 
 
-class TradesChannel(Channel):
+class ConfirmedChannel(Channel):
+    """A stream without a beginning: live once the venue confirmed it."""
+
+    def acked(self, ts_recv: int) -> list[Output]:
+        if self.activity.state == "live":
+            self.activity.ts_acked = ts_recv
+            return []
+        super().acked(ts_recv)
+        return self.live(ts_recv)
+
+
+class LatestChannel(ConfirmedChannel):
+    """Values of one instrument, of which each replaces the one before. What is missing cannot be told, but by a probe."""
+
+    def __init__(self, subscription: Subscription, cause: str, counts: Counter[str], ask: Ask) -> None:
+        super().__init__(subscription, cause, counts, ask)
+        self.last: Flat | None = None
+
+    def take(self, record: Flat) -> Sequence[Output]:
+        """What one value means; one that is older than the last one, or the same, is counted and dropped."""
+        self.activity.ts_last = record.ts_recv
+        out: list[Output] = [] if self.activity.state == "live" else self.live(record.ts_recv)
+        last, self.ts_good = self.last, record.ts_recv
+        is_older = last is not None and None not in (last.ts_event, record.ts_event) and record.ts_event < last.ts_event  # type: ignore[operator]
+        if is_older or (last is not None and msgspec.structs.replace(record, ts_recv=last.ts_recv) == last):  # type: ignore[type-var]
+            self._counts["duplicates"] += 1
+            return out
+        self.last = record
+        self.activity.messages += 1
+        return [*out, record]
+
+
+class TradesChannel(ConfirmedChannel):
     """TRADES of one instrument: live once the venue confirmed it, whole by the chain of its trade numbers."""
 
     def __init__(self, subscription: Subscription, cause: str, counts: Counter[str], ask: Ask, resume: SeenTrades | None) -> None:
@@ -170,13 +207,6 @@ class TradesChannel(Channel):
         out = super().resync(now)
         self._is_kept = False
         return out
-
-    def acked(self, ts_recv: int) -> list[Output]:
-        if self.activity.state == "live":
-            self.activity.ts_acked = ts_recv
-            return []
-        super().acked(ts_recv)
-        return self.live(ts_recv)
 
     def live(self, ts_recv: int) -> list[Output]:
         self.chain.live(ts_recv, self.cause)
@@ -208,6 +238,8 @@ class Channels:
     ) -> None:
         self.books: dict[str, BookChannel] = {}
         self.trades: dict[str, TradesChannel] = {}
+        self.latest: dict[tuple[str, str], LatestChannel] = {}
+        """By stream and symbol."""
         self.all: list[Channel] = []
         for subscription in dict.fromkeys(subscriptions):
             if subscription.stream == "L2":
@@ -217,6 +249,10 @@ class Channels:
                 seen = resume.get(subscription.key)
                 trades = self.trades[subscription.instrument] = TradesChannel(subscription, cause, counts, ask, seen)
                 self.all.append(trades)
+            elif subscription.stream in STREAMS and STREAMS[subscription.stream].merge == "latest":
+                values = LatestChannel(subscription, cause, counts, ask)
+                self.latest[subscription.stream, subscription.instrument] = values
+                self.all.append(values)
             else:
                 raise UnknownKind(subscription.stream)
         self.activity: dict[Subscription, Activity] = {channel.subscription: channel.activity for channel in self.all}
@@ -234,7 +270,11 @@ class Channels:
 
     def of(self, subscription: Subscription) -> Channel:
         """The channel of a subscription."""
-        return (self.books if subscription.stream == "L2" else self.trades)[subscription.instrument]
+        if subscription.stream == "L2":
+            return self.books[subscription.instrument]
+        if subscription.stream == "TRADES":
+            return self.trades[subscription.instrument]
+        return self.latest[subscription.stream, subscription.instrument]
 
     def probed(self, subscription: Subscription, asked: int, number: int, ts_event: int, now: int) -> None:
         """The answer to a probe that was put at `asked`: the venue's last number of the subscription and its time (int ns)."""
@@ -244,6 +284,10 @@ class Channels:
         if subscription.stream == "L2":
             book = self.books[subscription.instrument]
             is_ahead = book.sequence is None or number > book.sequence
+        elif subscription.stream != "TRADES":
+            value = self.latest[subscription.stream, subscription.instrument].last
+            known = None if value is None else value.ts_event
+            is_ahead = ts_event - (channel.activity.ts_acked if known is None else known) > LATE
         else:
             trades = self.trades[subscription.instrument]
             last = trades.chain.last

@@ -18,6 +18,7 @@ import msgspec
 from xtrader.clock import FOREVER
 from xtrader.durable import free_path, make_directory, replace_file, sync_directory
 from xtrader.errors import ConfigError
+from xtrader.model.streams import SUBSCRIBED
 from xtrader.sinks.described import UNREADABLE, describe, first_line, misled, place_of, read_groups
 from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Manifest, ManifestLine, collector_of, list_files, seal
 from xtrader.sinks.mending import ASIDE as ASIDE
@@ -212,7 +213,7 @@ def _tell_gaps(root: Path, gaps: Sequence[Loss]) -> None:
 
 def _covered(line: ManifestLine) -> Sequence[str]:
     """The streams of which a lost part says something."""
-    return ("L2", "TRADES") if line.stream == COVERAGE else (line.stream,)
+    return SUBSCRIBED if line.stream == COVERAGE else (line.stream,)
 
 
 def _place_of_coverage(line: ManifestLine) -> ManifestLine:

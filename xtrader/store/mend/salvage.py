@@ -16,14 +16,14 @@ from msgspec.structs import replace
 
 from xtrader.durable import sync_directory, sync_file
 from xtrader.model.market import Coverage
+from xtrader.model.streams import SUBSCRIBED
 from xtrader.records.schemas import SCHEMAS, is_known, lacking, rare_table, widened
 from xtrader.sinks.described import SALVAGED, UNREADABLE, describe, metadata_of, place_of
 from xtrader.sinks.manifest import ManifestLine, coverage_of
 from xtrader.sinks.parts import PartWriter
 from xtrader.sinks.unfinished import Unfinished
 from xtrader.store.mend.clear_unfinished import WRITER
-from xtrader.store.prove.book_proof import BookProof
-from xtrader.store.prove.trade_proof import TradeProof
+from xtrader.store.prove.proofs import proof
 from xtrader.store.prove.verify import ALL_LIVE, UNKNOWN
 from xtrader.store.prove.verify_parts import date_differs
 from xtrader.store.read.coverage_fold import CoverageRow, rows_of
@@ -106,10 +106,8 @@ def _is_sound(table: Any, line: ManifestLine, date: str) -> bool:
     wrong: list[str] = []
     if not table.num_rows or lacking(table, line.stream) is not None:
         return False
-    if line.stream == "L2":
-        BookProof(line.instrument, UNKNOWN, ALL_LIVE, wrong.append).check(table)
-    elif line.stream == "TRADES":
-        TradeProof(UNKNOWN, ALL_LIVE, wrong.append).check(table)
+    if (proven := proof(line.stream, line.instrument, UNKNOWN, ALL_LIVE, wrong.append)) is not None:
+        proven.check(table)
     return not wrong and not date_differs(table, date, line.stream)
 
 
@@ -120,7 +118,7 @@ def _told(line: ManifestLine, others: Sequence[ManifestLine], tables: Sequence[A
         other.stream: other
         for other in others
         if other.instrument == line.instrument
-        and other.stream in ("L2", "TRADES")
+        and other.stream in SUBSCRIBED
         and (other.first_offset, other.last_offset) == (line.first_offset, line.last_offset)
     }
     found = [row for stream in sorted(beside) for row in coverage_of(beside[stream])]

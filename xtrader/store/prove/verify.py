@@ -20,9 +20,10 @@ from xtrader.sinks.described import UNREADABLE, Ranges, describe, first_line, me
 from xtrader.sinks.manifest import collector_of
 from xtrader.store.prove.book_proof import BookProof
 from xtrader.store.prove.coverage_map import CoverageMap, is_counted, share
+from xtrader.store.prove.latest_proof import PROVEN, LatestProof
 from xtrader.store.prove.lock import shared
 from xtrader.store.prove.parallel import each
-from xtrader.store.prove.trade_proof import TradeProof
+from xtrader.store.prove.proofs import Proof, proof
 from xtrader.store.prove.verify_lists import (
     Finding,
     ListedPart,
@@ -38,8 +39,6 @@ from xtrader.venues.base import Rules
 
 SETTLES = 3.0
 """Seconds in which a running recorder lists a part whose file is there."""
-SUBSCRIBED = ("L2", "TRADES")
-"""The streams that are recorded by subscription: each has coverage."""
 UNKNOWN = Rules(bridges=True, trade_ids="unique")
 """For an exchange that this version does not know: what holds everywhere."""
 
@@ -189,7 +188,7 @@ class _Check:
             without = {covers: found for covers, found in (maps or {}).items() if covers not in unit.beside}
             return Verified([day for one in without.items() for day in self._without(*one)], self._findings)
         coverage = CoverageMap(()) if maps is None else maps.get(unit.stream, CoverageMap(()))
-        chain = self._chain(coverage if maps is not None else ALL_LIVE)
+        chain = proof(unit.stream, unit.key, unit.rules, coverage if maps is not None else ALL_LIVE, self._tell)
         self._read_parts(chain)
         if maps is not None and isinstance(chain, BookProof):
             self._tell_shallow(coverage)
@@ -197,6 +196,8 @@ class _Check:
                 self._check_syncs(chain.synced, coverage)
         if chain is None:
             return Verified([], self._findings)
+        if isinstance(chain, LatestProof):
+            self._findings.append(Finding("note", unit.parts[0].line.path, f"{unit.stream}:{unit.key}: {PROVEN}"))
         if "INSTRUMENTS" not in unit.beside:
             self._check_described()
         return Verified(self._told(unit.stream, coverage, self._days), self._findings)
@@ -236,12 +237,7 @@ class _Check:
             except UNREADABLE:
                 continue
 
-    def _chain(self, coverage: CoverageMap) -> BookProof | TradeProof | None:
-        if self._unit.stream == "L2":
-            return BookProof(self._unit.key, self._unit.rules, coverage, self._tell)
-        return TradeProof(self._unit.rules, coverage, self._tell) if self._unit.stream == "TRADES" else None
-
-    def _read_parts(self, chain: BookProof | TradeProof | None) -> None:
+    def _read_parts(self, chain: Proof | None) -> None:
         for one in self._unit.parts:
             line = one.line
             self._file = line.path
@@ -260,7 +256,7 @@ class _Check:
             day.messages += (0 if chain is None else chain.messages) - messages
             day.damage += len(self._findings) - before
 
-    def _read_part(self, one: ListedPart, date: str, chain: BookProof | TradeProof | None) -> bool:
+    def _read_part(self, one: ListedPart, date: str, chain: Proof | None) -> bool:
         """False if the part cannot be taken as it is."""
         line = one.line
         what = changed(self._root, line)

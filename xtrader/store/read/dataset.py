@@ -6,7 +6,7 @@ and a book only where coverage says that it was live.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from xtrader.errors import ConfigError
 from xtrader.model.book import Book
 from xtrader.model.market import MarketRecord
+from xtrader.model.streams import STREAMS, SUBSCRIBED, Stream
 from xtrader.records.schemas import SCHEMAS
 from xtrader.store.read import bars, books, merge_rows, names, rare_streams, rows_to_records
 from xtrader.store.read.answer import Answer
@@ -117,7 +118,7 @@ class Dataset:
         instrument: Names = None,
         *,
         exchange: str | None = None,
-        streams: Collection[str] = ("L2", "TRADES"),
+        streams: Collection[str] = SUBSCRIBED,
         start: Time | None = None,
         end: Time | None = None,
     ) -> Iterator[MarketRecord]:
@@ -155,6 +156,29 @@ class Dataset:
 
     def _view(self, streams: Collection[str], instrument: Names, exchange: str | None = None) -> View:
         return View(self._places, streams, partial(names.chosen, names=instrument, exchange=exchange))
+
+
+def _question(stream: Stream) -> Callable[..., Answer]:
+    def rows(
+        self: Dataset,
+        instrument: Names = None,
+        *,
+        exchange: str | None = None,
+        start: Time | None = None,
+        end: Time | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Answer:
+        return self._rows(stream.name, instrument, exchange, window(start, end), columns)
+
+    rows.__name__ = stream.method
+    rows.__doc__ = f"""{stream.name}, a row each, ordered by when they were received; each once, also where several collectors
+        recorded it. Columns: `exchange, instrument`, and those of the {stream.name} files."""
+    return rows
+
+
+for _stream in STREAMS.values():
+    if _stream.method and not hasattr(Dataset, _stream.method):
+        setattr(Dataset, _stream.method, _question(_stream))
 
 
 def open_dataset(*places: str | Path, filesystem: Any = None, journal: str | Path | None = None) -> Dataset:

@@ -19,6 +19,7 @@ import pyarrow as pa
 import xtrader
 from xtrader.clock import DAY
 from xtrader.errors import ConfigError
+from xtrader.model.streams import SUBSCRIBED
 from xtrader.sinks.described import UNREADABLE, place_of, read_groups
 from xtrader.sinks.manifest import collector_of
 from xtrader.store.prove.coverage_map import share
@@ -31,7 +32,6 @@ from xtrader.store.read.coverage_fold import Interval
 from xtrader.store.report.timeline import Strip, Timeline, read_timeline
 
 QUANTILES: Final = (0.5, 0.9, 0.99, 1.0)
-_STREAMS: Final = ("L2", "TRADES")
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -103,7 +103,7 @@ def report_day(
         groups: dict[tuple[str, str], list[ListedPart]] = defaultdict(list)
         for one in read_lists(root).parts:
             place = place_of(one.line.path)
-            if place is not None and place.date == date and place.stream in _STREAMS:
+            if place is not None and place.date == date and place.stream in SUBSCRIBED:
                 groups[collector_of(one.list), f"{place.stream}:{place.key}"].append(one)
         strips = [strip for strip in timeline.strips if _is_known(strip, groups, start)]
         if not strips:

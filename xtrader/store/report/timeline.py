@@ -13,9 +13,10 @@ import msgspec
 
 from xtrader.clock import FOREVER
 from xtrader.errors import ConfigError
+from xtrader.model.streams import SUBSCRIBED
 from xtrader.sinks.manifest import collector_of
 from xtrader.store.prove.coverage_map import holes_of, is_counted, share
-from xtrader.store.prove.verify import SUBSCRIBED, cut, read_coverage
+from xtrader.store.prove.verify import cut, read_coverage
 from xtrader.store.prove.verify_lists import read_lists, require_whole
 from xtrader.store.read.coverage_fold import Interval
 
