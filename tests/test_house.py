@@ -85,7 +85,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "logs": ((*BASE, "quantities"), ("msgspec", "structlog")),
     "ops": (BASE, ("msgspec", "structlog")),
     "ops.measure": (("ops.facts",), ("numpy",)),
-    "ops.http": ((*BASE, "clock", "look", "ops", "pipeline"), ("aiohttp", "msgspec", "structlog", "uvloop")),
+    "ops.http": ((*BASE, "clock", "look", "ops", "pipeline"), ("aiohttp", "msgspec", "pyarrow", "structlog", "uvloop")),
     "app": (
         (*BASE, "clock", "feed", "logs", "ops", "pauses", "pipeline", "recordings", "settings", "sinks", "venues"),
         ("msgspec", "rich", "structlog", "uvloop"),

@@ -44,8 +44,6 @@ HEADERS: Final = {
 log = structlog.get_logger("xtrader.http")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-STREAMING: Final = web.AppKey("streaming", WeakSet[asyncio.BaseTransport])
-"""Transports on which an answer is given that does not end by itself."""
 BUSY: Final = web.AppKey("busy", WeakSet[asyncio.BaseTransport])
 """Transports on which a request is being answered."""
 
@@ -88,7 +86,8 @@ def guard(names: Collection[str], bound: str) -> Any:
         busy = request.app[BUSY]
         busy.add(transport)
         try:
-            async with asyncio.timeout(None if transport in request.app[STREAMING] else HANDLING) as limit:
+            async with asyncio.timeout(HANDLING) as limit:
+                # An answer that does not end by itself takes it away.
                 request["limit"] = limit
                 return await handler(request)
         except web.HTTPException as answer:

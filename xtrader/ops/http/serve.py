@@ -57,14 +57,15 @@ async def _serve(spec: ServeSpec) -> None:
     listening.setblocking(False)
     server = await asyncio.get_running_loop().create_server(welcome, sock=listening)
     works = [_listen(latest), _beat(), _look(routes), welcome.sweep()]
+    looking_back = asyncio.create_task(routes.look_back())
     tasks = [asyncio.create_task(work) for work in works]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         server.close()
-        for task in tasks:
+        for task in (*tasks, looking_back):
             task.cancel()
-        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+        for ended in await asyncio.gather(*tasks, looking_back, return_exceptions=True):
             if isinstance(ended, Exception):
                 log.error("http_ended", exc_info=ended)
         # Clients are not waited for: a slow one must not hold up the end of a recorder.

@@ -40,24 +40,25 @@ class Readiness:
     """Whether a recorder is ready, and since when: told whenever there are new facts."""
 
     def __init__(self) -> None:
-        self._since: int | None = None
+        self.since: int | None = None
+        """Since when it is ready, int ns; None while it is not."""
         self._was_looked = False
 
     def look(self, latest: Latest, now: int) -> list[Trouble]:
         """What is wrong at wall time `now`."""
         found = wrong(latest, now)
         if any(one.blocks for one in found) or latest.facts is None:
-            self._since = None
-        elif self._since is None:
+            self.since = None
+        elif self.since is None:
             # What this process did not see begin is as old as the youngest of what is well.
-            self._since = now if self._was_looked else _youngest(latest.facts)
+            self.since = now if self._was_looked else _youngest(latest.facts)
         self._was_looked = True
         return found
 
     def answer(self, latest: Latest, now: int, grace: float) -> tuple[bool, dict[str, Any]]:
         """Whether it has been ready for `grace` seconds, and the body that says so."""
         found = self.look(latest, now)
-        facts, since = latest.facts, self._since
+        facts, since = latest.facts, self.since
         seconds = 0.0 if since is None else max(now - since, 0) / SECOND
         ready = since is not None and seconds >= grace
         status = "ready" if ready else "not ready" if since is None else "ready for too short a time"
