@@ -46,7 +46,7 @@ if [ -n "$upgrade" ] || [ ! -x /opt/xtrader/bin/xtrader ]; then
   # Beside what runs, then in its place: what runs keeps its open files, and a failure leaves it as it is.
   rm -rf /opt/xtrader.new
   "$python" -m venv --without-pip /opt/xtrader.new
-  pip="$work/tools/bin/pip --disable-pip-version-check --python /opt/xtrader.new/bin/python install --quiet"
+  pip="$work/tools/bin/pip --disable-pip-version-check --python /opt/xtrader.new/bin/python install --quiet --no-compile"
   $pip --no-deps --require-hashes -r "$source/requirements-runtime.lock"
   $pip --no-deps --no-index "$work"/xtrader-*.whl
   sed -i 's#/opt/xtrader.new#/opt/xtrader#g' /opt/xtrader.new/bin/* /opt/xtrader.new/pyvenv.cfg 2>/dev/null || true
@@ -54,6 +54,7 @@ if [ -n "$upgrade" ] || [ ! -x /opt/xtrader/bin/xtrader ]; then
   [ ! -e /opt/xtrader ] || mv /opt/xtrader /opt/xtrader.old
   mv /opt/xtrader.new /opt/xtrader
   rm -rf /opt/xtrader.old
+  /opt/xtrader/bin/python -m compileall -q /opt/xtrader/lib
   echo "made /opt/xtrader: $(/opt/xtrader/bin/xtrader --version)"
 fi
 
