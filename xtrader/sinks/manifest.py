@@ -23,6 +23,7 @@ from typing import BinaryIO, Final, NamedTuple, TypeAlias
 
 import msgspec
 
+from xtrader.clock import FOREVER
 from xtrader.durable import sync_directory
 from xtrader.model.market import Coverage, fold_open
 
@@ -81,6 +82,15 @@ def seal(line: ManifestLine, before: int) -> tuple[bytes, int]:
     text = msgspec.json.encode(line)
     own = zlib.crc32(text, before)
     return text[:-1] + b',"crc32":"%08x"}\n' % own, own
+
+
+def sealed(lines: Iterable[ManifestLine]) -> bytes:
+    """The text of a list of these lines, in this order."""
+    texts, before = [], 0
+    for line in lines:
+        text, before = seal(line, before)
+        texts.append(text)
+    return b"".join(texts)
 
 
 def unseal(text: bytes) -> tuple[bytes, int | None]:
@@ -199,6 +209,13 @@ def end_of(path: Path, offset: int) -> int:
                 return end
             end -= len(text) + 1
     return 0
+
+
+def list_merged(root: Path, collector: str, line: ManifestLine) -> None:
+    """Add to the list of a collector's parts that replace others; durable on return. Raises OSError."""
+    manifest = Manifest(root / DIRECTORY / f"{collector}{COMPACTED}")
+    manifest.open(FOREVER)
+    manifest.append([line])
 
 
 class Manifest:

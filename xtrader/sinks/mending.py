@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +26,7 @@ from xtrader.sinks.manifest import (
     read_lines,
     readable,
     replaced_paths,
-    seal,
+    sealed,
     unseal,
     whole_lines,
 )
@@ -57,7 +57,7 @@ def mend_list(root: Path, collector: str, first: int) -> None:
     kept = free_path(root / ASIDE / DIRECTORY / path.name)
     make_directory(kept.parent)
     replace_file(kept, b"\n".join(damaged) + b"\n")
-    replace_file(path, _sealed([*lines, *found]))
+    replace_file(path, sealed(sorted([*lines, *found], key=lambda line: line.last_offset)))
     log.warning(
         "list_damaged",
         file=str(path),
@@ -136,11 +136,3 @@ def _unlisted(root: Path, collector: str, lines: Sequence[ManifestLine], since: 
             log.warning(
                 "part_damaged", file=str(path), error=str(error), about="it is in no list; `xtrader repair` saves what it can"
             )
-
-
-def _sealed(lines: Iterable[ManifestLine]) -> bytes:
-    texts, before = [], 0
-    for line in sorted(lines, key=lambda line: line.last_offset):
-        text, before = seal(line, before)
-        texts.append(text)
-    return b"".join(texts)

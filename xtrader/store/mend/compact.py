@@ -18,7 +18,7 @@ from xtrader.clock import FOREVER, SECOND
 from xtrader.durable import sync_directory, sync_file
 from xtrader.records.schemas import SCHEMAS
 from xtrader.sinks.described import UNREADABLE, first_line, metadata_of, place_of, read_groups
-from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Manifest, ManifestLine, collector_of
+from xtrader.sinks.manifest import ManifestLine, collector_of, list_merged
 from xtrader.sinks.parts import PartWriter
 from xtrader.sinks.unfinished import Unfinished
 from xtrader.sinks.uploaded import progress_of
@@ -146,9 +146,7 @@ def merge(root: Path, group: Group) -> ManifestLine:
     told = [row for line in group.lines for row in line.coverage]
     made = part.publish(first.first_offset, last.last_offset, told, [line.path for line in group.lines])
     sync_directory(root / part.directory)
-    manifest = Manifest(root / DIRECTORY / f"{group.collector}{COMPACTED}")
-    manifest.open(FOREVER)
-    manifest.append([made])
+    list_merged(root, group.collector, made)
     for line in group.lines:
         (root / line.path).unlink()
     sync_directory(root / part.directory)

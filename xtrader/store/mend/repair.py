@@ -15,12 +15,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from xtrader.clock import FOREVER
 from xtrader.durable import free_path, make_directory, replace_file, sync_directory
 from xtrader.errors import ConfigError
 from xtrader.model.streams import SUBSCRIBED
 from xtrader.sinks.described import UNREADABLE, describe, first_line, misled, place_of, read_groups
-from xtrader.sinks.manifest import COMPACTED, DIRECTORY, Manifest, ManifestLine, collector_of, list_files, seal
+from xtrader.sinks.manifest import COMPACTED, DIRECTORY, ManifestLine, collector_of, list_files, list_merged, sealed
 from xtrader.sinks.mending import ASIDE as ASIDE
 from xtrader.sinks.unfinished import Unfinished
 from xtrader.store.mend.clear_unfinished import WRITER, remove_unfinished
@@ -141,12 +140,8 @@ def _write_list(root: Path, name: str, lines: Iterable[ManifestLine]) -> None:
     elif os.path.lexists(path):
         _set_aside(root, name)
     unique = {line.path: line for line in lines}
-    texts, before = [], 0
-    for line in sorted(unique.values(), key=lambda line: (line.last_offset, line.path)):
-        text, before = seal(line, before)
-        texts.append(text)
     make_directory(path.parent)
-    replace_file(path, b"".join(texts))
+    replace_file(path, sealed(sorted(unique.values(), key=lambda line: (line.last_offset, line.path))))
 
 
 def _replace_broken(root: Path, done: list[str], lost: list[str]) -> list[Loss]:
@@ -160,7 +155,7 @@ def _replace_broken(root: Path, done: list[str], lost: list[str]) -> list[Loss]:
         was_there = (root / line.path).exists()
         tables = rescue(root, line, [other.line for other in parts])
         made = rewritten(root, line, collector, tables, [line.path])
-        _list(root, collector, made)
+        list_merged(root, collector, made)
         if was_there:
             _set_aside(root, line.path)
         what = f"{line.path} {'is broken and in ' + ASIDE + ' now' if was_there else 'is not there'}"
@@ -206,7 +201,7 @@ def _tell_gaps(root: Path, gaps: Sequence[Loss]) -> None:
         held = [] if old is None else list(read_groups(root / path, COVERAGE))
         replaces = [] if old is None else [path]
         model = old or _place_of_coverage(found[0].line)
-        _list(root, collector, rewritten(root, model, collector, [*held, gap_table(rows)], replaces))
+        list_merged(root, collector, rewritten(root, model, collector, [*held, gap_table(rows)], replaces))
         if old is not None:
             (root / path).unlink()
 
@@ -233,12 +228,6 @@ def _hosts(one: ListedPart, gap: Loss) -> bool:
 def _date(line: ManifestLine) -> str:
     place = place_of(line.path)
     return "" if place is None else place.date
-
-
-def _list(root: Path, collector: str, line: ManifestLine) -> None:
-    manifest = Manifest(root / DIRECTORY / f"{collector}{COMPACTED}")
-    manifest.open(FOREVER)
-    manifest.append([line])
 
 
 def _set_aside(root: Path, path: str) -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from xtrader.clock import SECOND
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate
-from xtrader.records.batches import Ints
+from xtrader.records.batches import Floats, Ints
 from xtrader.records.message_rows import cut
 from xtrader.store.prove.coverage_map import CoverageMap
 from xtrader.venues.base import Rules
@@ -26,6 +26,7 @@ MOST: Final = 20
 """Findings of one kind told of one file."""
 
 Tell = Callable[[str], None]
+Bools = npt.NDArray[np.bool_]
 
 
 class Times:
@@ -103,14 +104,7 @@ class BookProof:
         self._times.check(self._effective(ts, columns["is_snapshot"][starts].astype(bool)))
         self.messages += len(ts)
 
-    def _well_formed(
-        self,
-        side: npt.NDArray[Any],
-        price: npt.NDArray[np.float64],
-        size: npt.NDArray[np.float64],
-        starts: npt.NDArray[np.intp],
-        lengths: npt.NDArray[np.intp],
-    ) -> bool:
+    def _well_formed(self, side: npt.NDArray[Any], price: Floats, size: Floats, starts: Ints, lengths: Ints) -> bool:
         empty = side == ""
         alone = np.repeat(lengths == 1, lengths)
         if (empty & ~alone).any() or (empty != np.isnan(price)).any() or (empty != np.isnan(size)).any():
@@ -127,7 +121,7 @@ class BookProof:
             return False
         return True
 
-    def _effective(self, ts: Ints, is_snapshot: npt.NDArray[np.bool_]) -> Ints:
+    def _effective(self, ts: Ints, is_snapshot: Bools) -> Ints:
         """The times at which messages took effect: changes that waited for a snapshot count from when it came."""
         from_snapshot = np.where(is_snapshot, ts, 0)
         from_snapshot[0] = max(from_snapshot[0], self._ts_snapshot)
@@ -136,32 +130,15 @@ class BookProof:
         self._ts_snapshot = int(held[-1])
         return np.maximum(ts, held)
 
-    def _walk(
-        self,
-        columns: dict[str, Ints],
-        ends: npt.NDArray[np.intp],
-        is_ask: npt.NDArray[np.bool_],
-        empty: npt.NDArray[np.bool_],
-        price: npt.NDArray[np.float64],
-        size: npt.NDArray[np.float64],
-    ) -> None:
+    def _walk(self, columns: dict[str, Ints], ends: Ints, is_ask: Bools, empty: Bools, price: Floats, size: Floats) -> None:
         """Follow the numbers and apply the levels, message by message."""
         levels = list(zip(price.tolist(), size.tolist(), strict=True))
         found = cut(ends, is_ask, empty)
         heads = [columns[name][found.starts].tolist() for name in ("sequence", "prev_sequence", "is_snapshot", "ts_recv")]
-        for start, middle, stop, sequence, previous, is_snapshot, ts in zip(
-            *(each.tolist() for each in found), *heads, strict=True
-        ):
-            update = BookUpdate(
-                self._key,
-                bool(is_snapshot),
-                levels[start:middle],
-                levels[middle:stop],
-                _known(sequence),
-                _known(previous),
-                None,
-                ts,
-            )
+        places = [each.tolist() for each in found]
+        for start, middle, stop, sequence, previous, is_snapshot, ts in zip(*places, *heads, strict=True):
+            numbers, sides = (_known(sequence), _known(previous)), (levels[start:middle], levels[middle:stop])
+            update = BookUpdate(self._key, bool(is_snapshot), *sides, *numbers, None, ts)
             if update.is_snapshot:
                 self._begin(update)
             elif not self._follows(update) and not self._is_unknown:
@@ -217,6 +194,6 @@ def to_ints(column: Any) -> Ints:
     return found
 
 
-def _bools(column: Any) -> npt.NDArray[np.bool_]:
-    found: npt.NDArray[np.bool_] = column.to_numpy(zero_copy_only=False).astype(bool)
+def _bools(column: Any) -> Bools:
+    found: Bools = column.to_numpy(zero_copy_only=False).astype(bool)
     return found

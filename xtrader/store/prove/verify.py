@@ -24,15 +24,7 @@ from xtrader.store.prove.latest_proof import PROVEN, LatestProof
 from xtrader.store.prove.lock import shared
 from xtrader.store.prove.parallel import each
 from xtrader.store.prove.proofs import Proof, proof
-from xtrader.store.prove.verify_lists import (
-    Finding,
-    ListedPart,
-    files_below,
-    is_running,
-    read_lists,
-    strangers,
-    without_parts,
-)
+from xtrader.store.prove.verify_lists import Finding, ListedPart, files_below, is_running, read_lists, strangers, without_parts
 from xtrader.store.prove.verify_parts import changed, date_differs
 from xtrader.store.read.coverage_fold import CoverageRow, rows_of
 from xtrader.venues.base import Rules
@@ -148,19 +140,11 @@ def cut(parts: Iterable[ListedPart], rules: Callable[[str], Rules | None]) -> li
         ends[collector] = max(ends[collector], one.line.last_ts_recv or 0)
     for group in groups.values():
         group.sort(key=lambda one: (one.line.first_offset, one.line.path))
-    return [
-        Unit(
-            collector,
-            stream,
-            key,
-            group,
-            groups.get((collector, "COVERAGE", key), ()),
-            rules(key.partition("@")[0]) or UNKNOWN,
-            ends[collector],
-            beside[collector, key],
-        )
-        for (collector, stream, key), group in groups.items()
-    ]
+    units = []
+    for (collector, stream, key), group in groups.items():
+        coverage, own = groups.get((collector, "COVERAGE", key), ()), rules(key.partition("@")[0]) or UNKNOWN
+        units.append(Unit(collector, stream, key, group, coverage, own, ends[collector], beside[collector, key]))
+    return units
 
 
 def check(root: Path, unit: Unit) -> Verified:
