@@ -24,7 +24,7 @@ class MessageRows(NamedTuple):
     stops: Ints
 
 
-def whole_messages(tables: Iterator[Any]) -> Iterator[tuple[Any, Ints]]:
+def whole_messages(tables: Iterator[pa.Table]) -> Iterator[tuple[pa.Table, Ints]]:
     """Tables of L2 rows as tables of whole messages, what is cut off at the end of one put before the next, each with the rows
     before which its messages end. Rows after the last end of all are left out."""
     rest: Any = None

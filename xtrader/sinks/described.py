@@ -61,7 +61,7 @@ class Ranges:
         self.rows = 0
         self.found: dict[str, tuple[int, int]] = {}
 
-    def add(self, table: Any) -> None:
+    def add(self, table: pa.Table) -> None:
         self.rows += table.num_rows
         for name in ("ts_recv", "ts_event"):
             if name in table.column_names:

@@ -78,7 +78,7 @@ class BookProof:
         self._book = None
         self._is_unknown = True
 
-    def check(self, table: Any) -> None:
+    def check(self, table: pa.Table) -> None:
         """Take a table of whole messages."""
         is_last = _bools(table["is_last"])
         if not is_last[-1]:
@@ -188,12 +188,12 @@ def _known(value: int) -> int | None:
     return None if value == _NULL else value
 
 
-def to_ints(column: Any) -> Ints:
+def to_ints(column: pa.ChunkedArray) -> Ints:
     """A column as int64, with the smallest number for null."""
     found: Ints = column.cast(pa.int64()).fill_null(_NULL).to_numpy()
     return found
 
 
-def _bools(column: Any) -> Bools:
+def _bools(column: pa.ChunkedArray) -> Bools:
     found: Bools = column.to_numpy(zero_copy_only=False).astype(bool)
     return found

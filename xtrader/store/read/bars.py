@@ -47,7 +47,7 @@ def bars(trades: Callable[[], Iterable[Any]], every: int) -> Answer:
     return Answer(BARS, read)
 
 
-def _partial(table: Any, every: int) -> tuple[Ints, Floats]:
+def _partial(table: pa.Table, every: int) -> tuple[Ints, Floats]:
     """The bars of one table: their times, and (n, 9) open, high, low, close, volume, turnover, count, bought, sold."""
     price, size = (table[name].to_numpy() for name in ("price", "size"))
     side = table["side"].combine_chunks().indices.to_numpy()

@@ -65,7 +65,7 @@ def depth_at(view: View, key: str, stretch: Stretch, ts: int) -> int | None:
     return None
 
 
-def chain(stretch: Stretch, end: int, columns: Sequence[str], batch_rows: int = BATCH_ROWS) -> Iterator[tuple[Any, Ints]]:
+def chain(stretch: Stretch, end: int, columns: Sequence[str], batch_rows: int = BATCH_ROWS) -> Iterator[tuple[pa.Table, Ints]]:
     """The book rows of a stretch from its snapshot on, and when each was known; those known by `end`."""
     latest = stretch.chain
     started = False
@@ -192,7 +192,7 @@ def _error(key: str, ts: int, one: Interval) -> NotCovered:
     return NotCovered(key, ts, one.state, one.cause, one.ts_from, one.ts_to, one.detail)
 
 
-def joined(view: View, key: str, window: Window, batch_rows: int = BATCH_ROWS) -> Iterator[Any]:
+def joined(view: View, key: str, window: Window, batch_rows: int = BATCH_ROWS) -> Iterator[pa.Table]:
     """The book rows of an instrument that several collectors recorded, as one chain, in tables of all columns of L2.
 
     Where one collector's live time ends and another's goes on, its book at that time comes as a snapshot.
@@ -211,7 +211,7 @@ def joined(view: View, key: str, window: Window, batch_rows: int = BATCH_ROWS) -
                 yield table if inside.all() else table.filter(pa.array(inside))
 
 
-def _from(stretch: Stretch, end: int, batch_rows: int) -> Iterator[Any]:
+def _from(stretch: Stretch, end: int, batch_rows: int) -> Iterator[pa.Table]:
     """The rows of a stretch; if its chain began before it, the book at its start first."""
     ladder = Ladder()
     begun = stretch.chain == stretch.start

@@ -34,7 +34,7 @@ class Labels:
                 raise ConfigError(f"{stream} has no column '{name}'; its columns are {', '.join(fields)}")
         return pa.schema([fields[name] for name in columns] if columns is not None else list(fields.values()))
 
-    def put(self, key: str, tables: Iterator[Any]) -> Iterator[Any]:
+    def put(self, key: str, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         """Tables of one instrument, with its labels in front."""
         for table in tables:
             schema = pa.schema([*FIELDS, *table.schema])

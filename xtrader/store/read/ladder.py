@@ -46,7 +46,7 @@ class Ladder:
         self._snapshots: Places = np.zeros(0, np.intp)
         self._inside = False
 
-    def begin(self, table: Any) -> None:
+    def begin(self, table: pa.Table) -> None:
         """Take the next block; the one before must have been applied to its end. `table` has the columns COLUMNS."""
         columns = table.combine_chunks()
         # Prices repeat: told apart by their hashes, few are left to be sorted and looked up.

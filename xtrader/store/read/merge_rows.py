@@ -29,7 +29,7 @@ def known_at(recv: Ints, before: int = -(2**63)) -> Ints:
     return np.maximum(np.maximum.accumulate(recv), before)
 
 
-def merged(streams: Sequence[Iterator[Any]]) -> Iterator[Any]:
+def merged(streams: Sequence[Iterator[pa.Table]]) -> Iterator[pa.Table]:
     """One stream of tables of all, ordered by the time at which their rows were known; `ts_recv` must be among the columns.
 
     Rows of one stream that were known at the same time (the levels of a message) stay together.
@@ -58,7 +58,7 @@ class _Head:
     """The next rows of a stream. `last` is the time before which it is complete: that of its last row, FOREVER at its end."""
 
     def __init__(self, stream: Iterator[Any]) -> None:
-        self.table: Any = None
+        self.table: pa.Table | None = None
         self.last = -FOREVER
         self._stream = stream
         self._known: Ints = np.zeros(0, np.int64)
@@ -95,7 +95,7 @@ def _sorted(pieces: list[tuple[Any, Ints]]) -> Any:
     return pa.concat_tables([table for table, _ in pieces]).take(pa.array(order))
 
 
-def distinct(sources: Sequence[Source], columns: Sequence[str], window: Window, batch_rows: int = BATCH_ROWS) -> Iterator[Any]:
+def distinct(sources: Sequence[Source], columns: Sequence[str], window: Window, batch_rows: int = BATCH_ROWS) -> Iterator[pa.Table]:
     """Rows of a flat stream of one instrument from several collectors, each one once: the first time it was received."""
     if not sources:
         return
@@ -110,7 +110,7 @@ def distinct(sources: Sequence[Source], columns: Sequence[str], window: Window, 
             yield (table if inside.all() else table.filter(pa.array(inside))).select(columns)
 
 
-def without_repetitions(tables: Iterator[Any], identity: Sequence[str]) -> Iterator[Any]:
+def without_repetitions(tables: Iterator[pa.Table], identity: Sequence[str]) -> Iterator[pa.Table]:
     """Rows of one instrument from several collectors, each one once: the first time it was received.
 
     The columns of their `identity` and `ts_recv` must be there. A row is remembered for MEMORY.
@@ -129,7 +129,7 @@ def without_repetitions(tables: Iterator[Any], identity: Sequence[str]) -> Itera
             yield table if fresh.all() else table.filter(pa.array(fresh))
 
 
-def _plain(column: Any) -> list[Any]:
+def _plain(column: pa.ChunkedArray) -> list[Any]:
     found: list[Any] = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
     return found
 

@@ -82,7 +82,7 @@ def _in_order(pieces: Sequence[Run]) -> Iterator[Any]:
     return map(next, map([piece.records for piece in pieces].__getitem__, source[order].tolist()))
 
 
-def _flat(stream: str, tables: Iterator[Any]) -> Iterator[Run]:
+def _flat(stream: str, tables: Iterator[pa.Table]) -> Iterator[Run]:
     latest = 0
     for table in tables:
         known = known_at(times(table), latest)
@@ -93,7 +93,7 @@ def _flat(stream: str, tables: Iterator[Any]) -> Iterator[Run]:
             yield Run(known[start : start + RUN_ROWS], made(stream, _keys(run), values))
 
 
-def _plain(column: Column, values: Any) -> list[Any]:
+def _plain(column: Column, values: pa.ChunkedArray) -> list[Any]:
     """A column of a table without chunks, as the record has its values."""
     match column.kind:
         case "time" | "int":
@@ -108,7 +108,7 @@ def _plain(column: Column, values: Any) -> list[Any]:
     return plain
 
 
-def _updates(tables: Iterator[Any]) -> Iterator[Run]:
+def _updates(tables: Iterator[pa.Table]) -> Iterator[Run]:
     latest = 0
     for whole, ends in whole_messages(tables):
         known = known_at(times(whole), latest)
@@ -122,7 +122,7 @@ def _updates(tables: Iterator[Any]) -> Iterator[Run]:
             start, ends = stop, ends[count:]
 
 
-def _messages(table: Any, ends: Ints) -> Iterator[BookUpdate]:
+def _messages(table: pa.Table, ends: Ints) -> Iterator[BookUpdate]:
     """The messages of whole rows; message i ends before row `ends[i]`."""
     codes = table["side"].chunk(0).indices
     is_empty = codes.is_null().to_numpy(zero_copy_only=False) if codes.null_count else None
@@ -135,7 +135,7 @@ def _messages(table: Any, ends: Ints) -> Iterator[BookUpdate]:
     return map(BookUpdate, _keys(heads), heads["is_snapshot"].to_pylist(), *sides, *numbers, times(heads).tolist())
 
 
-def _keys(table: Any) -> list[str]:
+def _keys(table: pa.Table) -> list[str]:
     exchange, symbol = (table[name].combine_chunks() for name in ("exchange", "instrument"))
     words = len(symbol.dictionary)
     pairs, places = np.unique(exchange.indices.to_numpy() * np.int64(words) + symbol.indices.to_numpy(), return_inverse=True)
@@ -143,7 +143,7 @@ def _keys(table: Any) -> list[str]:
     return keys * len(places) if len(keys) == 1 else [keys[place] for place in places.tolist()]
 
 
-def _numbers(table: Any, name: str) -> list[int | None]:
+def _numbers(table: pa.Table, name: str) -> list[int | None]:
     """A column of int64 or times, None for null."""
     column = table[name].cast(pa.int64())
     found: list[int | None] = column.to_pylist() if column.null_count else column.to_numpy().tolist()

@@ -37,13 +37,13 @@ class Window(NamedTuple):
 ALWAYS: Final = Window()
 
 
-def times(table: Any, column: str = "ts_recv") -> Ints:
+def times(table: pa.Table, column: str = "ts_recv") -> Ints:
     """A time column without nulls as int64 nanoseconds."""
     chunks = [chunk.view(pa.int64()).to_numpy(zero_copy_only=False) for chunk in table[column].chunks]
     return chunks[0] if len(chunks) == 1 else np.concatenate([*chunks, np.zeros(0, np.int64)])
 
 
-def scan(source: Source, columns: Sequence[str], window: Window = ALWAYS, batch_rows: int = BATCH_ROWS) -> Iterator[Any]:
+def scan(source: Source, columns: Sequence[str], window: Window = ALWAYS, batch_rows: int = BATCH_ROWS) -> Iterator[pa.Table]:
     """The rows whose `ts_recv` lies in the window, in tables of at most `batch_rows` rows; none is empty.
 
     Raises OSError for a file that cannot be read or is damaged.
@@ -57,7 +57,7 @@ def scan(source: Source, columns: Sequence[str], window: Window = ALWAYS, batch_
             yield table.filter(pa.array(inside))
 
 
-def blocks(source: Source, columns: Sequence[str], window: Window = ALWAYS, batch_rows: int = BATCH_ROWS) -> Iterator[Any]:
+def blocks(source: Source, columns: Sequence[str], window: Window = ALWAYS, batch_rows: int = BATCH_ROWS) -> Iterator[pa.Table]:
     """The same, but whole blocks: none that could matter is left out, and their rows outside the window are there too."""
     for part in source.parts:
         if part.ts_last >= window.start and part.ts_first < window.end:
@@ -78,7 +78,7 @@ def _kept(source: Source, part: Part) -> Any:
     return table
 
 
-def _followed(source: Source, part: Part, columns: Sequence[str], window: Window, batch_rows: int) -> Iterator[Any]:
+def _followed(source: Source, part: Part, columns: Sequence[str], window: Window, batch_rows: int) -> Iterator[pa.Table]:
     """The rows of a part, if it was merged with others meanwhile those of the merged one that were its own."""
     piece = PartRows(part.path, 0, FOREVER)
     done = 0
@@ -132,7 +132,7 @@ def _blocks(
         raise DamagedFile(piece.path, f"cannot be read: {first_line(error)}") from error
 
 
-def _same_words(table: Any, name: str, words: Any) -> Any:
+def _same_words(table: pa.Table, name: str, words: pa.Array) -> pa.Table:
     """A column of words by the same dictionary everywhere, so that tables of different files fit together as they are."""
     column = table[name].chunk(0)
     if column.dictionary.equals(words):
@@ -149,7 +149,7 @@ def _matters(parquet: Any, group: int, window: Window) -> bool:
     return bool(statistics.max_raw >= window.start and statistics.min_raw < window.end)
 
 
-def ahead(tables: Iterator[Any]) -> Iterator[Any]:
+def ahead(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """The same tables; the next one is read while this one is worked on."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, tables, _END)
