@@ -43,6 +43,9 @@ RUN apt-get update \
  && chmod 0755 /var/tmp /run/lock
 COPY --from=build /opt/xtrader /opt/xtrader
 COPY --chmod=0755 deploy/image/xtrader.sh /usr/local/bin/xtrader
+# Others are to reach health, metrics and the page; what the recorder may be told still needs a token.
+ENV XTRADER_HTTP=0.0.0.0:9090
+EXPOSE 9090
 # Everything that is written goes to /data, whichever sinks and flags are chosen; the health check looks where the recorder writes.
 ENV XTRADER_JOURNAL_DIRECTORY=/data/.journal XDG_STATE_HOME=/data/.state XDG_CACHE_HOME=/data/.cache \
     PYTHONDONTWRITEBYTECODE=1

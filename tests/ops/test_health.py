@@ -31,6 +31,7 @@ def test_a_recorder_that_is_well_has_no_troubles() -> None:
         (msgspec.structs.replace(WELL, journals=(STALLED,)), "journal", "stalled"),
         (msgspec.structs.replace(WELL, sinks=(sink(alive=False),)), "sink files", "gone"),
         (msgspec.structs.replace(WELL, sinks=(sink(error="HTTP status 503"),)), "sink files", "failing"),
+        (msgspec.structs.replace(WELL, sinks=(sink(behind_seconds=61.0),)), "sink files", "behind"),
         (msgspec.structs.replace(WELL, subscriptions=(subscription(state="syncing"),)), subscription().name, "syncing"),
         (msgspec.structs.replace(WELL, subscriptions=(subscription(ts_last=NOW - 21 * SECOND),)), subscription().name, "silent"),
     ],

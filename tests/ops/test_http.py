@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import signal
 import socket
 import string
+import time
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +23,7 @@ from tests.running import in_sync, log_of, recorder, stop
 from tests.waiting import until
 from xtrader.emulator.server import Emulator
 from xtrader.errors import ConfigError
+from xtrader.ops.http.day import closed_rows
 from xtrader.settings.load import load
 
 LIST = "L2:OKX_SWAP@BTC-USDT-SWAP,TRADES:OKX_SWAP@BTC-USDT-SWAP"
@@ -54,8 +59,35 @@ async def test_a_recorder_is_alive_and_ready_and_tells_all_facts(tmp_path: Path)
             assert alive.headers["X-Content-Type-Options"] == "nosniff"
             assert "Access-Control-Allow-Origin" not in alive.headers
             assert alive.headers["Server"] == "xtrader"
+            first, *_, last = await events(f"{url}/live?book=OKX_SWAP@BTC-USDT-SWAP", 8)
+            assert last["state"] == "live"
+            assert last["bids"][0][0] < last["asks"][0][0]
+            assert last["trades"]
+            assert last["ts"] > first["ts"]
+            for key in ("OKX_SWAP@NOTHING", "", "../x"):
+                assert (await ask(f"{url}/live?book={key}")).status == 404
+            strips = (await ask(f"{url}/day.json")).value["strips"]
+            assert {name: strip.strip(".")[-1] for name, strip in strips.items()} == dict.fromkeys(LIST.split(","), "l")
+            assert len((await ask(f"{url}/hour.json")).value["ts"]) >= 1
             assert await stop(process) == 0
         assert (await ask(f"{url}/health")).status == 0
+    filed = closed_rows(tmp_path / "data", time.time_ns())
+    assert {name for name, state, _, _ in filed if state == "live"} == set(LIST.split(","))
+
+
+async def events(url: str, count: int) -> list[dict[str, Any]]:
+    """The first server-sent events."""
+
+    def read() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            while len(found) < count:
+                line = answer.readline()
+                if line.startswith(b"data: "):
+                    found.append(json.loads(line[6:]))
+        return found
+
+    return await asyncio.to_thread(read)
 
 
 @in_loop

@@ -18,6 +18,10 @@ HUNG: Final = 5.0
 """Seconds after which facts, which are taken every second, are those of a recorder that hangs."""
 
 
+SINK_LAG: Final = 60.0
+"""Seconds of journal that a sink may have to read yet: more is a sink that does not keep up."""
+
+
 class Trouble(msgspec.Struct, frozen=True):
     """One thing that is wrong. `subject` is the name of a subscription, connection or sink, or "recorder", "journal", "worker 1";
     `kind` one word for what it is; `since` int ns UTC, 0 if that is not known. Because of one that `blocks` the recorder is
@@ -74,6 +78,10 @@ def _sinks(facts: Facts) -> Iterator[Trouble]:
             yield Trouble(subject, "gone", sink.since, "its process does not run, or has not begun")
         elif sink.error:
             yield Trouble(subject, "failing", sink.since, sink.error)
+        elif sink.behind_seconds > SINK_LAG:
+            since = facts.ts - int((sink.behind_seconds - SINK_LAG) * SECOND)
+            words = f"it is {sink.behind_seconds:.0f} s behind the journal ({sink.behind_bytes >> 20} MiB); usual is less than one"
+            yield Trouble(subject, "behind", since, words)
         if sink.set_aside:
             yield Trouble(subject, "set_aside", 0, f"{sink.set_aside} records that it can never take", blocks=False)
 
