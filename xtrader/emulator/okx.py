@@ -1,4 +1,4 @@
-"""Emulated OKX v5: public `books` and `trades` channels and the REST calls that go with them.
+"""Emulated OKX v5: public `books`, `trades` and (of swaps) `funding-rate` channels and the REST calls that go with them.
 
 Its one rule: a book is a window of the best 400 levels a side, and every level that enters or leaves the window is sent.
 """
@@ -30,6 +30,10 @@ RESTING = 1300
 MOST_ARGS = 65_536
 """Bytes of a request."""
 PUBLIC = "/ws/v5/public"
+FUNDING = "funding-rate"
+FUNDING_SECONDS = 2.0
+"""Between two messages; the venue's are 30 to 90 s apart."""
+EIGHT_HOURS = 8 * 3600 * 1000
 
 
 def venue(exchange: str, instruments: int, stage: Stage) -> Okx:
@@ -71,6 +75,7 @@ class OkxBoard(Board):
         self.floors = [floor(self.market.book.bids), floor(self.market.book.asks)]
         self.trades: list[str] = []
         self.pushed = 0.0
+        self.funded = 0.0
 
     def next_number(self) -> int:
         """A later sequence number; numbers are not contiguous."""
@@ -132,6 +137,7 @@ class Okx(Venue[OkxBoard]):
             "/api/v5/public/instruments": (Allowance(20, 2), self._instruments),
             "/api/v5/market/books": (Allowance(40, 2), self._books),
             "/api/v5/market/trades": (Allowance(100, 2), self._trades),
+            "/api/v5/public/funding-rate": (Allowance(20, 2), lambda query: [self._funding(self.boards[query.get("instId", "")])]),
         }
 
     def accepts(self, path: str) -> bool:
@@ -179,6 +185,10 @@ class Okx(Venue[OkxBoard]):
                 board.pushed = now
             elif now - board.pushed > timers.okx_keepalive:
                 self._push(board, [], [], board.sequence)
+            if now - board.funded > FUNDING_SECONDS:
+                board.funded = now
+                for client in self._subscribers.get((FUNDING, board.symbol), ()):
+                    client.send(self._funding_push(board))
 
     def publish(self, board: OkxBoard, batch: Batch) -> None:
         for row in prints(batch.fills):
@@ -252,7 +262,7 @@ class Okx(Venue[OkxBoard]):
             clients = self._subscribers.setdefault((LISTING, ""), set())
             (clients.add if operation == "subscribe" else clients.discard)(client)
             self._event(client, number, event=operation, arg=arg)
-        elif board is None or channel not in ("books", "trades"):
+        elif board is None or channel not in ("books", "trades", *((FUNDING,) if self._kind == "SWAP" else ())):
             words = (
                 f"Wrong URL or channel:{channel},instId:{name} doesn't exist. "
                 "Please use the correct URL, channel and parameters referring to API document."
@@ -265,6 +275,10 @@ class Okx(Venue[OkxBoard]):
             self._event(client, number, event="unsubscribe", arg=arg)
         else:
             self._event(client, number, event="subscribe", arg=arg)
+            if channel == FUNDING:
+                self._subscribers.setdefault((channel, name), set()).add(client)
+                client.send(self._funding_push(board))
+                return
             if self.strikes.mutes("L2" if channel == "books" else "TRADES", name):
                 return
             self._subscribers.setdefault((channel, name), set()).add(client)
@@ -274,6 +288,26 @@ class Okx(Venue[OkxBoard]):
             if board.trades:
                 client.send(_trade_push(name, board.trades[-1]))
             self.strikes.catch_up(client, name)
+
+    def _funding(self, board: OkxBoard) -> dict[str, str]:
+        """The rate now: it changes with every second and has either sign."""
+        ts = self.stage.ms()
+        paid = ts - ts % EIGHT_HOURS + EIGHT_HOURS
+        return {
+            "formulaType": "withRate",
+            "fundingRate": f"{((ts // 1000) % 7 - 3) / 10000:.16f}",
+            "fundingTime": str(paid),
+            "instId": board.symbol,
+            "instType": self._kind,
+            "method": "current_period",
+            "nextFundingRate": "",
+            "nextFundingTime": str(paid + EIGHT_HOURS),
+            "settState": "settled",
+            "ts": str(ts),
+        }
+
+    def _funding_push(self, board: OkxBoard) -> bytes:
+        return msgspec.json.encode({"arg": {"channel": FUNDING, "instId": board.symbol}, "data": [self._funding(board)]})
 
     def _event(self, client: Client, number: Any, **facts: Any) -> None:
         head = {} if number is None else {"id": number}

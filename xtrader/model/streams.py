@@ -74,6 +74,21 @@ class Stream(msgspec.Struct, frozen=True):
     """The question to a data set that answers with its rows."""
 
 
+class Funding(msgspec.Struct, frozen=True, gc=False):
+    """What the holders of a perpetual pay each other. A positive `rate` is paid by the longs. It is as the venue gives it: in a `unit`
+    of the position's value (fraction, percent) or of quote per contract (absolute), for each `period` (nanoseconds). `predicted` is
+    the rate after it, in the same unit, None where the venue foretells none; `ts_next` is when this one is paid."""
+
+    instrument: str
+    rate: float
+    unit: str
+    period: int | None
+    predicted: float | None
+    ts_next: int | None
+    ts_event: int | None
+    ts_recv: int
+
+
 _TS_EVENT: Final = Column("ts_event", "time")
 _TS_RECV: Final = Column("ts_recv", "time", filled=True)
 
@@ -172,8 +187,28 @@ TRADES: Final = Stream(
     proof="numbers",
     method="trades",
 )
+FUNDING: Final = Stream(
+    name="FUNDING",
+    frame=8,
+    record=Funding,
+    columns=(
+        _TS_EVENT,
+        _TS_RECV,
+        Column("rate", "float", filled=True),
+        Column("unit", "word", filled=True, words=("fraction", "percent", "absolute", "unknown")),
+        Column("period", "int"),
+        Column("predicted", "float"),
+        Column("ts_next", "time"),
+    ),
+    table="funding",
+    partition="MONTH",
+    identity=("ts_event", "rate", "unit", "period", "predicted", "ts_next"),
+    merge="latest",
+    proof="freshness",
+    method="funding",
+)
 
-STREAMS: Final[dict[str, Stream]] = {one.name: one for one in (INSTRUMENTS, COVERAGE, L2, TRADES)}
+STREAMS: Final[dict[str, Stream]] = {one.name: one for one in (INSTRUMENTS, COVERAGE, L2, TRADES, FUNDING)}
 """By name, in the order of their frames."""
 FLAT: Final = tuple(one for one in STREAMS.values() if one is not L2)
 """All that are told by the table alone."""

@@ -6,6 +6,7 @@ Docs: https://www.okx.com/docs-v5/en/ (WebSocket: order book trading > market da
 |---|---|---|
 | books | snapshot of 400 levels a side, then every change, 100 ms | prevSeqId == seqId of the message before; -1 on the snapshot |
 | trades | one taker order at one price | tradeId - count + 1 follows the tradeId before |
+| funding-rate | the rate that is charged next, every 30 to 90 s | none |
 
 A message without levels whose seqId equals its prevSeqId is a keep-alive; a seqId below its prevSeqId is a reset after maintenance;
 both belong to the chain. The checksum is 0 or absent since 2026 and is verified where it is anything else. Sizes of derivatives are
@@ -27,6 +28,7 @@ from xtrader.venues.okx.session import BOOK_DEPTH
 __all__ = ["EXCHANGES", "OkxMarket", "exchange_of", "market", "recognise", "rules"]
 
 EXCHANGES = ("OKX_SPOT", "OKX_SWAP", "OKX_FUTURES", "OKX_OPTION")
+STREAMS = {"OKX_SWAP": ("FUNDING",)}
 
 
 def market(exchange: str, options: Mapping[str, str]) -> OkxMarket:

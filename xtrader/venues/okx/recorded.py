@@ -16,7 +16,13 @@ _SYMBOL = re.compile(rb'"instId"\s*:\s*"([^"]+)"')
 _DATA = re.compile(rb'"data"\s*:')
 _HEAD = 300
 """Bytes in which the `arg` of a frame stands: the first ones, or the last if a recorder encoded it anew."""
-_STREAMS = {"books": ("L2", 0), "books-l2-tbt": ("L2", 1), "books50-l2-tbt": ("L2", 2), "trades": ("TRADES", 0)}
+_STREAMS = {
+    "books": ("L2", 0),
+    "books-l2-tbt": ("L2", 1),
+    "books50-l2-tbt": ("L2", 2),
+    "trades": ("TRADES", 0),
+    "funding-rate": ("FUNDING", 0),
+}
 
 
 def recognise(url: str, payload: bytes, exchange: str) -> Sequence[Origin]:

@@ -14,8 +14,9 @@ from xtrader.model.market import BookUpdate, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Activity, Fetch, Link, Output, Send, counted
 from xtrader.venues.channel import SECOND, Channel
-from xtrader.venues.channels import BookChannel, Channels, TradesChannel
+from xtrader.venues.channels import BookChannel, Channels, LatestChannel, TradesChannel
 from xtrader.venues.odd import Oddities
+from xtrader.venues.okx import funding
 from xtrader.venues.okx.listing import LISTING, listing_request, relisted
 from xtrader.venues.okx.wire import Arg, OkxData, OkxEnvelope, OkxFrame, TextBook, TextFrame
 from xtrader.venues.questions import Questions
@@ -103,6 +104,10 @@ class OkxSession:
             trades = self._trades.get(arg.instId)
             if trades is not None:
                 return self._trade_message(trades, frame, ts_recv)
+        elif arg.channel == funding.CHANNEL:
+            values = self._channels.latest.get(("FUNDING", arg.instId))
+            if values is not None:
+                return self._funding_message(values, payload, ts_recv)
         elif arg.channel == LISTING:
             return relisted(payload)
         self._counts["ignored"] += 1
@@ -129,7 +134,7 @@ class OkxSession:
         if self._questions.yes(subscription):
             return self._channels.of(subscription).back(ts_recv)
         for row in frame.data[:1] if frame.data else ():
-            number = row.seqId if subscription.stream == "L2" else _number(row.tradeId)
+            number = {"L2": row.seqId, "FUNDING": 0}.get(subscription.stream, _number(row.tradeId))
             if number is not None:
                 self._channels.probed(subscription, asked, number, (row.ts or 0) * 1_000_000, ts_recv)
         return []
@@ -257,6 +262,13 @@ class OkxSession:
         first = number - count + 1 if number is not None and count is not None and count > 0 else None
         return channel.take(Trade(channel.key, text, side, price, size, ts * 1_000_000, ts_recv, number, first), first)
 
+    def _funding_message(self, channel: LatestChannel, payload: bytes | bytearray | memoryview, ts_recv: int) -> Sequence[Output]:
+        try:
+            records = funding.funding(self._exchange, channel.symbol, payload, ts_recv)
+        except Malformed as error:
+            return self._malformed(channel, error, ts_recv)
+        return [output for record in records for output in channel.take(record)]
+
     def _event(self, frame: OkxFrame, ts_recv: int) -> list[Output]:
         event = frame.event
         if event == "subscribe" and frame.arg is not None:
@@ -316,7 +328,7 @@ class OkxSession:
                 return self._malformed(channel, Malformed(self._exchange, "a message that cannot be read", str(error)), ts_recv)
             if arg.channel == LISTING:
                 return relisted(payload)
-            is_ours = arg.channel in BOOK_CHANNELS or arg.channel == "trades"
+            is_ours = arg.channel in BOOK_CHANNELS or arg.channel in ("trades", funding.CHANNEL)
             if envelope.event not in EVENTS and not (is_ours and not arg.instId):
                 self._counts["ignored" if arg.channel else "unknown"] += 1
                 return ()
@@ -326,11 +338,15 @@ class OkxSession:
         instrument = ("instId", subscription.instrument)
         if subscription.stream == "L2":
             return Fetch(subscription.key, "probe", BOOKS_PATH, (instrument, ("sz", "1")))
+        if subscription.stream == "FUNDING":
+            return Fetch(subscription.key, "probe", funding.PATH, (instrument,))
         return Fetch(subscription.key, "probe", TRADES_PATH, (instrument, ("limit", "1")))
 
     def _find(self, name: str, symbol: str) -> Channel | None:
         if name in BOOK_CHANNELS:
             return self._books.get(symbol)
+        if name == funding.CHANNEL:
+            return self._channels.latest.get(("FUNDING", symbol))
         return self._trades.get(symbol) if name == "trades" else None
 
     def _ask(self, channel: Channel) -> list[Output]:
@@ -362,7 +378,7 @@ class OkxSession:
 
 
 def _name(channel: Channel) -> str:
-    return "books" if channel.subscription.stream == "L2" else "trades"
+    return {"L2": "books", "TRADES": "trades", "FUNDING": funding.CHANNEL}[channel.subscription.stream]
 
 
 def _in_order(rows: Sequence[OkxData]) -> Sequence[OkxData]:
