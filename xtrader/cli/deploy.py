@@ -35,9 +35,9 @@ def new(name: str, subscriptions: str, sink: str | None, settings: tuple[str, ..
         given[variable] = value
     one = make_instance(Path(directory), name, given)
     kept = "files stay on its volume" if one.keeps_files else "old and new may run side by side"
-    click.echo(
-        f"{one.file}: {len(one.subscriptions)} subscription{'s' * (len(one.subscriptions) > 1)} into {', '.join(one.settings.sinks)}; {kept}"
-    )
+    count = len(one.subscriptions)
+    what = f"{count} subscription{'s' if count > 1 else ''} into {', '.join(one.settings.sinks)}"
+    click.echo(f"{one.file}: {what}; {kept}")
 
 
 @deploy.command()
