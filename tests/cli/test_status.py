@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,8 +46,22 @@ def test_a_user_asks_a_running_recorder_and_tells_it_what_to_do(tmp_path: Path) 
                 assert "did you mean BTCUSDT" in err
                 assert (await run("reconnect", "OKX_SWAP/0"))[:2] == (0, "reconnected OKX_SWAP/0\n")
                 assert (await run("log-level", "feed", "debug"))[:2] == (0, "levels are info,feed=debug\n")
+                follower = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "xtrader", "status", "data", "--follow", "--json"),
+                    cwd=tmp_path,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    limit=1 << 20,
+                )
+                assert follower.stdout is not None
+                assert follower.stderr is not None
+                times = [json.loads(await follower.stdout.readline())["ts"] for _ in range(3)]
+                assert times == sorted(times)
                 assert (await run("stop"))[:2] == (0, "it is stopping\n")
                 assert await within(process.wait()) == 0
+                assert b"no recorder" in await within(follower.stderr.readline())
+                follower.kill()
+                await follower.wait()
 
     asyncio.run(main())
 

@@ -43,7 +43,8 @@ def test_what_is_not_well_is_named_and_the_recorder_is_not_ready(ill: Facts, sub
     assert not is_ready(ill, NOW)
 
 
-def test_what_hangs_is_not_alive_and_what_only_waits_for_room_is() -> None:
+def test_what_hangs_is_not_alive_and_what_only_waits_for_room_or_for_a_worker_is() -> None:
+    assert is_alive(msgspec.structs.replace(WELL, missing=(1,)), NOW)
     assert not is_alive(msgspec.structs.replace(WELL, ts=NOW - 6 * SECOND), NOW)
     assert is_alive(msgspec.structs.replace(WELL, journals=(msgspec.structs.replace(JOURNAL, room=False),)), NOW)
 

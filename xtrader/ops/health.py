@@ -40,9 +40,10 @@ def troubles(facts: Facts, now: int) -> list[Trouble]:
 
 
 def is_alive(facts: Facts, now: int) -> bool:
-    """The recorder's loop and its journal turn."""
+    """The recorder's loop and its journal turn. A worker that is gone is being started again by what is alive: to end the others
+    because of it would stop their recording too."""
     is_written = all(journal.silence < HUNG for journal in facts.journals)
-    return now - facts.ts < HUNG * SECOND and is_written and not facts.missing
+    return now - facts.ts < HUNG * SECOND and is_written
 
 
 def is_ready(facts: Facts, now: int) -> bool:
