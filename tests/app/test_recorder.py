@@ -1,8 +1,12 @@
-"""The whole way, from real sockets to files that are read back: what the venues sent is what is there, each thing once."""
+"""The whole way, from real sockets to files that are read back: what the venues sent is what is there, each thing once.
+
+XTRADER_KILLS sets how many kills (default: a quick run).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -21,6 +25,7 @@ from xtrader.emulator.playback import Playback
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import Truth
 
+KILLS = int(os.environ.get("XTRADER_KILLS", "2"))
 VENUES = {
     "BINANCE_SPOT": "BTCUSDT",
     "BINANCE_FUTURES": "BTCUSDT",
@@ -197,14 +202,14 @@ def test_a_recorder_killed_again_and_again_loses_only_what_its_rows_say(tmp_path
     async def main() -> Truth:
         async with Emulator(list(venues), instruments=1, rate=1500, keep_truth=True) as emulator:
             assert emulator.truth is not None
-            for run in range(1, 5):
+            for run in range(1, KILLS + 1):
                 async with recorder(tmp_path, everything(venues), emulator.variables) as process:
                     await in_sync(tmp_path, run)
                     await asyncio.sleep(1)
                     process.kill()
                     await process.wait()
             async with recorder(tmp_path, everything(venues), emulator.variables) as process:
-                await in_sync(tmp_path, 5)
+                await in_sync(tmp_path, KILLS + 1)
                 await asyncio.sleep(1)
                 assert await stop(process) == 0, log_of(tmp_path)
             return emulator.truth
@@ -220,7 +225,7 @@ def test_a_recorder_killed_again_and_again_loses_only_what_its_rows_say(tmp_path
             row for row in reading.coverage(data, exchange, symbol, "TRADES") if row["state"] == "gap" and row["ts_to"] is not None
         ]
         assert holes <= len(told)
-        assert [row["cause"] for row in told if "not running" in row["detail"]] == ["start"] * 4
+        assert [row["cause"] for row in told if "not running" in row["detail"]] == ["start"] * KILLS
         book = reading.Book()
         chain: int | None = None
         for message in reading.messages(data, exchange, symbol):

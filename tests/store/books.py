@@ -7,7 +7,7 @@ import random
 
 from xtrader.model.book import Book
 
-TIMES = int(os.environ.get("XTRADER_TEST_BOOK_TIMES", "200"))
+TIMES = int(os.environ.get("XTRADER_TEST_BOOK_TIMES", "60"))
 """Random times for each recording."""
 SEED = int(os.environ.get("XTRADER_TEST_SEED", "0")) or random.randrange(1, 2**32)
 KEY = "OKX_SWAP@BTC-USDT-SWAP"

@@ -34,7 +34,7 @@ from xtrader.store.prove.verify import verify
 from xtrader.store.prove.verify_parts import changed
 from xtrader.venues import rules
 
-KILLS = int(os.environ.get("XTRADER_COMPACT_KILLS", "20"))
+KILLS = int(os.environ.get("XTRADER_COMPACT_KILLS", "8"))
 SEED = int(os.environ.get("XTRADER_SEED", "1"))
 TRADED = "OKX_SWAP@BTC-USDT-SWAP"
 
