@@ -364,7 +364,7 @@ class BinanceSession:
         """See MarketSession. The stream goes on meanwhile: for a book only the snapshot is asked for, by the next delta."""
         if self.activity[subscription].state != "live":
             return ()
-        again = self._subscribe([subscription], now) if subscription.stream == "TRADES" else []
+        again = [] if subscription.stream == "L2" else self._subscribe([subscription], now)
         return [*self._part(subscription).lost("operator", ORDERED, now), *again]
 
     def book(self, key: str) -> Book | None:
