@@ -47,6 +47,7 @@ job "xtrader-a" {
         SUBSCRIPTIONS             = "L2:OKX_SWAP@BTCUSDT,TRADES:OKX_SWAP@BTCUSDT,TRADES:BINANCE_FUTURES@ETHUSDT"
         XDG_STATE_HOME            = "/alloc/data/.state"
         XTRADER_CACHE_DIRECTORY   = "/alloc/data/.cache/xtrader"
+        XTRADER_HTTP              = "0.0.0.0:9090"
         XTRADER_JOURNAL_DIRECTORY = "/alloc/data/.journal"
         XTRADER_LOG               = "info"
         XTRADER_SINK              = "questdb"

@@ -46,7 +46,7 @@ job "xtrader-b" {
         XDG_STATE_HOME            = "/alloc/data/.state"
         XTRADER_CACHE_DIRECTORY   = "/alloc/data/.cache/xtrader"
         XTRADER_CONNECTIONS       = "2"
-        XTRADER_HTTP              = "0.0.0.0:9090"
+        XTRADER_HTTP              = "0.0.0.0:9190"
         XTRADER_JOURNAL_DIRECTORY = "/alloc/data/.journal"
         XTRADER_JOURNAL_MAX_BYTES = "4GiB"
         XTRADER_OUTPUT_DIRECTORY  = "s3://recordings/b"

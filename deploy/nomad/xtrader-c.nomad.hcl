@@ -53,6 +53,7 @@ job "xtrader-c" {
         XDG_STATE_HOME             = "/data/.state"
         XTRADER_CACHE_DIRECTORY    = "/data/.cache/xtrader"
         XTRADER_COLLECTOR_ID       = "frankfurt-1"
+        XTRADER_HTTP               = "0.0.0.0:9090"
         XTRADER_JOURNAL_DIRECTORY  = "/data/.journal"
         XTRADER_OUTPUT_DIRECTORY   = "/data"
         XTRADER_RAW_DIRECTORY      = "/data/raw"

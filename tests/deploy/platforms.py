@@ -109,10 +109,14 @@ READERS: dict[str, Callable[[Path, str], Environment]] = {
     "nomad": of_nomad,
 }
 ROOTS = {
-    "systemd": {"/var/lib/xtrader/{name}": "/data", "/var/cache/xtrader/{name}": "/data/.cache/xtrader"},
+    "systemd": {
+        "127.0.0.1:9090$": "0.0.0.0:9090",
+        "/var/lib/xtrader/{name}": "/data",
+        "/var/cache/xtrader/{name}": "/data/.cache/xtrader",
+    },
     "nomad": {"/alloc/data": "/data"},
 }
-"""Where /data is elsewhere."""
+"""Where /data is elsewhere, and where a recorder answers that has no network of its own."""
 
 
 def moved(target: str, name: str, value: object) -> object:

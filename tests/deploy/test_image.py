@@ -19,6 +19,7 @@ from xtrader.emulator.server import Emulator
 pytestmark = pytest.mark.timeout(900)
 RUNNER = 10_001
 WANTED = {"SUBSCRIPTIONS": "L2:OKX_SWAP@BTC-USDT-SWAP,TRADES:OKX_SWAP@BTC-USDT-SWAP", "XTRADER_MIN_FREE_BYTES": "1MiB"}
+WANTED["XTRADER_HTTP"] = "off"  # on the network of this machine the port may be taken
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from tests.deploy import platforms
 from tests.deploy.tools import REFERENCE, ROOT
 from xtrader.cli.main import main
+from xtrader.settings.dotenv import read_dotenv
 from xtrader.settings.effective import effective
 from xtrader.settings.load import secret_names, sources_of
 from xtrader.settings.secrets import with_credentials
@@ -44,8 +45,11 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, ob
         file = scratch / path.name
         file.write_text(text)
         image = {"XTRADER_JOURNAL_DIRECTORY": "/data/.journal", "XDG_STATE_HOME": "/data/.state", "XDG_CACHE_HOME": "/data/.cache"}
+        image["XTRADER_HTTP"] = "0.0.0.0:9090"
         dockerfile = ROOT / "Dockerfile"
         assert not dockerfile.exists() or all(f"{key}={value}" in dockerfile.read_text() for key, value in image.items())
+        # What an instance says takes the place of what the image says.
+        image = {name: value for name, value in image.items() if name not in read_dotenv(file)}
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir("/")
             for name, value in image.items():

@@ -32,7 +32,7 @@ WANTED = "L2:OKX_SWAP@BTC-USDT-SWAP,TRADES:OKX_SWAP@BTC-USDT-SWAP"
 def rendered(target: str, image: str, directory: Path, variables: dict[str, str]) -> Path:
     """The files of a platform for the instance `k` with these variables."""
     file = directory / "k.env"
-    given = {"SUBSCRIPTIONS": WANTED, "XTRADER_MIN_FREE_BYTES": "1MiB", **variables}
+    given = {"SUBSCRIPTIONS": WANTED, "XTRADER_MIN_FREE_BYTES": "1MiB", "XTRADER_HTTP": "off", **variables}
     file.write_text("".join(f"{name}={value}\n" for name, value in given.items()))
     assert main(["deploy", "render", "--target", target, "--image", image, "--output", str(directory / target), str(file)]) == 0
     return directory / target

@@ -16,6 +16,7 @@ from xtrader import sinks, venues
 from xtrader.errors import ConfigError
 from xtrader.model.subscription import Subscription, parse_subscriptions
 from xtrader.settings.destination import STORE_VARIABLE, is_secret
+from xtrader.settings.http import PORT
 from xtrader.settings.load import Layer, Settings, Sources, secret_names, settings_of
 from xtrader.sinks.base import SinkRun
 
@@ -28,6 +29,7 @@ PLACES = {
     "XTRADER_JOURNAL_DIRECTORY": f"{DATA}/.journal",
     "XDG_STATE_HOME": f"{DATA}/.state",
     "XTRADER_CACHE_DIRECTORY": f"{DATA}/.cache/xtrader",
+    "XTRADER_HTTP": "0.0.0.0:9090",
 }
 """What the image sets too: said by every rendering for containers, so that it holds without the image as well."""
 RESERVED = ("HOME", "PATH", "NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY", "XDG_STATE_HOME", "XDG_CACHE_HOME")
@@ -65,7 +67,9 @@ class Instance:
 
     @property
     def answers_at(self) -> int:
-        """The TCP port at which others than itself can ask it; 0 if none can."""
+        """The TCP port at which others can ask a container of it; 0 if none can."""
+        if "XTRADER_HTTP" not in self.variables:
+            return PORT
         http = self.settings.http
         return 0 if http is None or http.host in ("localhost", "::1") or http.host.startswith("127.") else http.port
 
