@@ -77,7 +77,8 @@ def test_columns_have_their_types_in_their_order(tmp_path: Path) -> None:
     instrument = Instrument(exchange="OKX_SWAP", symbol="BTC-USDT-SWAP", alias="BTCUSDT", kind="perpetual")
     coverage = Coverage(BTC, "L2", "live", "start", DAY_START, None)
     recorded(tmp_path, instrument, coverage, update(1), trade(1)).close()
-    for stream, schema in schemas.SCHEMAS.items():
+    for stream in ("INSTRUMENTS", "COVERAGE", "L2", "TRADES"):
+        schema = schemas.SCHEMAS[stream]
         (path,) = part_paths(tmp_path, stream)
         found = pq.read_schema(path).remove_metadata()
         assert found.names == schema.names

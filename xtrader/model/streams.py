@@ -75,9 +75,9 @@ class Stream(msgspec.Struct, frozen=True):
 
 
 class Funding(msgspec.Struct, frozen=True, gc=False):
-    """What the holders of a perpetual pay each other. A positive `rate` is paid by the longs. It is as the venue gives it: in a `unit`
-    of the position's value (fraction, percent) or of quote per contract (absolute), for each `period` (nanoseconds). `predicted` is
-    the rate after it, in the same unit, None where the venue foretells none; `ts_next` is when this one is paid."""
+    """What the holders of a perpetual pay each other. A positive `rate` is paid by the longs. It is as the venue gives it: in a
+    `unit` of the position's value (fraction, percent) or of quote per contract (absolute), for each `period` (nanoseconds).
+    `predicted` is the rate after it, in the same unit, None where the venue foretells none; `ts_next` is when this one is paid."""
 
     instrument: str
     rate: float
