@@ -20,6 +20,7 @@ from random import Random
 from types import FunctionType
 
 from tests.venues.speakers import SPEAKERS
+from tests.venues.transcripts import frames
 from xtrader.errors import CredentialsRejected, ProtocolError
 from xtrader.model.subscription import Subscription
 from xtrader.venues import market
@@ -78,7 +79,7 @@ LONGEST = 8192
 def corpus(exchange: str) -> list[bytes]:
     """Real messages of the venue, and what its REST answers look like."""
     name = exchange.partition("_")[0].lower()
-    lines = Path(__file__).with_name(f"{name}.transcript").read_text().splitlines()
+    heard = frames(Path(__file__).with_name(f"{name}.transcript"))
     speaker = SPEAKERS[exchange]
     levels = [(5, 1), (4, 2)], [(11, 3)]
     made = [
@@ -92,7 +93,7 @@ def corpus(exchange: str) -> list[bytes]:
         b'{"symbols":[{"symbol":"BTCUSDT","status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT","filters":[]}]}',
         b'{"code":-1121,"msg":"Invalid symbol."}',
     ]
-    return [line[2:].encode() for line in lines if line.startswith("< ")][:400] + made
+    return heard[:400] + made
 
 
 class Target:

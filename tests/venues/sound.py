@@ -5,10 +5,11 @@ from __future__ import annotations
 from math import isfinite
 from typing import get_args
 
-from xtrader.model.market import BookUpdate, Trade
+from xtrader.model.market import BookUpdate, Flat, Trade
+from xtrader.model.streams import STREAMS
 from xtrader.venues.base import Output
 
-KINDS = get_args(Output)
+KINDS = (*(one for one in get_args(Output) if one is not Flat), *(one.record for one in STREAMS.values()))
 
 
 def is_sound(output: object) -> bool:

@@ -1,7 +1,6 @@
 """A conversation with Binance, line by line: what goes over the wire and exactly which records come of it.
 
-Lines of `binance.transcript`: `@ EXCHANGE subscription…` begins a session at a time, `<` a frame that comes, `200` the answer to
-the oldest open request, `>` a message that is sent, `GET` a request that is made, `=` a record. `#` is a remark.
+The grammar is that of tests/venues/transcripts.py; records are written out in full.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from tests.venues.transcripts import read
 from xtrader.model.subscription import Subscription
 from xtrader.venues import market
 from xtrader.venues.base import Fetch, Link, MarketSession, Output, Send
@@ -29,7 +29,7 @@ def shown(output: Output) -> str:
     return f"= {type(output).__name__} {msgspec.json.encode(output).decode()}"
 
 
-def replay(text: str) -> list[str]:
+def replay(path: Path) -> list[str]:
     """The transcript as the sessions make it: its incoming lines kept, its outgoing lines written anew."""
     made: list[str] = []
     session: MarketSession | None = None
@@ -41,11 +41,10 @@ def replay(text: str) -> list[str]:
             if isinstance(output, Fetch):
                 asked.append(output)
 
-    for line in text.splitlines():
-        mark, _, rest = line.partition(" ")
+    for _, mark, rest in read(path):
         if mark in (">", "GET", "="):
             continue
-        made.append(line)
+        made.append(f"{mark} {rest}")
         if mark == "@":
             ts, exchange, *wanted = rest.split()
             subscriptions = [Subscription(text.partition(":")[0], exchange, text.partition("@")[2]) for text in wanted]
@@ -62,6 +61,6 @@ def replay(text: str) -> list[str]:
 
 
 def test_transcript_comes_out_word_for_word() -> None:
-    text = TRANSCRIPT.read_text(encoding="utf-8")
-    assert text.count("\n= ") > 20
-    assert replay(text) == text.splitlines()
+    lines = [f"{mark} {text}" for _, mark, text in read(TRANSCRIPT)]
+    assert sum(line.startswith("= ") for line in lines) > 20
+    assert replay(TRANSCRIPT) == lines

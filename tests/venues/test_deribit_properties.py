@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.venues.sound import is_sound
+from tests.venues.transcripts import frames
 from tests.venues.truth import FATES, Fate, check
 from xtrader.errors import CredentialsRejected, ProtocolError
 from xtrader.model.market import Level
@@ -19,8 +20,7 @@ from xtrader.venues import market
 from xtrader.venues.deribit.session import DeribitSession
 
 SYMBOL = "BTC-PERPETUAL"
-TRANSCRIPT = Path(__file__).with_name("deribit.transcript").read_text()
-FRAMES = [line[2:].encode() for line in TRANSCRIPT.splitlines() if line.startswith("< ")]
+FRAMES = frames(Path(__file__).with_name("deribit.transcript"))
 CREDENTIALS = {"DERIBIT_CLIENT_ID": "AMANDA", "DERIBIT_CLIENT_SECRET": "AMANDASECRECT"}
 
 

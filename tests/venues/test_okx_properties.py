@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.venues.sound import is_sound
+from tests.venues.transcripts import frames
 from tests.venues.truth import FATES, Fate, check
 from xtrader.errors import ProtocolError
 from xtrader.model.market import Coverage, Level, Trade
@@ -20,8 +21,7 @@ from xtrader.venues.okx.session import OkxSession
 
 SYMBOL = "BTC-USDT-SWAP"
 KEY = f"OKX_SWAP@{SYMBOL}"
-TRANSCRIPT = Path(__file__).with_name("okx.transcript").read_text()
-FRAMES = [line[2:].encode() for line in TRANSCRIPT.splitlines() if line.startswith("< ")]
+FRAMES = frames(Path(__file__).with_name("okx.transcript"))
 
 
 def fresh(stream: str) -> OkxSession:

@@ -7,6 +7,9 @@
     # text     a remark
 
 Every output of a step must be listed, in order. Times are seconds since the session began.
+
+A transcript of several sessions with their real times says them itself: `@ ns EXCHANGE subscription…` begins one, `< ns text` and
+`200 ns text` (the answer to the oldest open request) come at a time, `GET path` is a request that is made.
 """
 
 from __future__ import annotations
@@ -19,6 +22,24 @@ from xtrader.venues.base import Fetch, MarketSession, Notice, Output, Ready, Sen
 
 BEGIN = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
+
+
+MARKS = ("<", ">", "@", "=", "#", "GET", "200")
+
+
+def read(path: Path) -> Iterator[tuple[int, str, str]]:
+    """The lines of a transcript but for remarks: number, mark, text. AssertionError for one that is no line of a transcript."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        mark, _, text = line.partition(" ")
+        assert not line or mark in MARKS, f"{path.name}:{number} is no line of a transcript: {line}"
+        if line and mark != "#":
+            yield number, mark, text
+
+
+def frames(path: Path) -> list[bytes]:
+    """What the venue says in a transcript, without its times."""
+    heard = [text for _, mark, text in read(path) if mark == "<"]
+    return [(text.partition(" ")[2] if text[:1].isdigit() else text).encode() for text in heard]
 
 
 def told(output: Output) -> str:
@@ -46,7 +67,7 @@ def told(output: Output) -> str:
 def play(session: MarketSession, path: Path) -> None:
     """Play a transcript and compare; raises AssertionError that names the line."""
     now = BEGIN
-    for number, cause, expected in _steps(path.read_text().splitlines()):
+    for number, cause, expected in _steps(path):
         outputs: Iterable[Output]
         if cause == "start":
             outputs = session.start(now)
@@ -59,14 +80,12 @@ def play(session: MarketSession, path: Path) -> None:
         assert [told(output) for output in outputs] == expected, f"{path.name}:{number}: {cause[:100]}"
 
 
-def _steps(lines: Iterable[str]) -> Iterator[tuple[int, str, list[str]]]:
+def _steps(path: Path) -> Iterator[tuple[int, str, list[str]]]:
     cause, where, expected = "start", 0, list[str]()
-    for number, line in enumerate(lines, 1):
-        if line.startswith(("< ", "@ ")):
+    for number, mark, text in read(path):
+        if mark in ("<", "@"):
             yield where, cause, expected
-            cause, where, expected = line, number, []
-        elif line.startswith(("> ", "= ")):
-            expected.append(line)
+            cause, where, expected = f"{mark} {text}", number, []
         else:
-            assert not line or line.startswith("#"), f"line {number} is no line of a transcript: {line}"
+            expected.append(f"{mark} {text}")
     yield where, cause, expected
