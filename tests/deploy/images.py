@@ -53,6 +53,24 @@ def lacking() -> str:
     return "" if os.geteuid() == 0 else "containers are run as root here"
 
 
+def forbidden() -> str:
+    """Why the kernel lets no container run here, though all programs are there; empty if it lets. So it is inside of a container
+    that was not given the right to make others."""
+    with tempfile.TemporaryDirectory() as directory:
+        below, above, work, joined = (Path(directory, name) for name in ("below", "above", "work", "joined"))
+        for path in (below, above, work, joined):
+            path.mkdir()
+        layers = f"lowerdir={below},upperdir={above},workdir={work}"
+        alone = ["unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--mount-proc"]
+        tried = subprocess.run(
+            [*alone, "mount", "-t", "overlay", "overlay", "-o", layers, str(joined)], capture_output=True, text=True, check=False
+        )
+    groups = [path for path in (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")) if path.is_dir()]
+    if not groups or not os.access(groups[0], os.W_OK):
+        return "this machine lets no control groups be made"
+    return f"this machine lets no containers run: {tried.stderr.strip()}" if tried.returncode else ""
+
+
 def podman(*arguments: str, check: bool = True, timeout: float = 120, text: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run podman on the store."""
     return _run("podman", *arguments, check=check, timeout=timeout, text=text)
@@ -147,6 +165,6 @@ def environment() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    if reason := lacking():
+    if reason := lacking() or forbidden():
         raise SystemExit(reason)
     booted_image()
