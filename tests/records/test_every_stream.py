@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
 import xtrader
 from tests.feed.clocks import HandClock
+from tests.records.examples import INSTRUMENT, KEY, NOW, example
 from xtrader.feed.redundant import Redundant
-from xtrader.model.instrument import Instrument
-from xtrader.model.market import BookUpdate, Coverage, Record
+from xtrader.model.market import Coverage, Record
 from xtrader.model.streams import STREAMS, SUBSCRIBED, Stream
 from xtrader.model.subscription import Subscription
 from xtrader.pipeline import codec
@@ -34,37 +32,9 @@ from xtrader.store.read.tail import pin
 from xtrader.store.report.day_report import report_day
 from xtrader.venues import rules
 
-KEY = "OKX_SWAP@BTC-USDT-SWAP"
-NOW = 1_764_806_400_000_000_000
 DATE = datetime.fromtimestamp(NOW / 1e9, UTC).date().isoformat()
-INSTRUMENT = Instrument(exchange="OKX_SWAP", symbol="BTC-USDT-SWAP", alias="BTCUSDT", kind="perpetual", ts=NOW)
 every_stream = pytest.mark.parametrize("stream", STREAMS.values(), ids=lambda stream: stream.name)
 subscribed = pytest.mark.parametrize("stream", [STREAMS[name] for name in SUBSCRIBED], ids=lambda stream: stream.name)
-
-
-def example(stream: Stream, number: int = 0, *, nulls: bool = False) -> Any:
-    """A record with a value in each column, or without any that need not be there."""
-    if stream.record is BookUpdate:
-        return BookUpdate(
-            KEY, number == 0, [(1.5, 2.0)], [(2.5, 3.0)], 7 + number, 6 + number if number else None, None, NOW + number
-        )
-    if stream.record is Instrument:
-        return INSTRUMENT
-    values: dict[str, Any] = {"instrument": KEY}
-    for column in stream.columns:
-        kinds: dict[str, Callable[[], Any]] = {
-            "time": lambda: NOW + number,
-            "int": lambda: 3 + number,
-            "float": lambda: 0.25 + number,
-            "word": lambda column=column: column.words[0],
-            "bool": lambda: True,
-        }
-        if column.source in stream.record.__struct_fields__:
-            missing = nulls and not column.filled and column.kind != "word"
-            values[column.source] = None if missing else kinds.get(column.kind, lambda: f"{number}")()
-    if stream.record is Coverage:
-        values |= {"stream": "L2", "state": "gap", "cause": "start"}
-    return stream.record(**values)
 
 
 def in_batches(records: list[Record]) -> list[Batch]:

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from tests.pipeline.journaling import BEYOND, GOOD, poisoned
 from tests.pipeline.numbered import DAY_START, KEYS, trade, update
 from tests.pipeline.records import records
+from tests.records.examples import example
 from tests.sinks.contract import SESSION, batches, by_kind, feed, sample
 from tests.sinks.questdb import reading
 from tests.sinks.questdb.rig import Rig
@@ -24,6 +25,7 @@ from xtrader.cli.load import labelled, load, parts_in_force
 from xtrader.cli.verify import verify
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Record
+from xtrader.model.streams import STREAMS, Stream
 from xtrader.pipeline import codec
 from xtrader.records.batches import Session
 from xtrader.sinks.memory import records as records_of
@@ -129,6 +131,15 @@ def test_tables_are_compared_with_files_by_the_hour_and_row_by_row_where_they_di
     said = CliRunner().invoke(verify, [str(longer), "--sink", "questdb"], catch_exceptions=False)
     assert said.exit_code == 2
     assert f"{prefix}trades {KEYS[0]} 2026-11-21 00:00:00.000: 3 of 53 rows are missing" in said.output
+
+
+@pytest.mark.usefixtures("variables")
+@pytest.mark.parametrize("stream", STREAMS.values(), ids=lambda stream: stream.name)
+def test_every_stream_of_the_table_is_loaded_and_proven(server: Server, prefix: str, tmp_path: Path, stream: Stream) -> None:
+    directory = written(tmp_path / "data", [example(stream), example(stream, 1, nulls=True)])
+    assert "2 rows are in the tables" in run(directory)
+    options = target(server.variables() | {"QUESTDB_TABLE_PREFIX": prefix})
+    assert list(differences(labelled(parts_in_force(directory)), Questions(options), prefix)) == []
 
 
 def with_ttl(server: Server, prefix: str) -> None:
