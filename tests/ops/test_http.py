@@ -52,6 +52,7 @@ async def test_a_recorder_is_alive_and_ready_and_tells_all_facts(tmp_path: Path)
                 assert (await ask(f"{url}/ready?grace={wrong}")).status == 400
             status = (await ask(f"{url}/status")).value
             assert {one["name"] for one in status["facts"]["subscriptions"]} == set(LIST.split(","))
+            assert [one["name"] for one in status["facts"]["processes"]] == ["recorder", "sink parquet", "http"]
             assert status["alive"]
             assert status["ready"]
             alive = await ask(f"{url}/health")
@@ -186,6 +187,7 @@ async def test_a_port_that_is_taken_is_an_error_only_where_the_user_named_it(tmp
                 assert await stop(process) == 0
 
 
+@pytest.mark.timeout(300 + FUZZED // 10)
 @in_loop
 async def test_only_who_has_the_token_tells_it_something_and_no_page_of_another_host_reaches_it(tmp_path: Path) -> None:
     async with Emulator(["OKX_SWAP"], instruments=1, rate=50) as emulator:

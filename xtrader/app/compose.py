@@ -119,7 +119,8 @@ async def _record(
             sinks.module(name).require(run, collector)
         recorder = Recorder(settings, collector, specs, clock, journal, markets, subscriptions, share, consumers)
         if where is not None:
-            recorder.serving = Serving(settings, where)
+            recorder.serving = serving = Serving(settings, where)
+            recorder.gatherer.beside = serving.processes
         began()
         async with telling(service_manager() if beside is None else None, recorder.progress):
             return await recorder.run(beside)

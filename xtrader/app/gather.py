@@ -128,6 +128,8 @@ class Gatherer:
         )
         self.facts = self._whole
         self._json: tuple[Facts, bytes] | None = None
+        self.beside: Callable[[], Iterable[tuple[str, int]]] = tuple
+        """Names and process ids of what runs beside the sinks."""
         self.taken = asyncio.Event()
         """Set and cleared whenever `facts` are new."""
 
@@ -250,7 +252,8 @@ class Gatherer:
     def _processes(self) -> tuple[ProcessFacts, ...]:
         own = process_facts("recorder", os.getpid(), self._loop.facts())
         sinks = [(name, delivery.pid) for name, delivery in self._deliveries.deliveries.items()]
-        return (own, *(process_facts(f"sink {name}", pid) for name, pid in sinks if pid is not None))
+        children = (*((f"sink {name}", pid) for name, pid in sinks if pid is not None), *self.beside())
+        return (own, *(process_facts(name, pid) for name, pid in children))
 
 
 async def _in_slices(facts: Iterable[T]) -> list[T]:

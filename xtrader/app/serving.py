@@ -139,11 +139,10 @@ class Serving:
             patience=PATIENCE,
         )
 
-    @property
-    def pid(self) -> int | None:
-        """Of the process, if it runs."""
+    def processes(self) -> list[tuple[str, int]]:
+        """Name and process id of what serves, if it runs."""
         process = self._child.process
-        return process.pid if process is not None and process.returncode is None else None
+        return [("http", process.pid)] if process is not None and process.returncode is None else []
 
     async def run(self) -> None:
         """Keep it alive; what it dies of is never more than a line in the log."""

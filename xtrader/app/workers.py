@@ -326,10 +326,11 @@ class _Supervisor:
             for worker in recording
             if worker.told is not None
         ]
+        served = [] if self.serving is None else self.serving.processes()
         whole = msgspec.structs.replace(
             self._whole,
             ts=now,
-            processes=(process_facts("supervisor", os.getpid()),),
+            processes=tuple(process_facts(name, pid) for name, pid in (("supervisor", os.getpid()), *served)),
             missing=tuple(worker.task.number for worker in recording if not worker.speaks),
         )
         return merge(whole, parts)

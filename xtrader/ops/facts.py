@@ -239,7 +239,7 @@ class ProcessFacts(msgspec.Struct, frozen=True):
     """One of our processes. What the system does not tell is None."""
 
     name: str
-    """recorder | worker | supervisor (the parent of workers) | sink …"""
+    """recorder | worker | supervisor (the parent of workers) | sink … | http (serves it)"""
     pid: int
     cpu: float | None
     """Seconds of CPU since it began."""
