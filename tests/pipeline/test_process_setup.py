@@ -12,8 +12,8 @@ from xtrader.sinks.base import SinkSpec
 
 LATER = """
 import sys
-from xtrader.pipeline.process_setup import run_lean
-run_lean()
+from xtrader.pipeline.process_setup import set_up_process
+set_up_process()
 from xtrader.app import compose
 import pyarrow as pa
 column = pa.array(["a", "b"])
