@@ -21,9 +21,10 @@ from tests.faults import time_loop
 from tests.running import in_sync, log_of, recorder, stop
 from tests.waiting import until, within
 from xtrader.app import workers as processes
-from xtrader.app.workers import COST, divide
+from xtrader.app.workers import divide
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.truth import Truth
+from xtrader.model.streams import STREAMS
 from xtrader.model.subscription import Subscription
 from xtrader.pipeline.children import Child
 
@@ -33,7 +34,7 @@ LIST = ",".join(f"{stream}:{EXCHANGE}@{symbol}" for symbol in SYMBOLS for stream
 
 
 def cost(part: list[Subscription]) -> int:
-    return sum(COST[one.stream] for one in part)
+    return sum(STREAMS[one.stream].cost for one in part)
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=6), st.integers(1, 9))
