@@ -13,6 +13,8 @@ from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 from tests.needs import missing
 
 SIZES = {"desk": (1440, 900), "phone": (390, 844)}
+SCREENSHOTS = os.environ.get("XTRADER_SCREENSHOTS")
+"""Where they are kept; else in the directory of the test."""
 LIMIT = 90_000
 """Milliseconds for anything to appear."""
 
@@ -55,8 +57,8 @@ async def opened(browser: Browser, url: str, size: str, scheme: str) -> AsyncIte
 
 
 async def shot(page: Page, directory: Path, name: str) -> None:
-    """Keep what it looks like: in XTRADER_SCREENSHOTS, or else in the directory of the test."""
-    into = Path(os.environ.get("XTRADER_SCREENSHOTS") or directory)
+    """Keep what it looks like."""
+    into = Path(SCREENSHOTS or directory)
     into.mkdir(parents=True, exist_ok=True)
     await page.screenshot(path=into / f"{name}.png", full_page=True)
 
