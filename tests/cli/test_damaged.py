@@ -23,6 +23,7 @@ from xtrader.cli.load import deliver, found
 from xtrader.cli.main import main
 from xtrader.errors import XTraderError
 from xtrader.sinks.memory import MemorySink
+from xtrader.sinks.refused import RefusedFile
 
 KEY, DAY, AT = made.OKX, "2026-11-21", "2026-11-21T23:58:00Z"
 LIST = "_manifest/c1.jsonl"
@@ -162,10 +163,15 @@ def commands(root: Path) -> dict[str, Callable[[], int]]:
         "compact": ["compact", recording],
         "repair": ["repair", recording],
     }
-    by_hand = {"load": lambda: deliver(found(root), MemorySink()), "replay": lambda: _replay(root)}
+    by_hand = {"load": lambda: _load(root), "replay": lambda: _replay(root)}
     return {name: partial(_said, read) for name, read in by_hand.items()} | {
         name: partial(main, words) for name, words in arguments.items()
     }
+
+
+def _load(root: Path) -> None:
+    sink = MemorySink()
+    deliver(found(root, sink, RefusedFile(root.parent / "refused.jsonl", ("offset", "place"))), sink)
 
 
 def _replay(root: Path) -> None:
