@@ -27,7 +27,7 @@ class Rate(msgspec.Struct, frozen=True):
     """A record of a stream that nobody knows yet."""
 
     instrument: str = KEY
-    stream: str = "FUNDING"
+    stream: str = "RATE"
     ts_recv: int = 1
 
 
@@ -65,5 +65,5 @@ def tables(record: Any, _: Path) -> None:
     "takes", [feed, redundant, redundant_stream, batcher, records_of_a_batch, parquet, tables], ids=lambda one: one.__name__
 )
 def test_what_nobody_knows_is_an_error_that_names_it(takes: Callable[[Any, Path], None], tmp_path: Path) -> None:
-    with pytest.raises(UnknownKind, match=r"nothing here takes (Rate|FUNDING)"):
+    with pytest.raises(UnknownKind, match=r"nothing here takes (Rate|RATE)"):
         takes(Rate(), tmp_path)

@@ -42,7 +42,7 @@ def test_an_empty_list_says_what_to_give(text: str) -> None:
     ("text", "sentence"),
     [
         ("L3:OKX_SWAP@BTCUSDT", "unknown stream 'L3' in 'L3:OKX_SWAP@BTCUSDT'; did you mean"),
-        ("FOO:OKX_SWAP@BTCUSDT", "unknown stream 'FOO' in 'FOO:OKX_SWAP@BTCUSDT'; known are L2, TRADES"),
+        ("FOO:OKX_SWAP@BTCUSDT", "unknown stream 'FOO' in 'FOO:OKX_SWAP@BTCUSDT'; known are FUNDING, L2, TRADES"),
         ("TRADE:OKX_SWAP@BTCUSDT", "unknown stream 'TRADE' in 'TRADE:OKX_SWAP@BTCUSDT'; did you mean TRADES?"),
         ("L2:OKX_SWOP@BTCUSDT", "unknown exchange 'OKX_SWOP' in 'L2:OKX_SWOP@BTCUSDT'; did you mean OKX_SWAP?"),
         ("L2:KRAKEN@XBTUSD", "unknown exchange 'KRAKEN' in 'L2:KRAKEN@XBTUSD'; known are BINANCE_FUTURES, BINANCE_SPOT"),

@@ -110,7 +110,7 @@ async def test_what_a_running_recorder_serves_is_what_the_page_lists(tmp_path: P
         async with recorder(tmp_path, "L2:OKX_SWAP@BTC-USDT-SWAP,TRADES:BINANCE_FUTURES@BTCUSDT", given) as process:
             url = await served(tmp_path)
             await in_sync(tmp_path)
-            await answers(f"{url}/metrics", lambda one: one.status == 200 and "xtrader_ready_state 1" in one.text)
+            await answers(f"{url}/metrics", lambda one: one.status == 200 and "\nxtrader_ready_state 1\n" in one.text)
             answer = await ask(f"{url}/metrics")
             assert await stop(process) == 0
     assert answer.headers["Content-Type"] == TYPE

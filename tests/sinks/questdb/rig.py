@@ -102,10 +102,18 @@ class Rig:
         assert self.status.cursor == self.journal.end
 
     def check_rows(self) -> None:
-        """The same without the cursor."""
-        self._server.settle()
-        found = [*reading.trades(self._server, self._prefix), *reading.updates(self._server, self._prefix)]
-        assert Counter(map(repr, found)) == Counter(map(repr, self.truth))
+        """The same without the cursor. Over TCP the server reads what was sent in its own time, so it is waited for."""
+        truth = Counter(map(repr, self.truth))
+        missing = further = Counter[str]()
+
+        def is_the_truth() -> bool:
+            nonlocal missing, further
+            self._server.settle()
+            found = Counter(map(repr, [*reading.trades(self._server, self._prefix), *reading.updates(self._server, self._prefix)]))
+            missing, further = truth - found, found - truth
+            return not missing and not further
+
+        wait_until(is_the_truth, lambda: f"{missing.total()} missing, {list(missing)[:2]}; further {list(further)[:2]}", pause=1.0)
 
     def _seen(self) -> str:
         return f"{self.status} {self.errors[-3:]}"
