@@ -14,7 +14,10 @@ def program() -> NoReturn:
     """Run the command line and end the process with its exit code."""
     # Until the command runs there is nothing to undo. What the recorder starts (`_deliver`, …) is told by it to end, not by the
     # terminal, which sends an interrupt to all of them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN if sys.argv[1:2] and sys.argv[1].startswith("_") else signal.SIG_DFL)
+    if sys.argv[1:2] and sys.argv[1].startswith("_"):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    elif signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.argv[1:2] == ["healthcheck"]:
         from xtrader.cli import outcome
         from xtrader.cli.healthcheck import healthcheck

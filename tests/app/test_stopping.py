@@ -37,6 +37,8 @@ def test_an_interrupt_while_the_program_starts_prints_no_traceback_in_any_proces
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # Whoever is started in the background by a shell ignores interrupts, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for state in (True, False):
         while catches_interrupts(process.pid) is not state:

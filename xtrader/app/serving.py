@@ -134,7 +134,6 @@ class Serving:
             talk=self._talk,
             hear=self._hear,
             environment=bare_environment(),
-            own_session=True,
             pass_fds=(self._spec.descriptor,),
             patience=PATIENCE,
         )

@@ -167,7 +167,7 @@ class _Worker:
         self.told: Facts | None = None
         """The facts that it sent last."""
         # A session of its own: the terminal's Ctrl-C must reach it once, by way of the process that started it.
-        self._child = Child(f"worker {task.number}", COMMAND, talk=self._tell, hear=self._hear, own_session=True)
+        self._child = Child(f"worker {task.number}", COMMAND, talk=self._tell, hear=self._hear)
         self._is_stopped = False
         self._began = self._heard = 0.0
         self._was_live = False

@@ -114,6 +114,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _record(flags: dict[str, object]) -> int:
     from xtrader import logs
 
+    # Until the recorder listens to signals, an interrupt ends the process at once: there is nothing to undo, and as an exception it
+    # could be lost in a callback whose errors Python ignores, and the recorder would go on.
+    outcome.leave_interrupts_to_the_system()
     settings, found = effective(process_sources(flags))
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)
     parse_subscriptions(settings.subscriptions, exchanges(), streams)

@@ -20,6 +20,12 @@ INTERRUPTED = 130
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
+def leave_interrupts_to_the_system() -> None:
+    """From here on an interrupt ends the process without a word; who was started with interrupts ignored goes on ignoring them."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def run(command: click.Command, arguments: Sequence[str] | None = None, name: str = "xtrader") -> int:
     """Run a command line, by default that of the process; returns the exit code (2 for input that cannot be used, 70 for a fault
     of ours). `name` is what its help calls it."""

@@ -26,8 +26,8 @@ class Child:
     """One child process, again and again.
 
     `talk(stdin)` is what is said to it, from its start on; it is cancelled when the child is gone. `hear(line)` gets what it says.
-    `environment` are all its variables (None: those of this process). A child in a session of its own gets no signal from the
-    terminal but what it is sent here. It inherits the file descriptors `pass_fds`. With `patience` it must go on speaking: one that
+    `environment` are all its variables (None: those of this process). It is in a session of its own, so that it gets no signal from
+    the terminal, however early. It inherits the file descriptors `pass_fds`. With `patience` it must go on speaking: one that
     has spoken, and is silent for about so many seconds, hangs and is killed.
     """
 
@@ -39,7 +39,6 @@ class Child:
         talk: Callable[[asyncio.StreamWriter], Awaitable[None]],
         hear: Callable[[bytes], None],
         environment: Mapping[str, str] | None = None,
-        own_session: bool = False,
         pass_fds: Sequence[int] = (),
         patience: float | None = None,
     ) -> None:
@@ -53,7 +52,6 @@ class Child:
         self._talk = talk
         self._hear = hear
         self._environment = environment
-        self._own_session = own_session
         self._pass_fds = pass_fds
         self._patience = patience
         self._was_heard = False
@@ -96,7 +94,7 @@ class Child:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=self._environment,
-            start_new_session=self._own_session,
+            start_new_session=True,
             pass_fds=self._pass_fds,
             limit=LONGEST_LINE,
         )
