@@ -91,6 +91,9 @@ async def test_a_worker_that_hangs_ends_the_signs_of_life_of_all(heard: Heard, t
             await until(lambda: heard.lines[-1] == "STATUS=the journal is not written")
             os.kill(child, signal.SIGCONT)
             await until(lambda: heard.lines[-1] == "WATCHDOG=1")
+    said = heard.lines[: heard.lines.index("STOPPING=1") if "STOPPING=1" in heard.lines else None]
+    assert said.count("READY=1") == 1
+    assert "WATCHDOG=1" in said[said.index("STATUS=the journal is not written") :]
 
 
 @in_loop

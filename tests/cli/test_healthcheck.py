@@ -41,6 +41,7 @@ async def test_a_recorder_that_reaches_no_venue_is_alive(tmp_path: Path) -> None
     nowhere = {f"XTRADER_OKX_SWAP_{kind}_URL": f"{kind}://127.0.0.1:9".lower().replace("rest", "http") for kind in ("WS", "REST")}
     async with recorder(tmp_path, "L2:OKX_SWAP@BTC-USDT-SWAP", nowhere):
         await until(lambda: healthy(tmp_path).returncode == 0)
+        assert healthy(tmp_path).stdout.startswith(f"alive: the journal '{tmp_path}/data/.journal' was written to ")
 
 
 @in_loop
