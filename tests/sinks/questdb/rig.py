@@ -86,7 +86,7 @@ class Rig:
         """Wait until a recent row is in its table."""
         start = len(self.truth)
         table = f"{self._prefix}trades"
-        self.until(lambda: self._server.exists(table) and self._server.sql(f"SELECT count() FROM '{table}'")[0][0] > start // 2)
+        self.until(lambda: self._server.rows(table) > start // 2)
 
     def finish(self) -> None:
         """End the recording and wait until the delivery has carried everything."""

@@ -136,7 +136,13 @@ class Server:
         return bool(self.sql(f"SELECT table_name FROM tables() WHERE table_name = '{table}'"))
 
     def rows(self, table: str) -> int:
-        return int(self.sql(f"SELECT count() FROM '{table}'")[0][0])
+        """How many rows a table shows; 0 while there is no such table, which may go at any moment."""
+        try:
+            return int(self.sql(f"SELECT count() FROM '{table}'")[0][0])
+        except RuntimeError as error:
+            if "table does not exist" not in str(error):
+                raise
+            return 0
 
     def settle(self) -> None:
         """Wait until what was acknowledged is visible."""

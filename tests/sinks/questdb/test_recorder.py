@@ -46,12 +46,11 @@ def recorded(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Record
             assert emulator.truth is not None
             wanted = everything(VENUES)
             async with recorder(directory, wanted, emulator.variables | variables, "--sink", "parquet,questdb") as process:
-                await until(lambda: server.exists(f"{PREFIX}trades"))
                 # Seen while it still records: rows are there within about a second, not when the recorder ends.
-                await until(lambda: server.sql(f"SELECT count() FROM '{PREFIX}trades'") > [[500]])
+                await until(lambda: server.rows(f"{PREFIX}trades") > 500)
                 for exchange, symbol in VENUES.items():
                     emulator.add(parse(f"tick_change:{exchange}@{symbol}"))
-                await until(lambda: server.sql(f"SELECT count() FROM '{PREFIX}instruments'") >= [[2 * len(VENUES)]])
+                await until(lambda: server.rows(f"{PREFIX}instruments") >= 2 * len(VENUES))
                 assert await stop(process) == 0, log_of(directory)
             return emulator.truth
 
