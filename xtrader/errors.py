@@ -113,14 +113,15 @@ class NotCovered(XTraderError):
 
     def __str__(self) -> str:
         if self.state == "unknown":
-            return f"no book of {self.instrument} at {_utc(self.ts)}: {self.detail}"
-        until = "now" if self.ts_to is None else _utc(self.ts_to)
-        since = "the beginning" if self.ts_from is None else _utc(self.ts_from)
+            return f"no book of {self.instrument} at {utc(self.ts)}: {self.detail}"
+        until = "now" if self.ts_to is None else utc(self.ts_to)
+        since = "the beginning" if self.ts_from is None else utc(self.ts_from)
         about = f", {self.detail}" if self.detail else ""
-        return f"no book of {self.instrument} at {_utc(self.ts)}: {self.state} ({self.cause}{about}) from {since} to {until}"
+        return f"no book of {self.instrument} at {utc(self.ts)}: {self.state} ({self.cause}{about}) from {since} to {until}"
 
 
-def _utc(ts: int) -> str:
+def utc(ts: int) -> str:
+    """A time (int ns) as texts have it: ISO 8601, to the nanosecond."""
     whole = datetime.fromtimestamp(ts // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{whole}.{ts % 10**9:09d}Z"
 

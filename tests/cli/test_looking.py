@@ -157,6 +157,9 @@ def check_refusals(command: Callable[..., Ran]) -> None:
         (("book", KEY, "data", "--live"), "needs a terminal"),
         (("trades", KEY, "data", "--follow", "--to", "2026-01-01"), "contradict"),
         (("trades", OTHER, "data", "--follow"), "are not recorded here"),
+        (("trades", OTHER, "data"), "are recorded here; there is L2 from 20"),
+        (("trades", KEY, "data", "--from", "2026-01-02", "--to", "2026-01-01"), "--from '2026-01-02' is after --to '2026-01-01'"),
+        (("plot", KEY, "data", "--output", "x.html", "--from", "2026-01-02", "--to", "2026-01-01"), "is after --to"),
         (("plot", KEY, "data", "--output", "x.pdf"), "ends in neither .png nor .html"),
         (("plot", KEY, "data", "--output", "x.png", "--to", "2020-01-01"), "there is one from"),
     ):
@@ -165,6 +168,9 @@ def check_refusals(command: Callable[..., Ran]) -> None:
         assert said in ran.err
     none = command("trades", KEY, "data", "--to", "2020-01-01")
     assert (none.code, none.out, none.err.count("\n")) == (0, "", 1)
+    assert "in this range; there are some from 20" in none.err
+    future = command("trades", KEY, "data", "--from", "2100-01-01", "--last", "3")
+    assert (future.code, future.out, future.err) == (0, "", none.err)
     early = command("book", KEY, "data", "--at", "2020-01-01")
     assert (early.code, early.err.count("\n")) == (1, 1)
 

@@ -156,7 +156,7 @@ class Recorder:
                 raise _leaf(failure)
             await self.writer.close()
             finished = await self._drain(drain) and self.deliveries.settled
-            log.info("stopped", finished=finished, rows=self.writer.rows)
+            log.info("stopped", finished=finished, records=self.writer.rows)
             hard.cancel()
             if failure is not None:
                 raise _leaf(failure)

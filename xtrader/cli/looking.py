@@ -147,6 +147,14 @@ def moment(text: str | None) -> int | None:
     return None if text is None else nanoseconds(text)
 
 
+def time_range(start: str | None, end: str | None) -> tuple[int | None, int | None]:
+    """--from and --to, int nanoseconds UTC. Raises ConfigError, also where they are the wrong way round."""
+    begin, until = moment(start), moment(end)
+    if begin is not None and until is not None and begin > until:
+        raise ConfigError(f"--from '{start}' is after --to '{end}'; give the earlier time to --from")
+    return begin, until
+
+
 def printer() -> Callable[[RenderableType], None]:
     """Prints for people, at once; in colours where standard output is a terminal."""
     import sys

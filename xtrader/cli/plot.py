@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from xtrader.cli.looking import moment, need, opened, place, recording
+from xtrader.cli.looking import need, opened, place, recording, time_range
 from xtrader.errors import ConfigError, StorageError
 from xtrader.settings.directories import check_writable
 
@@ -41,10 +41,11 @@ def plot(
     from xtrader.store.read.part_list import PartList
     from xtrader.store.read.times import period
 
+    begin, until = time_range(start, end)
     dataset = opened(where)
-    found = past.instrument(dataset, instrument, moment(end))
+    found = past.instrument(dataset, instrument, until)
     step = None if every is None else period(every)
-    series = read_series(dataset, PartList(where.directory, journal=where.journal), found, moment(start), moment(end), step)
+    series = read_series(dataset, PartList(where.directory, journal=where.journal), found, begin, until, step)
     try:
         if path.suffix.lower() == ".png":
             from xtrader.look.png import write_png

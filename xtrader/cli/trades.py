@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xtrader.cli.looking import Where, find_live, form, moment, opened, place, printer, recording
+from xtrader.cli.looking import Where, find_live, form, opened, place, printer, recording, time_range
 from xtrader.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,10 +39,24 @@ def trades(
     if follow and end is not None:
         raise ConfigError("--to and --follow contradict each other; keep one of them")
     where = place(directory, output_directory)
-    begin, until = moment(start), moment(end)
+    begin, until = time_range(start, end)
     found = _follow(where, instrument, begin, last) if follow else _recorded(where, instrument, begin, until, last)
-    if not _print(found, shape):
-        click.echo(f"no trades of {instrument} are recorded there", err=True)
+    if not _print(found, shape) and last != 0:
+        _say_what_there_is(where, instrument)
+
+
+def _say_what_there_is(where: Where, name: str) -> None:
+    """No trades were found: where they are. Raises ConfigError if there are none at all."""
+    from xtrader.look import past
+    from xtrader.look.lines import stamp
+
+    dataset = opened(where)
+    key = past.instrument(dataset, name).key
+    found = past.span(dataset, key, "TRADES")
+    if found is None:
+        raise ConfigError(f"no trades of {key} are recorded here; {past.there_is(dataset, key)}")
+    first, end = (stamp(ts, 3) for ts in found)
+    click.echo(f"no trades of {key} in this range; there are some from {first} to {end}", err=True)
 
 
 def _recorded(where: Where, name: str, start: int | None, end: int | None, last: int | None) -> Iterator[Trade]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from xtrader.clock import SECOND
 from xtrader.errors import ConfigError
+from xtrader.look.lines import stamp
 from xtrader.look.picture import Picture, StreamState
 from xtrader.model.analytics import sides
 from xtrader.model.instrument import Instrument
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 BACK: Final = (600 * SECOND, 86_400 * SECOND)
 """How far to look back for the last trades before everything is looked through."""
-_TIMES: Final = ("expiry", "ts")
+SHOWN: Final = 8
+"""Instruments that a sentence names."""
 
 
 def instrument(recording: Dataset, name: str, at: int | None = None) -> Instrument:
@@ -48,6 +50,27 @@ def picture_at(recording: Dataset, of: Instrument, ts: int) -> Picture:
     return Picture(of.key, ts, StreamState("recorded", depth=book.depth), of, sides(book), book.sequence)
 
 
+def there_is(recording: Dataset, key: str) -> str:
+    """What is recorded of an instrument, in words: each stream with its first and last time; else which instruments are."""
+    own = [*_spans(recording, key)]
+    if own:
+        return "there is " + ", ".join(f"{stream} from {stamp(first, 3)} to {stamp(last, 3)}" for stream, first, last in own)
+    rows = recording.recorded().to_arrow().to_pylist()
+    others = sorted({f"{row['exchange']}@{row['instrument']}" for row in rows})
+    more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+    return f"recorded are {', '.join(others[:SHOWN])}{more}" if others else "there is nothing yet"
+
+
+def span(recording: Dataset, key: str, stream: str) -> tuple[int, int] | None:
+    """The first and the last time (int ns) of a stream of an instrument; None if there is nothing of it."""
+    return next(((first, last) for name, first, last in _spans(recording, key) if name == stream), None)
+
+
+def _spans(recording: Dataset, key: str) -> Iterator[tuple[str, int, int]]:
+    rows = _integers(recording.recorded(key).to_arrow()).to_pylist()
+    return ((row["stream"], row["ts_first"], row["ts_last"]) for row in rows)
+
+
 def trades(recording: Dataset, key: str, start: int | None, end: int | None) -> Iterator[Trade]:
     """The trades of [start, end), in the order in which they were received."""
     for table in recording.trades(key, start=start, end=end).tables():
@@ -56,6 +79,8 @@ def trades(recording: Dataset, key: str, start: int | None, end: int | None) -> 
 
 def last_trades(recording: Dataset, key: str, count: int, start: int | None, end: int) -> list[Trade]:
     """The last `count` trades of [start, end), in the order in which they were received."""
+    if start is not None and start >= end:
+        return []
     starts = [end - back for back in BACK if start is None or end - back > start]
     for begin in [*starts, start]:
         rows = recording.trades(key, start=begin, end=end)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from xtrader.clock import MILLISECOND
 from xtrader.errors import ConfigError
 from xtrader.look.lines import stamp
+from xtrader.look.past import there_is
 from xtrader.look.picture import DEPTH_BPS
 from xtrader.model import analytics
 from xtrader.model.analytics import Sides
@@ -83,7 +84,7 @@ def read_series(
     found = [[one for one in intervals(source) if one.covers == "L2"] for source in view.sources("COVERAGE", of.key)]
     known = [one for each in found for one in each if one.state != "gap" and one.until > one.ts_from]
     if not known:
-        raise ConfigError(f"no book of {of.key} is recorded here")
+        raise ConfigError(f"no book of {of.key} is recorded here; {there_is(recording, of.key)}")
     first, last = min(one.ts_from for one in known), max(one.until for one in known)
     begin, until = first if start is None else start, last if end is None else end
     if not (begin < until and begin < last and until > first):

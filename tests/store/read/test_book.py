@@ -86,8 +86,8 @@ def test_a_book_is_refused_in_a_gap_and_the_gap_is_named(tmp_path: Path) -> None
             assert sides(data.book_at(KEY, ts)) == market.at(ts)
     for ts, words in (
         (START + 20 * SECOND, "gap (disconnect, cut) from 2026-11-21T00:00:20.000000000Z to 2026-11-21T00:00:30.000000000Z"),
-        (START, "the recording begins later"),
-        (START + 50 * SECOND, "the recording ends before"),
+        (START, "the recording begins later, at 2026-11-21T00:00:01"),
+        (START + 50 * SECOND, "the recording ends before, at 2026-11-21T00:00:50"),
     ):
         with pytest.raises(NotCovered) as caught:
             data.book_at(KEY, ts)

@@ -18,6 +18,7 @@ from fsspec.implementations.dirfs import DirFileSystem
 import xtrader
 from tests import reading
 from tests.pipeline.numbered import trade, update
+from tests.store import made
 from tests.store.recordings import SECOND, START, instrument, record
 from xtrader.errors import ConfigError
 from xtrader.model.market import BookUpdate, Coverage, Record
@@ -122,6 +123,32 @@ def test_a_name_without_an_exchange_means_all_that_have_it_and_a_book_needs_one(
         dataset.book_at("BTCUSDT", START)
 
 
+def test_a_symbol_of_one_exchange_hides_no_alias_of_another(tmp_path: Path) -> None:
+    """BINANCE_SPOT calls it BTCUSDT; to OKX_SWAP that is an alias."""
+    made.record(tmp_path, seconds=300)
+    both = xtrader.open(tmp_path)
+    one_by_one = [both.trades(key).to_arrow().num_rows for key in (made.OKX, made.BINANCE)]
+    assert min(one_by_one) > 0
+    assert both.trades("btcusdt").to_arrow().num_rows == sum(one_by_one)
+    assert len(list(both.replay("BTCUSDT", streams=["TRADES"]))) == sum(one_by_one)
+    for ask in (lambda: both.book_at("BTCUSDT", made.BEGIN), lambda: both.books("BTCUSDT"), lambda: both.bars("BTCUSDT")):
+        with pytest.raises(ConfigError, match=f"BTCUSDT may be {made.BINANCE}, {made.OKX}: say which"):
+            ask()
+    assert set(both.trades("BINANCE_SPOT@BTCUSDT").to_arrow()["exchange"].to_pylist()) == {"BINANCE_SPOT"}
+
+
+def test_what_is_here_is_a_row_per_stream_with_its_first_and_last_time(dataset: Dataset) -> None:
+    found = plain(dataset.recorded().to_arrow()).to_pylist()
+    assert [(one["exchange"], one["stream"]) for one in found] == [
+        ("DERIBIT", "L2"), ("DERIBIT", "TRADES"), ("OKX_SWAP", "L2"), ("OKX_SWAP", "TRADES"),
+    ]  # fmt: skip
+    for row in found:
+        ask = dataset.trades if row["stream"] == "TRADES" else dataset.book_updates
+        recv = plain(ask(f"{row['exchange']}@{row['instrument']}").to_arrow())["ts_recv"].to_pylist()
+        assert (row["ts_first"], row["ts_last"]) == (min(recv), max(recv))
+    assert dataset.recorded(SPOT).to_arrow().num_rows == 0
+
+
 def test_an_instrument_without_rows_of_a_stream_gives_an_empty_answer_of_the_same_columns(dataset: Dataset) -> None:
     empty = dataset.trades(SPOT)
     assert empty.to_arrow().num_rows == 0
@@ -134,6 +161,10 @@ def test_what_cannot_be_answered_is_said_in_one_sentence(dataset: Dataset, tmp_p
     for question, words in (
         (lambda: dataset.trades("OKX_SWAP@BTC-USDT-SWAPS"), "did you mean OKX_SWAP@BTC-USDT-SWAP"),
         (lambda: dataset.trades(exchange="KRAKEN"), "nothing of KRAKEN is recorded here; known are DERIBIT, OKX_SPOT, OKX_SWAP"),
+        (lambda: dataset.trades(exchange="OKX_SWOP"), "nothing of OKX_SWOP is recorded here; did you mean OKX_SWAP"),
+        (lambda: dataset.trades("BTC-USDT-SWOP"), "did you mean OKX_SWAP@BTC-USDT-SWAP"),
+        (lambda: dataset.trades(start=START + 1, end=START), f"the start {START + 1} is after the end {START}"),
+        (lambda: dataset.bars(SWAP, start="2026-11-22", end="2026-11-21"), "the start 2026-11-22 is after the end 2026-11-21"),
         (lambda: dataset.trades(columns=["prize"]), "TRADES has no column 'prize'"),
         (lambda: dataset.book_at(SWAP, "yesterday"), "'yesterday' is no time"),
         (lambda: dataset.bars(SWAP, every="0s"), "'0s' is no period"),

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from xtrader.errors import ConfigError, NotCovered
+from xtrader.errors import ConfigError, NotCovered, utc
 from xtrader.model.book import Book
 from xtrader.model.market import Coverage
 from xtrader.records.batches import Ints
@@ -184,7 +184,7 @@ def why_not(view: View, key: str, ts: int) -> NotCovered:
     first, last = min(one.ts_from for one in found), max(one.until for one in found)
     if first <= ts < last:
         return NotCovered(key, ts, "unknown", "", None, None, "the recording has no snapshot for this time")
-    end = "begins later" if ts < first else "ends before"
+    end = f"begins later, at {utc(first)}" if ts < first else f"ends before, at {utc(last)}"
     return NotCovered(key, ts, "unknown", "", None, None, f"the recording {end}")
 
 

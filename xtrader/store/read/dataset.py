@@ -29,7 +29,8 @@ from xtrader.store.read.view import View
 class Dataset:
     """A recording in one or more places. Times are datetimes, ISO 8601 text (UTC unless it says otherwise) or int nanoseconds;
     ranges are [start, end) of `ts_recv`, open where an end is left away. Instruments are `EXCHANGE@NAME` or only `NAME`, the
-    venue's symbol or the alias, in any case; none means all. Each question looks at the recording anew.
+    venue's symbol or the alias, in any case; none means all, and a name that several exchanges have means each of them, or is an
+    error that lists them where the answer is of one instrument. Each question looks at the recording anew.
 
     All raise ConfigError for a question that makes no sense, OSError for files that cannot be read.
     """
@@ -62,6 +63,11 @@ class Dataset:
         """Book messages, a row per level, ordered by when they were received. Where several collectors recorded an instrument, one
         chain is made of theirs. Columns: `exchange, instrument`, and those of the L2 files."""
         return self._rows("L2", instrument, exchange, window(start, end), columns)
+
+    def recorded(self, instrument: Names = None, *, exchange: str | None = None) -> Answer:
+        """What is here: a row per stream of an instrument that has any rows, sorted. Columns: `exchange, instrument, stream,
+        ts_first, ts_last` (of `ts_recv`, over all collectors)."""
+        return rare_streams.recorded(self._view(SUBSCRIBED, instrument, exchange))
 
     def coverage(
         self,
@@ -195,6 +201,9 @@ def open_dataset(*places: str | Path, filesystem: Any = None, journal: str | Pat
 
 
 def window(start: Time | None, end: Time | None) -> Window:
-    """The range in nanoseconds. Raises ConfigError."""
+    """The range in nanoseconds. Raises ConfigError for what is no time, and for a start after the end."""
     default = Window()
-    return Window(default.start if start is None else nanoseconds(start), default.end if end is None else nanoseconds(end))
+    found = Window(default.start if start is None else nanoseconds(start), default.end if end is None else nanoseconds(end))
+    if found.start > found.end:
+        raise ConfigError(f"the start {start} is after the end {end}: a range goes from the earlier to the later")
+    return found

@@ -11,12 +11,13 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from xtrader.model.streams import SUBSCRIBED
 from xtrader.records.schemas import COVERAGE, INSTRUMENTS
 from xtrader.store.read.answer import Answer
 from xtrader.store.read.intervals import intervals
 from xtrader.store.read.labels import FIELDS, Labels
 from xtrader.store.read.scan import Window, blocks, times
-from xtrader.store.read.view import View
+from xtrader.store.read.view import Source, View
 
 _TIME: Final = COVERAGE.field("ts_from").type
 _WORD: Final = COVERAGE.field("covers").type
@@ -38,6 +39,7 @@ COVERAGE_ROWS: Final = pa.schema(
 _WORDS: Final = ("covers", "state", "cause")
 _NUMBERS: Final = ("ids_from", "ids_to", "depth")
 INSTRUMENT_ROWS: Final = pa.schema([*FIELDS, *INSTRUMENTS])
+RECORDED_ROWS: Final = pa.schema([*FIELDS, ("stream", _WORD), ("ts_first", _TIME), ("ts_last", _TIME)])
 
 
 def coverage(view: View, window: Window) -> Answer:
@@ -61,6 +63,31 @@ def coverage(view: View, window: Window) -> Answer:
                     yield pa.Table.from_arrays(arrays, schema=COVERAGE_ROWS)
 
     return Answer(COVERAGE_ROWS, read)
+
+
+def recorded(view: View) -> Answer:
+    """A row per subscribed stream of an instrument that has any rows: the first and the last time of them."""
+    labels = Labels(view.chosen)
+
+    def read() -> Iterator[Any]:
+        for key in sorted(view.chosen):
+            for stream in SUBSCRIBED:
+                ends = [end for source in view.sources(stream, key) for end in _ends(source)]
+                if ends:
+                    first_and_last = (pa.array([ts], pa.int64()).cast(_TIME) for ts in (min(ends), max(ends)))
+                    arrays = [*labels.of(key, 1), pa.array([stream]).dictionary_encode(), *first_and_last]
+                    yield pa.Table.from_arrays(arrays, schema=RECORDED_ROWS)
+
+    return Answer(RECORDED_ROWS, read)
+
+
+def _ends(source: Source) -> Iterator[int]:
+    for part in source.parts:
+        yield from (part.ts_first, part.ts_last)
+    for table in source.tail:
+        if table.num_rows:
+            recv = times(table)
+            yield from (int(recv.min()), int(recv.max()))
 
 
 def instruments(view: View, at: int | None) -> Answer:
