@@ -248,12 +248,12 @@ COVERED: dict[str, tuple[str, ...]] = {
         "store/report/day_report.py",
         "store/report/report_html.py",
     ),
-    "test_declared.py": ("venues/options.py",),
+    "test_declared.py": ("venues/machine/options.py",),
     "test_durable.py": ("sinks/questdb/sink_state.py",),
     "venues/test_binance.py": (
         "venues/binance/session.py",
         "venues/binance/wire.py",
-        "venues/wire.py",
+        "venues/machine/wire.py",
     ),
     "venues/test_binance_depth.py": (
         "venues/binance/joining.py",
@@ -266,9 +266,9 @@ COVERED: dict[str, tuple[str, ...]] = {
     "venues/test_binance_recordings.py": ("venues/binance/recorded.py",),
     "venues/test_binance_trades.py": (
         "venues/binance/tape.py",
-        "venues/trades.py",
+        "venues/machine/trades.py",
     ),
-    "venues/test_crossed_books.py": ("venues/crossing.py",),
+    "venues/test_crossed_books.py": ("venues/machine/crossing.py",),
     "venues/test_deribit_recording.py": (
         "venues/deribit/recorded.py",
         "venues/deribit/states.py",
@@ -280,10 +280,11 @@ COVERED: dict[str, tuple[str, ...]] = {
     "venues/test_okx_market.py": ("venues/okx/listing.py",),
     "venues/test_okx_recording.py": ("venues/okx/recorded.py",),
     "venues/test_okx_session.py": (
-        "venues/channel.py",
-        "venues/channels.py",
+        "venues/machine/channel.py",
+        "venues/machine/channels.py",
+        "venues/machine/session.py",
         "venues/okx/wire.py",
-        "venues/questions.py",
+        "venues/machine/questions.py",
     ),
     "venues/test_relisted.py": ("venues/base.py",),
 }

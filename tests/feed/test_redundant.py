@@ -21,7 +21,7 @@ from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues import market
 from xtrader.venues.base import Fetch, Link, Output
-from xtrader.venues.trades import TradeChain
+from xtrader.venues.machine.trades import TradeChain
 
 BOOK = Subscription("L2", "X", "B")
 TAPE = Subscription("TRADES", "X", "B")

@@ -10,7 +10,7 @@ from xtrader.model.subscription import Subscription
 from xtrader.venues import market
 from xtrader.venues.base import Fetch, Link, Output, Send
 from xtrader.venues.binance.session import BinanceSession
-from xtrader.venues.trades import SeenTrades
+from xtrader.venues.machine.trades import SeenTrades
 
 S = 1_000_000_000
 LEVELS = ([["10", "1"]], [["11", "1"]])

@@ -11,9 +11,9 @@ from tests.venues.transcripts import BEGIN, SECOND
 from xtrader.model.market import Coverage
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Output
+from xtrader.venues.machine.trades import SeenTrades
 from xtrader.venues.okx import OkxMarket
 from xtrader.venues.okx.session import OkxSession
-from xtrader.venues.trades import SeenTrades
 
 SYMBOL = "BTC-USDT-SWAP"
 KEY = f"OKX_SWAP@{SYMBOL}"

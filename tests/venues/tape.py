@@ -10,7 +10,7 @@ from xtrader.model.market import Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues import market
 from xtrader.venues.base import MarketSession, Output
-from xtrader.venues.trades import SeenTrades
+from xtrader.venues.machine.trades import SeenTrades
 
 EVERY = {**SPEAKERS, "BINANCE_COINM": Binance("BINANCE_COINM")}
 LISTS = ["OKX_SWAP", "DERIBIT"]

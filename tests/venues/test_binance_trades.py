@@ -9,7 +9,7 @@ import pytest
 from tests.venues.binance_wire import S, ack, aggregate, covers, framed, session_of, trade, trades
 from xtrader.model.market import Coverage, Trade
 from xtrader.venues.binance.session import BinanceSession
-from xtrader.venues.trades import HOLES, SeenTrades, TradeChain
+from xtrader.venues.machine.trades import HOLES, SeenTrades, TradeChain
 
 KEY = "BINANCE_FUTURES@BTCUSDT"
 MS = 1_000_000

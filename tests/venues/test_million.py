@@ -17,7 +17,7 @@ from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues import market
 from xtrader.venues.base import Fetch, MarketSession, Output
-from xtrader.venues.trades import SeenTrades
+from xtrader.venues.machine.trades import SeenTrades
 
 FAULTS = int(os.environ.get("XTRADER_FAULTS", "40000"))
 SEED = int(os.environ.get("XTRADER_FAULTS_SEED", "1"))

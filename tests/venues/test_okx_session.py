@@ -14,8 +14,8 @@ from xtrader.errors import Unresponsive
 from xtrader.model.market import BookUpdate, Coverage, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Ready, Send
+from xtrader.venues.machine.trades import SeenTrades
 from xtrader.venues.okx import OkxMarket
-from xtrader.venues.trades import SeenTrades
 
 
 def test_the_transcript_comes_out_line_by_line() -> None:

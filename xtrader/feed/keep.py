@@ -27,7 +27,7 @@ from xtrader.ops.facts import ConnectionFacts
 from xtrader.ops.measure import Durations
 from xtrader.pauses import Pauses
 from xtrader.venues.base import Link, Market
-from xtrader.venues.trades import SeenTrades
+from xtrader.venues.machine.trades import SeenTrades
 
 log = structlog.get_logger("xtrader.feed")
 

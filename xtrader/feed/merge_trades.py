@@ -12,10 +12,7 @@ import msgspec
 
 from xtrader.feed.merge import HELD, PATIENCE, Member, Merged, Put
 from xtrader.model.market import Coverage, Trade
-from xtrader.venues.trades import RESTART_AFTER, Hole, Numbers, SeenTrades, filled, missing
-
-REMEMBERED = 10_000
-"""Ids of trades without numbers that are remembered."""
+from xtrader.venues.machine.trades import RESTART_AFTER, Hole, Names, Numbers, SeenTrades, filled, missing
 
 
 class TradeMember(Member):
@@ -46,7 +43,7 @@ class MergedTrades(Merged[TradeMember]):
         self._numbers = Numbers(None)
         self._left: list[TradeMember] = []
         """What members held as their runs ended: nobody may ever bring what lies before it."""
-        self._ids: dict[str, None] = {}
+        self._names = Names()
         self._ts_begun: int | None = None
         """The time of the first trade of the count that is stored; None for the first count."""
 
@@ -57,11 +54,12 @@ class MergedTrades(Merged[TradeMember]):
 
     def seen(self) -> SeenTrades | None:
         """Which trades are stored; None before the first."""
-        return self._numbers.seen()
+        return self._names.handed_on(self._numbers.seen())
 
     def begin(self, number: int, seen: SeenTrades | None, ts_last: int) -> None:
         """All trades that the connection `number` has seen are stored, the last of them received at `ts_last` (int ns)."""
         self._numbers = Numbers(seen)
+        self._names = Names(() if seen is None else seen.names)
         self.members[number].since = self.last
         self.ts_last = ts_last
 
@@ -102,13 +100,9 @@ class MergedTrades(Merged[TradeMember]):
                 self._declare(gap)
 
     def _take_unnumbered(self, trade: Trade) -> None:
-        """A trade that cannot be placed: known by its id only."""
-        if trade.trade_id in self._ids:
-            return
-        self._ids[trade.trade_id] = None
-        if len(self._ids) > REMEMBERED:
-            del self._ids[next(iter(self._ids))]
-        self._hand_on(trade)
+        """A trade that cannot be placed: known by its id and time only."""
+        if self._names.add((trade.trade_id, trade.ts_event)):
+            self._hand_on(trade)
 
     def _take_late(self, trade: Trade) -> None:
         """A trade below the last stored one: it fills a hole, or is stored already."""

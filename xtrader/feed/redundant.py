@@ -21,7 +21,7 @@ from xtrader.model.market import BookUpdate, Coverage, Flat, MarketRecord, Trade
 from xtrader.model.streams import BY_RECORD, STREAMS
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Link, MarketSession
-from xtrader.venues.trades import SeenTrades
+from xtrader.venues.machine.trades import SeenTrades
 
 BookOf = Callable[[str], Book | None]
 

@@ -26,7 +26,7 @@ from xtrader.renormalise.strand import Braid, Lost, Strand
 from xtrader.renormalise.survey import DAY, Survey
 from xtrader.renormalise.torn import concerned, since, unproved
 from xtrader.venues.base import Fetch, Link, Market, MarketSession, Notice, Output, Ready, Relisted, Send
-from xtrader.venues.trades import SeenTrades
+from xtrader.venues.machine.trades import SeenTrades
 
 
 class Tally:

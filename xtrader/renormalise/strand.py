@@ -15,7 +15,7 @@ from xtrader.model.market import Coverage, MarketRecord, Trade
 from xtrader.model.subscription import Subscription
 from xtrader.recordings.events import Torn
 from xtrader.venues.base import MarketSession
-from xtrader.venues.trades import SeenTrades
+from xtrader.venues.machine.trades import SeenTrades
 
 
 class Lost(msgspec.Struct, frozen=True):

@@ -44,7 +44,7 @@ from xtrader.model.book import Book
 from xtrader.model.instrument import Instrument
 from xtrader.model.market import Coverage, MarketRecord
 from xtrader.model.subscription import Subscription
-from xtrader.venues.trades import SeenTrades
+from xtrader.venues.machine.trades import SeenTrades
 
 ORDERED = "begun anew as an operator asked"
 """What the gap row of a resync by command says."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from xtrader.venues.base import Relisted
-from xtrader.venues.wire import BAD
+from xtrader.venues.machine.wire import BAD
 
 CONTRACTS = "!contractInfo"
 """The stream: a message for each contract that is listed, settled or changed. Spot has none."""

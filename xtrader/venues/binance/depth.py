@@ -17,7 +17,7 @@ from xtrader.venues.base import Activity, Fetch, Output, Ready
 from xtrader.venues.binance.joining import ids, join_futures, join_spot
 from xtrader.venues.binance.renewal import Renewal
 from xtrader.venues.binance.wire import MILLIS, DepthEvent, Event, Snapshot, ns
-from xtrader.venues.crossing import Ration, told
+from xtrader.venues.machine.crossing import Ration, told
 
 SECOND = 1_000_000_000
 QUIET = 2 * SECOND

@@ -17,9 +17,9 @@ from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Fetch, Limits, Link, Listed
 from xtrader.venues.binance.dialect import Dialect
 from xtrader.venues.binance.session import BinanceSession
-from xtrader.venues.options import url_option
-from xtrader.venues.trades import SeenTrades
-from xtrader.venues.wire import BAD, listed, ns, number
+from xtrader.venues.machine.options import url_option
+from xtrader.venues.machine.trades import SeenTrades
+from xtrader.venues.machine.wire import BAD, listed, ns, number
 
 STREAMS_PER_LINK = 200
 """The venue allows 1024; fewer keep what one lost connection costs, and the snapshots it takes to come back, small."""

@@ -38,10 +38,10 @@ from xtrader.venues.binance.wire import (
     stream_of,
     why_malformed,
 )
-from xtrader.venues.odd import Oddities
-from xtrader.venues.questions import Questions
-from xtrader.venues.trades import SeenTrades
-from xtrader.venues.wire import BAD
+from xtrader.venues.machine.odd import Oddities
+from xtrader.venues.machine.questions import Questions
+from xtrader.venues.machine.trades import SeenTrades
+from xtrader.venues.machine.wire import BAD
 
 SECOND = 1_000_000_000
 BATCH = 100

@@ -13,7 +13,7 @@ from xtrader.errors import Malformed
 from xtrader.model.market import Coverage, Trade
 from xtrader.venues.base import Activity, Output, Ready
 from xtrader.venues.binance.wire import MILLIS, AggTrade, Event, TradePrint, ns
-from xtrader.venues.trades import SeenTrades, TradeChain
+from xtrader.venues.machine.trades import SeenTrades, TradeChain
 
 
 class Tape:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from xtrader.errors import Malformed, ProtocolError
-from xtrader.venues.wire import BAD
+from xtrader.venues.machine.wire import BAD
 
 Number: TypeAlias = Annotated[int, Meta(ge=-1, le=2**63 - 2)]
 MILLIS = 9_000_000_000_000

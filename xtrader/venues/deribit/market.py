@@ -13,9 +13,9 @@ from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Fetch, Limits, Link, Listed
 from xtrader.venues.deribit.login import Login
 from xtrader.venues.deribit.session import DeribitSession
-from xtrader.venues.options import flag_option, url_option
-from xtrader.venues.trades import SeenTrades
-from xtrader.venues.wire import BAD, listed, ns, number
+from xtrader.venues.machine.options import flag_option, url_option
+from xtrader.venues.machine.trades import SeenTrades
+from xtrader.venues.machine.wire import BAD, listed, ns, number
 
 HOSTS = {"production": "www.deribit.com", "testnet": "test.deribit.com"}
 WS_PATH = "/ws/api/v2"

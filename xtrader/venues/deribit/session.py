@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
@@ -10,12 +9,9 @@ from typing import Any
 import msgspec
 
 from xtrader.errors import Malformed, ProtocolError, Unresponsive
-from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Level, Trade
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Activity, Fetch, Link, Output, Send, counted
-from xtrader.venues.channel import SECOND, Channel
-from xtrader.venues.channels import BookChannel, Channels, TradesChannel
+from xtrader.venues.base import Fetch, Link, Output, Send
 from xtrader.venues.deribit.login import VENUE, Login
 from xtrader.venues.deribit.states import STATES, relisted
 from xtrader.venues.deribit.wire import (
@@ -30,10 +26,11 @@ from xtrader.venues.deribit.wire import (
     TradeData,
     TradesAnswer,
 )
-from xtrader.venues.odd import Oddities
-from xtrader.venues.questions import Questions
-from xtrader.venues.trades import SeenTrades
-from xtrader.venues.wire import BAD
+from xtrader.venues.machine.channel import SECOND, Channel
+from xtrader.venues.machine.channels import BookChannel, TradesChannel
+from xtrader.venues.machine.session import StreamSession
+from xtrader.venues.machine.trades import SeenTrades
+from xtrader.venues.machine.wire import BAD
 
 CHANNELS_PER_REQUEST = 100
 HEARTBEAT = 30
@@ -60,33 +57,20 @@ _decode_book_answer = msgspec.json.Decoder(BookAnswer).decode
 _decode_trades_answer = msgspec.json.Decoder(TradesAnswer).decode
 
 
-class DeribitSession:
+class DeribitSession(StreamSession):
     """See venues/base.py (MarketSession). A channel's data is taken from whichever interval (raw, 100ms) it comes by first."""
 
     def __init__(self, link: Link, cause: str, resume: Mapping[str, SeenTrades], login: Login | None) -> None:
-        self._counts: Counter[str] = Counter()
-        self._messages = 0
-        self.closing = False
+        super().__init__(link, cause, resume, PENDING_MAX)
         self._login = login
-        self._channels = Channels(link.subscriptions, cause, resume, self._counts, self._ask)
-        self._oddities = Oddities(self._counts)
-        self.activity: Mapping[Subscription, Activity] = self._channels.activity
-        self._questions = Questions(self._question, self.activity)
         self._by_name: dict[str, Channel] = {}
         self._names: dict[Channel, str] = {}
         self._only_100ms: set[Channel] = set()
-        self._requests = 0
-        self._pending: dict[str, tuple[Channel, ...]] = {}
         self._refresh_token = ""
         self._refresh_at: int | None = None
         self._login_since: int | None = None
         self._opened = False
         self._heard = 0
-
-    @property
-    def counts(self) -> Counter[str]:
-        """See MarketSession; added up when asked for."""
-        return counted(self._counts, self._messages, self.activity)
 
     def start(self, now: int) -> list[Output]:
         self._heard = now
@@ -153,23 +137,8 @@ class DeribitSession:
             out.append(self._log_in({"grant_type": "refresh_token", "refresh_token": self._refresh_token}, now))
         return out
 
-    def probe(self, subscription: Subscription, now: int) -> list[Fetch]:
-        return [self._questions.put(subscription, now)]
-
-    def gone(self, subscription: Subscription, since: int, words: str, now: int) -> list[Output]:
-        return self._channels.of(subscription).gone(since, words, now)
-
     def listen(self, now: int) -> list[Output]:
         return [self._request("subscribe", {"channels": [STATES]})]
-
-    def resync(self, subscription: Subscription, now: int) -> list[Output]:
-        return self._channels.of(subscription).resync(now)
-
-    def book(self, key: str) -> Book | None:
-        return self._channels.book(key)
-
-    def resume(self) -> dict[str, SeenTrades]:
-        return self._channels.resume()
 
     def _book_message(self, channel: BookChannel, data: BookData, ts_recv: int) -> Sequence[Output]:
         is_snapshot = data.type == "snapshot"
@@ -231,7 +200,7 @@ class DeribitSession:
     def _reply(self, frame: DeribitFrame, ts_recv: int) -> list[Output]:
         number = frame.id if isinstance(frame.id, str) else ""
         method = number.partition("-")[0]
-        asked = tuple(channel for channel in self._pending.pop(number, ()) if not channel.is_late(number))
+        asked = tuple(channel for channel in self._open.take(number) if not channel.is_late(number))
         try:
             if frame.error is not None:
                 return self._failed(method, asked, frame.error, ts_recv)
@@ -308,7 +277,7 @@ class DeribitSession:
                 self._counts["ignored"] += 1
                 return ()
             return self._malformed(channel, Malformed(VENUE, "a message that cannot be read", str(error)), ts_recv)
-        asked = self._pending.pop(envelope.id, ()) if isinstance(envelope.id, str) else ()
+        asked = self._open.take(envelope.id) if isinstance(envelope.id, str) else ()
         if asked:
             reply = Malformed(VENUE, "a reply that cannot be read")
             return [one for channel in asked for one in self._malformed(channel, reply, ts_recv)]
@@ -316,9 +285,6 @@ class DeribitSession:
             self._counts["unknown"] += 1
             return ()
         raise ProtocolError(VENUE, f"a message that cannot be read: {error}") from None
-
-    def _malformed(self, channel: Channel, error: Malformed, ts_recv: int) -> list[Output]:
-        return [*channel.malformed(error.what, ts_recv), *self._oddities.say(channel.subscription, error)]
 
     def _bind(self, name: str) -> Channel | None:
         """The channel that this name's data is for, None if it is none of ours or comes by another interval already."""
@@ -364,11 +330,7 @@ class DeribitSession:
         self._requests += 1
         number = f"{method}-{self._requests}"
         if asked:
-            self._pending[number] = tuple(asked)
-            for channel in asked:
-                channel.sent(number)
-            if len(self._pending) > PENDING_MAX:
-                del self._pending[next(iter(self._pending))]
+            self._open.put(number, asked)
         call = {"jsonrpc": "2.0", "id": number, "method": f"public/{method}", "params": params}
         return Send(msgspec.json.encode(call).decode(), urgent=urgent)
 

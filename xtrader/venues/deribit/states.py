@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from xtrader.venues.base import Relisted
-from xtrader.venues.wire import BAD
+from xtrader.venues.machine.wire import BAD
 
 STATES = "instrument.state.any.any"
 """The channel: a message for each instrument that is made, opened, halted, settled or delivered."""

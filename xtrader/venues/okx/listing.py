@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from xtrader.venues.base import Relisted
-from xtrader.venues.wire import BAD
+from xtrader.venues.machine.wire import BAD
 
 LISTING = "instruments"
 """The channel; the venue may send the whole list when it is subscribed, and then what changes."""

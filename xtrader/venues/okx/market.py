@@ -14,10 +14,10 @@ from xtrader.errors import ProtocolError
 from xtrader.model.instrument import Instrument
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Fetch, Limits, Link, Listed
+from xtrader.venues.machine.options import url_option
+from xtrader.venues.machine.trades import SeenTrades
+from xtrader.venues.machine.wire import BAD, listed, ns, number
 from xtrader.venues.okx.session import BOOK_DEPTH, OkxSession
-from xtrader.venues.options import url_option
-from xtrader.venues.trades import SeenTrades
-from xtrader.venues.wire import BAD, listed, ns, number
 
 WS_URL = "wss://ws.okx.com"
 WS_PATH = "/ws/v5/public"

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from xtrader.errors import Malformed, ProtocolError, Unresponsive
-from xtrader.model.book import Book
+from xtrader.errors import Malformed, ProtocolError
 from xtrader.model.market import BookUpdate, Trade
 from xtrader.model.subscription import Subscription
-from xtrader.venues.base import Activity, Fetch, Link, Output, Send, counted
-from xtrader.venues.channel import SECOND, Channel
-from xtrader.venues.channels import BookChannel, Channels, LatestChannel, TradesChannel
-from xtrader.venues.odd import Oddities
+from xtrader.venues.base import Fetch, Link, Output, Send
+from xtrader.venues.machine.channel import SECOND, Channel
+from xtrader.venues.machine.channels import BookChannel, LatestChannel, TradesChannel
+from xtrader.venues.machine.keepalive import KeepAlive
+from xtrader.venues.machine.session import StreamSession
+from xtrader.venues.machine.trades import SeenTrades
+from xtrader.venues.machine.wire import BAD
 from xtrader.venues.okx import funding
 from xtrader.venues.okx.listing import LISTING, listing_request, relisted
 from xtrader.venues.okx.wire import Arg, OkxData, OkxEnvelope, OkxFrame, TextBook, TextFrame
-from xtrader.venues.questions import Questions
-from xtrader.venues.trades import SeenTrades
-from xtrader.venues.wire import BAD
 
 ARGS_PER_REQUEST = 20
 PING_AFTER = 20 * SECOND
@@ -48,33 +46,18 @@ _decode_text = msgspec.json.Decoder(TextFrame).decode
 _CONCERNS = re.compile(r"channel:\s*([\w-]+),\s*instId:\s*([\w-]+)")
 
 
-class OkxSession:
+class OkxSession(StreamSession):
     """See venues/base.py (MarketSession) for what the methods return and raise."""
 
     def __init__(self, link: Link, cause: str, resume: Mapping[str, SeenTrades]) -> None:
-        self._counts: Counter[str] = Counter()
-        self._messages = 0
-        self.closing = False
-        self._exchange = link.exchange
-        self._channels = Channels(link.subscriptions, cause, resume, self._counts, self._ask)
-        self._oddities = Oddities(self._counts)
-        self.activity: Mapping[Subscription, Activity] = self._channels.activity
-        self._questions = Questions(self._question, self.activity)
+        super().__init__(link, cause, resume, PENDING_MAX)
         self._books = self._channels.books
         self._trades = self._channels.trades
         self._texts: dict[str, TextBook] = {}
-        self._requests = 0
-        self._pending: dict[str, set[Channel]] = {}
-        self._heard = 0
-        self._pinged: int | None = None
-
-    @property
-    def counts(self) -> Counter[str]:
-        """See MarketSession; added up when asked for."""
-        return counted(self._counts, self._messages, self.activity)
+        self._alive = KeepAlive(link.exchange, PING_AFTER, PONG_WITHIN)
 
     def start(self, now: int) -> list[Output]:
-        self._heard = now
+        self._alive.begin(now)
         out = self._channels.open(now)
         every = self._channels.all
         for n in range(0, len(every), ARGS_PER_REQUEST):
@@ -84,7 +67,7 @@ class OkxSession:
         return out
 
     def receive(self, payload: bytes | bytearray | memoryview, ts_recv: int) -> Iterable[Output]:
-        self._heard = ts_recv
+        self._alive.heard = ts_recv
         self._messages += 1
         try:
             frame = _decode(payload)
@@ -140,36 +123,12 @@ class OkxSession:
         return []
 
     def idle(self, now: int) -> list[Output]:
-        self._heard = min(self._heard, now)
-        out = [*self._channels.idle(now), *self._questions.due(now)]
-        if self._pinged is not None and self._heard > self._pinged:
-            self._pinged = None
-        if self._pinged is None:
-            if now - self._heard >= PING_AFTER:
-                self._pinged = now
-                out.append(Send("ping", urgent=True))
-        elif now - self._pinged >= PONG_WITHIN:
-            raise Unresponsive(self._exchange, f"nothing was received for {(now - self._heard) // SECOND} s, no answer to ping")
-        return out
-
-    def probe(self, subscription: Subscription, now: int) -> list[Fetch]:
-        return [self._questions.put(subscription, now)]
-
-    def gone(self, subscription: Subscription, since: int, words: str, now: int) -> list[Output]:
-        return self._channels.of(subscription).gone(since, words, now)
+        out: list[Output] = [*self._channels.idle(now), *self._questions.due(now)]
+        return [*out, Send("ping", urgent=True)] if self._alive.is_due(now) else out
 
     def listen(self, now: int) -> list[Output]:
         self._requests += 1
         return [Send(listing_request(self._exchange, self._requests))]
-
-    def resync(self, subscription: Subscription, now: int) -> list[Output]:
-        return self._channels.of(subscription).resync(now)
-
-    def book(self, key: str) -> Book | None:
-        return self._channels.book(key)
-
-    def resume(self) -> dict[str, SeenTrades]:
-        return self._channels.resume()
 
     def _book_message(
         self, channel: BookChannel, frame: OkxFrame, payload: bytes | bytearray | memoryview, ts_recv: int
@@ -279,7 +238,7 @@ class OkxSession:
             if channel.is_late(frame.id):
                 self._counts["late_answers"] += 1
                 return []
-            self._settled(channel)
+            self._open.settled(channel)
             return channel.acked(ts_recv)
         if event in ("error", "channel-conn-count-error"):
             return self._error(frame, ts_recv)
@@ -302,13 +261,13 @@ class OkxSession:
         elif named is not None:
             concerned = filter(None, [self._find(*named.groups())])
         else:
-            concerned = [channel for channel in self._channels.all if channel in self._pending.get(frame.id, ())]
+            concerned = self._open.of(frame.id)
         out: list[Output] = []
         for channel in concerned:
             if channel.is_late(frame.id):
                 self._counts["late_answers"] += 1
                 continue
-            self._settled(channel)
+            self._open.settled(channel)
             out += channel.reject(f"{frame.code} {frame.msg}".strip(), ts_recv)
         return out
 
@@ -358,23 +317,9 @@ class OkxSession:
         self._requests += 1
         number = f"{op[0]}{self._requests}"
         if op == "subscribe":
-            self._pending[number] = set(channels)
-            for channel in channels:
-                channel.sent(number)
-            if len(self._pending) > PENDING_MAX:
-                del self._pending[next(iter(self._pending))]
+            self._open.put(number, channels)
         args = [{"channel": _name(channel), "instId": channel.symbol} for channel in channels]
         return Send(msgspec.json.encode({"id": number, "op": op, "args": args}).decode(), weight=len(args))
-
-    def _settled(self, channel: Channel) -> None:
-        """The venue answered for this channel: its requests wait for it no longer."""
-        for number, waiting in list(self._pending.items()):
-            waiting.discard(channel)
-            if not waiting:
-                del self._pending[number]
-
-    def _malformed(self, channel: Channel, error: Malformed, ts_recv: int) -> list[Output]:
-        return [*channel.malformed(error.what, ts_recv), *self._oddities.say(channel.subscription, error)]
 
 
 def _name(channel: Channel) -> str:

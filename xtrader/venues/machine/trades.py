@@ -7,7 +7,8 @@ dropped.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -21,6 +22,13 @@ EARLIER = 100_000
 """So many numbers before the first one of all may still come, where a venue begins in another order."""
 
 
+REMEMBERED = 10_000
+"""Trades without numbers of one instrument that are known when they come again."""
+
+Name: TypeAlias = tuple[str, int | None]
+"""What tells a trade without a number: its id, and the venue's time of it."""
+
+
 class Hole(msgspec.Struct, frozen=True):
     """Numbers `first` to `last` that were not seen, between the messages received at `ts_from` and at `ts_to` (int ns)."""
 
@@ -31,12 +39,41 @@ class Hole(msgspec.Struct, frozen=True):
 
 
 class SeenTrades(msgspec.Struct, frozen=True):
-    """Which trades of an instrument were seen: all up to the number `last`, whose own time is `ts_event`, but those in `holes`.
-    What one session hands to the next."""
+    """Which trades of an instrument were seen: all up to the number `last`, whose own time is `ts_event`, but those in `holes`;
+    where trades have no numbers (`last` is None), those of `names`. What one session hands to the next."""
 
-    last: int
+    last: int | None
     ts_event: int | None
     holes: tuple[Hole, ...] = ()
+    names: tuple[Name, ...] = ()
+
+
+class Names:
+    """The last trades that have no numbers, so that each is recorded once. A loss among them cannot be told."""
+
+    __slots__ = ("_names",)
+
+    def __init__(self, seen: Iterable[Name] = ()) -> None:
+        self._names: dict[Name, None] = dict.fromkeys(seen)
+
+    def add(self, name: Name) -> bool:
+        """Remember a trade; False if it was seen."""
+        names = self._names
+        if name in names:
+            return False
+        names[name] = None
+        if len(names) > REMEMBERED:
+            del names[next(iter(names))]
+        return True
+
+    def __contains__(self, name: Name) -> bool:
+        return name in self._names
+
+    def handed_on(self, numbered: SeenTrades | None) -> SeenTrades | None:
+        """What is known of the `numbered` trades, and of these; None before the first of either."""
+        if not self._names:
+            return numbered
+        return msgspec.structs.replace(numbered or SeenTrades(None, None), names=tuple(self._names))
 
 
 class Numbers:

@@ -16,9 +16,9 @@ from xtrader.model.market import BookUpdate, Flat, Trade
 from xtrader.model.streams import STREAMS
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Activity, Output
-from xtrader.venues.channel import SECOND, Ask, Channel
-from xtrader.venues.crossing import Ration, told
-from xtrader.venues.trades import SeenTrades, TradeChain
+from xtrader.venues.machine.channel import SECOND, Ask, Channel
+from xtrader.venues.machine.crossing import Ration, told
+from xtrader.venues.machine.trades import Names, SeenTrades, TradeChain
 
 LATE = 300 * SECOND
 """How much older than the venue's latest value the last one that came may be."""
@@ -200,6 +200,12 @@ class TradesChannel(ConfirmedChannel):
     def __init__(self, subscription: Subscription, cause: str, counts: Counter[str], ask: Ask, resume: SeenTrades | None) -> None:
         super().__init__(subscription, cause, counts, ask)
         self.chain = TradeChain(self.key, cause, counts, resume)
+        self.names = Names(() if resume is None else resume.names)
+        """Of trades that have no number."""
+
+    def seen(self) -> SeenTrades | None:
+        """What to hand to the next session; None before the first trade."""
+        return self.names.handed_on(self.chain.seen())
 
     def resync(self, now: int) -> list[Output]:
         """Subscribed once more beside the subscription that there is: no trade is missed meanwhile."""
@@ -213,7 +219,8 @@ class TradesChannel(ConfirmedChannel):
         return super().live(ts_recv)
 
     def take(self, trade: Trade, first: int | None) -> Sequence[Output]:
-        """What one print means. It covers the numbers `first` to `trade.sequence`; without `first` only repetitions show."""
+        """What one print means. It covers the numbers `first` to `trade.sequence`; without `first` only repetitions show. One that
+        has no number is known by its id and time."""
         self.activity.ts_last = trade.ts_recv
         out: list[Output] = [] if self.activity.state == "live" else self.live(trade.ts_recv)
         last = trade.sequence
@@ -222,6 +229,9 @@ class TradesChannel(ConfirmedChannel):
             if rows is None:
                 return out
             out.extend(rows)
+        elif not self.names.add((trade.trade_id, trade.ts_event)):
+            self._counts["duplicates"] += 1
+            return out
         self.ts_good = trade.ts_recv
         self.activity.messages += 1
         if not out:
@@ -302,4 +312,4 @@ class Channels:
 
     def resume(self) -> dict[str, SeenTrades]:
         """Instrument key -> the trades seen."""
-        return {channel.key: seen for channel in self.trades.values() if (seen := channel.chain.seen()) is not None}
+        return {channel.key: seen for channel in self.trades.values() if (seen := channel.seen()) is not None}
