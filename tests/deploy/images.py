@@ -99,6 +99,14 @@ def booted_image() -> str:
     return name
 
 
+def relabelled(name: str, new: str) -> str:
+    """Make an image of the same files with one more label; its name."""
+    with _alone(), tempfile.TemporaryDirectory() as directory:
+        Path(directory, "Dockerfile").write_text(f"FROM {name}\nLABEL changed=yes\n")
+        _build(new, Path(directory))
+    return new
+
+
 def _make_base() -> None:
     with tempfile.TemporaryDirectory(dir=STORE) as directory:
         archive = str(Path(directory, "base.tar"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,10 @@ import pytest
 from tests.deploy.boxes import HARDENED, box, events, limits, run_once, status, variables
 from tests.deploy.images import podman
 from tests.pipeline.loops import in_loop
+from tests.pipeline.parts import read_trades, read_updates
 from tests.reading import check_books, check_trades
+from tests.sinks.questdb import reading
+from tests.sinks.questdb.server import Server
 from tests.waiting import until
 from xtrader.emulator.server import Emulator
 
@@ -31,10 +36,19 @@ def data(tmp_path: Path) -> Path:
     return made
 
 
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    running = Server(tmp_path / "questdb")
+    running.start()
+    yield running
+    running.stop()
+
+
 @in_loop
-async def test_the_hardened_image_records_what_the_venue_published(image: str, data: Path) -> None:
+async def test_the_hardened_image_records_what_the_venue_published(image: str, data: Path, server: Server) -> None:
     async with Emulator(["OKX_SWAP"], instruments=1, rate=200, keep_truth=True) as emulator:
-        with box(image, *HARDENED, *variables({**WANTED, **emulator.variables}), f"--volume={data}:/data") as recorder:
+        given = {**WANTED, **emulator.variables, **server.variables(), "XTRADER_SINK": "parquet,questdb"}
+        with box(image, *HARDENED, *variables(given), f"--volume={data}:/data") as recorder:
             await until(lambda: events(recorder.log(), "in_sync"))
             (process,) = recorder.children()
             of_it = status(process)
@@ -50,6 +64,8 @@ async def test_the_hardened_image_records_what_the_venue_published(image: str, d
     assert emulator.truth is not None
     assert check_trades(data, emulator.truth, "OKX_SWAP", "BTC-USDT-SWAP") > 0
     assert check_books(data, emulator.truth, "OKX_SWAP", "BTC-USDT-SWAP") > 0
+    assert Counter(map(repr, reading.trades(server))) == Counter(map(repr, read_trades(data)))
+    assert Counter(map(repr, reading.updates(server))) == Counter(map(repr, read_updates(data)))
 
 
 @in_loop

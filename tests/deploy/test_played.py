@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests import objectstore
-from tests.deploy import boxes, images, platforms, tools
+from tests.deploy import boxes, images, platforms, seaweed, tools
 from tests.deploy.boxes import Box, events
 from tests.deploy.images import podman
 from tests.objectstore import KEYS, Store
@@ -39,8 +38,8 @@ def rendered(target: str, image: str, directory: Path, variables: dict[str, str]
 
 
 @pytest.fixture
-def store() -> Iterator[Store]:
-    yield from objectstore.server()
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    yield from seaweed.server(tmp_path_factory.mktemp("seaweed"))
 
 
 def played(directory: Path, places: dict[str, Path]) -> Path:

