@@ -202,7 +202,7 @@ def test_no_secret_of_a_running_recorder_reaches_its_log_or_its_facts_from_any_o
         async with Emulator(["OKX_SWAP"], instruments=1, rate=100) as emulator:
             wanted = "L2:OKX_SWAP@BTCUSDT,L2:DERIBIT@BTC-PERPETUAL"
             dead = {"XTRADER_DERIBIT_WS_URL": f"ws://me:{CANARY}@127.0.0.1:1", "XTRADER_DERIBIT_REST_URL": "http://127.0.0.1:1"}
-            async with recorder(tmp_path, wanted, {**variables, **emulator.variables, **dead}, "--verbose"):
+            async with recorder(tmp_path, wanted, {**variables, **emulator.variables, **dead}, "--verbose", "--offline-names"):
                 await until(lambda: all(word in log_of(tmp_path) for word in ("sink_waits", "disconnected")))
                 with Asking(tmp_path / "data" / ".journal") as asking:
                     assert CANARY not in asking.ask("facts").decode()

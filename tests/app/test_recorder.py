@@ -253,7 +253,7 @@ def test_without_a_network_the_recorder_waits_says_so_and_stops_cleanly(tmp_path
     nowhere = {"XTRADER_OKX_SWAP_WS_URL": "ws://127.0.0.1:1", "XTRADER_OKX_SWAP_REST_URL": "http://127.0.0.1:1"}
 
     async def main() -> None:
-        async with recorder(tmp_path, both("OKX_SWAP", "BTCUSDT"), nowhere) as process:
+        async with recorder(tmp_path, both("OKX_SWAP", "BTCUSDT"), nowhere, "--offline-names") as process:
             await logged(tmp_path, "disconnected", 3)
             assert await stop(process) == 0
 

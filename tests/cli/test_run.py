@@ -13,8 +13,17 @@ SUBSCRIPTION = "L2:OKX_SWAP@BTCUSDT"
 UNREACHABLE = {"XTRADER_OKX_SWAP_REST_URL": "http://127.0.0.1:1", "XTRADER_OKX_SWAP_WS_URL": "ws://127.0.0.1:1"}
 
 
+def test_without_network_a_name_that_no_catalogue_was_seen_to_list_is_not_recorded_by_a_guess(tmp_path: Path) -> None:
+    ran = xtrader(tmp_path, "--subscriptions", "L2:OKX_SWAP@BTCUSD", "--shutdown-after", "2", environ=UNREACHABLE)
+    assert ran.returncode == 0, ran.stderr
+    (line,) = [json.loads(line) for line in ran.stderr.splitlines() if '"event":"waits_for_catalogue"' in line]
+    assert (line["exchange"], line["subscriptions"]) == ("OKX_SWAP", ["L2:OKX_SWAP@BTCUSD"])
+    assert '"event":"instrument_guessed"' not in ran.stderr
+    assert not list((tmp_path / "data").rglob("instrument=*"))
+
+
 def test_without_network_it_waits_says_so_and_stops_as_asked(tmp_path: Path) -> None:
-    ran = xtrader(tmp_path, "--subscriptions", SUBSCRIPTION, "--shutdown-after", "2", environ=UNREACHABLE)
+    ran = xtrader(tmp_path, "--subscriptions", SUBSCRIPTION, "--offline-names", "--shutdown-after", "2", environ=UNREACHABLE)
     assert ran.returncode == 0, ran.stderr
     assert '"event":"instrument_guessed"' in ran.stderr
     (line,) = [json.loads(line) for line in ran.stderr.splitlines() if '"event":"settings"' in line]

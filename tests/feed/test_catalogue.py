@@ -88,8 +88,8 @@ def venue() -> Venue:
     return Venue()
 
 
-def resolve(venue: Venue, directory: Path, *wanted: str) -> dict[str, Instrument]:
-    catalogue = Catalogue(directory, venue.fetch, venue)
+def resolve(venue: Venue, directory: Path, *wanted: str, guesses: bool = True) -> dict[str, Instrument]:
+    catalogue = Catalogue(directory, venue.fetch, venue, guesses=guesses)
     tokens = {text: f"L2:OKX_SWAP@{text}" for text in wanted}
     return asyncio.run(catalogue.resolve(FakeMarket(), wanted, tokens))
 
@@ -176,6 +176,25 @@ def test_without_any_catalogue_a_rule_stands_in_with_a_warning(venue: Venue, tmp
         found = resolve(venue, tmp_path, "btcusdt")["btcusdt"]
     assert (found.symbol, found.source) == ("BTC-USDT-SWAP", "rule")
     assert events(logs) == ["catalogue_missing", "instrument_guessed"]
+
+
+def test_a_name_is_guessed_only_where_that_is_wanted_or_a_catalogue_was_seen_to_list_it(venue: Venue, tmp_path: Path) -> None:
+    fresh, venue.body = venue.body, OSError("no network")
+    with pytest.raises(VenueError, match="OKX_SWAP: no network"):
+        resolve(venue, tmp_path, "btcusdt", guesses=False)
+    wanted = [Subscription("L2", "OKX_SWAP", "BTCUSDT"), Subscription("L2", "DERIBIT", "NEWUSDT")]
+    markets = {"OKX_SWAP": FakeMarket(), "DERIBIT": FakeMarket("DERIBIT")}
+    found = asyncio.run(Catalogue(tmp_path, venue.fetch, venue).look_up(markets, wanted))
+    assert (found.subscriptions, found.waiting) == ((), dict.fromkeys(wanted, "no network"))
+    venue.body = fresh
+    resolve(venue, tmp_path, "BTCUSDT", guesses=False)
+    venue.body = OSError("no network")
+    venue.time += 8 * DAY
+    found = asyncio.run(
+        Catalogue(tmp_path, venue.fetch, venue).look_up(markets, [wanted[0], Subscription("L2", "OKX_SWAP", "NEWUSDT")])
+    )
+    assert list(map(str, found.subscriptions)) == ["L2:OKX_SWAP@BTC-USDT-SWAP"]
+    assert list(map(str, found.waiting)) == ["L2:OKX_SWAP@NEWUSDT"]
 
 
 def test_where_no_rule_fits_either_the_user_is_told_why(venue: Venue, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ class Run:
         loop = asyncio.get_running_loop()
         clock = LoopClock(loop)
         markets = {"OKX_SWAP": market("OKX_SWAP", {})}
-        catalogue = Catalogue(self._cache, self.fetch, clock)
+        catalogue = Catalogue(self._cache, self.fetch, clock, guesses=True)
         wanted = [Subscription("L2", "OKX_SWAP", "btcusdt"), Subscription("TRADES", "OKX_SWAP", "ETH-USDT-SWAP")]
         self.instruments = (await catalogue.look_up(markets, wanted)).instruments
         self.refresh = Refresh(
@@ -188,6 +188,16 @@ def test_what_stood_in_for_the_venue_at_the_start_is_replaced_a_minute_later(cac
         (SOON, "BTC-USDT-SWAP", "venue", 0.1),
         (SOON, "ETH-USDT-SWAP", "venue", 0.01),
     ]
+
+
+def test_a_guess_that_the_catalogue_lists_as_another_instrument_is_named_once(cache: Path) -> None:
+    one = Run(cache, OSError("no network"))
+    other = BTC | {"instId": "BTC-USDT-SWAP-2"}
+    with capture_logs() as logs:
+        run(one.go((1, one.becomes((other, ETH))), (4 * SOON, nothing)))
+    told = [(entry["asked"], entry["recorded"], entry["reason"]) for entry in logs if entry["event"] == "instrument_guessed_wrong"]
+    assert told == [("BTCUSDT", KEY, "it is not listed; did you mean BTCUSDTSWAP2 (BTC-USDT-SWAP-2), ETHUSDT (ETH-USDT-SWAP)?")]
+    assert one.instruments[KEY].status == "unlisted"
 
 
 def test_an_instrument_whose_row_cannot_be_read_at_the_start_is_guessed_not_refused(cache: Path) -> None:

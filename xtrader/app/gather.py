@@ -160,6 +160,7 @@ class Gatherer:
         self.facts = msgspec.structs.replace(
             self._whole,
             ts=self._clock.now(),
+            wanted=(feed.total if feed is not None else 0) or self._wanted,
             subscriptions=tuple(_rated(one, rates) for one in subscriptions),
             connections=tuple(connections),
             rest=() if rest is None else tuple(rest.facts()),

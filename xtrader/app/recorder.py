@@ -14,10 +14,10 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-import msgspec
 import structlog
 
 from xtrader.app import status
+from xtrader.app.beginning import Beginning
 from xtrader.app.commands import Commands
 from xtrader.app.gather import Gatherer
 from xtrader.app.notify import Progress
@@ -29,6 +29,7 @@ from xtrader.feed.catalogue import Catalogue, body_of
 from xtrader.feed.conversation import Raw
 from xtrader.feed.fanout import Consumer, fan_out
 from xtrader.feed.feed import Feed
+from xtrader.feed.lookup import Lookup
 from xtrader.feed.refresh import Refresh
 from xtrader.feed.rest import Rest
 from xtrader.model.instrument import Instrument
@@ -102,7 +103,7 @@ class Recorder:
         )
         self.feed: Feed | None = None
         self.rest: Rest | None = None
-        self.instruments: Mapping[str, Instrument] = {}
+        self.instruments: dict[str, Instrument] = {}
         """What is recorded, by key."""
         self.serving: Serving | None = None
         """Serves HTTP, where that is wanted."""
@@ -183,65 +184,76 @@ class Recorder:
 
     def progress(self) -> Progress:
         """How it is, for the service manager."""
-        live, total = (0, 0) if self.feed is None else (self.feed.live(), len(self.feed.subscriptions))
+        live, total = (0, 0) if self.feed is None else (self.feed.live(), self.feed.total)
         return Progress(live, total, self.writer.silence, self._is_ending)
 
     async def _feeds(self) -> None:
         """Look the instruments up, then record; stop while the disk has no room."""
         async with Rest(self._clock, self._share) as rest:
             self.rest = rest
-            catalogue = Catalogue(self._settings.cache_directory, body_of(rest.get), self._clock)
-            found = await catalogue.look_up(self._markets, self._subscriptions)
-            self.instruments = found.instruments
-            for instrument in found.instruments.values():
-                self._put(instrument)
-            wanted = {(one.key, one.stream) for one in found.subscriptions}
-            open_rows = []
-            for row in self.journal.open_coverage():
-                if (row.instrument, row.stream) in wanted:
-                    open_rows.append(row)
-                else:
-                    self._put(msgspec.structs.replace(row, ts_to=max(self._clock.now(), row.ts_from)))
+            settings = self._settings
+            catalogue = Catalogue(settings.cache_directory, body_of(rest.get), self._clock, guesses=settings.offline_names)
             refresh = Refresh(
                 catalogue,
                 self._markets,
-                found.instruments,
+                self.instruments,
                 tell=self._put,
                 clock=self._clock,
-                seconds=self._settings.catalogue_interval,
+                seconds=settings.catalogue_interval,
             )
-            self.feed = Feed(
+            feed = Feed(
                 self._markets,
-                found.subscriptions,
+                (),
                 rest=rest,
                 clock=self._clock,
                 put=self._put,
-                open_rows=open_rows,
                 raw=self._raw,
                 share=self._share,
-                connections=self._settings.connections,
+                connections=settings.connections,
                 relisted=refresh.notice,
-                expiry=partial(_expiry, found.instruments),
+                expiry=partial(_expiry, self.instruments),
             )
+            beginning = Beginning(feed, refresh, self.journal, self._put, self._clock)
+            lookup = Lookup(
+                catalogue,
+                self._markets,
+                self._subscriptions,
+                found=beginning.found,
+                pending=beginning.pending,
+                now=self._clock.now,
+            )
+            await lookup.begin()
+            self.feed = feed
+            beginning.close_others(self._markets)
+            waiting = {"waiting": len(feed.pending)} if feed.pending else {}
             log.info(
-                "recording", subscriptions=len(found.subscriptions), sinks=",".join(self._settings.sinks), directory=self._place()
+                "recording",
+                subscriptions=len(feed.subscriptions),
+                sinks=",".join(settings.sinks),
+                directory=self._place(),
+                **waiting,
             )
-            cause = "start"
-            while True:
-                await self._room.wait()
-                running = asyncio.create_task(self.feed.run(cause))
-                refreshing = asyncio.create_task(refresh.run())
-                full = asyncio.create_task(self._full.wait())
-                try:
-                    await asyncio.wait([running, refreshing, full], return_when=asyncio.FIRST_COMPLETED)
-                    for ended in (running, refreshing):
-                        if ended.done():
-                            await ended
-                finally:
-                    await _cancel(running, refreshing, full)
-                log.error("no_room", about="recording stops until the disk has room again", directory=str(self.journal.directory))
-                self.feed.stop("storage", "no room on the disk or in the journal's budget")
-                cause = "storage"
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(lookup.go_on())
+                await self._record_where_there_is_room(feed, refresh)
+
+    async def _record_where_there_is_room(self, feed: Feed, refresh: Refresh) -> None:
+        cause = "start"
+        while True:
+            await self._room.wait()
+            running = asyncio.create_task(feed.run(cause))
+            refreshing = asyncio.create_task(refresh.run())
+            full = asyncio.create_task(self._full.wait())
+            try:
+                await asyncio.wait([running, refreshing, full], return_when=asyncio.FIRST_COMPLETED)
+                for ended in (running, refreshing):
+                    if ended.done():
+                        await ended
+            finally:
+                await _cancel(running, refreshing, full)
+            log.error("no_room", about="recording stops until the disk has room again", directory=str(self.journal.directory))
+            feed.stop("storage", "no room on the disk or in the journal's budget")
+            cause = "storage"
 
     def _raw(self, link: Link) -> Raw | None:
         if self._settings.raw_directory is None:

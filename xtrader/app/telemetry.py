@@ -58,10 +58,10 @@ async def watch(feed: Callable[[], Feed | None], sync: Sync) -> None:
     """Say how long it took whenever all subscriptions have become live; ends when cancelled."""
     while True:
         running = feed()
-        if running is not None:
-            seconds = sync.look(running.live(), len(running.subscriptions))
+        if running is not None and running.total:
+            seconds = sync.look(running.live(), running.total)
             if seconds is not None:
-                log.info("in_sync", subscriptions=len(running.subscriptions), seconds=round(seconds, 1))
+                log.info("in_sync", subscriptions=running.total, seconds=round(seconds, 1))
         await asyncio.sleep(WATCH_SECONDS)
 
 

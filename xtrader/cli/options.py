@@ -17,6 +17,9 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option("--output-directory", metavar="DIR", help="Where the Parquet files go (default ./data; may be s3://…)."),
     click.option("--raw-directory", metavar="DIR", help="Also keep every received byte here."),
+    click.option(
+        "--offline-names", is_flag=True, help="Record names that no catalogue can be had for, by what they look like; do not wait."
+    ),
     click.option("--verbose", is_flag=True, help="Log telemetry every 10 seconds."),
     click.option("--shutdown-after", metavar="SECONDS", help="Finish by itself after this time."),
 )

@@ -20,7 +20,11 @@ SHOWN = 4
 """Subscriptions of one connection that are named; the JSON names all."""
 WIDTH = 140
 """Columns where nobody says how many there are."""
-SOURCES = {"venue": "the venue's catalogue", "cache": "an older catalogue on disk", "rule": "a rule for names: not checked"}
+SOURCES = {
+    "venue": "the venue's catalogue",
+    "cache": "an older catalogue on disk",
+    "rule": "a rule for names: recorded when a catalogue lists it, or with --offline-names",
+}
 
 
 @click.command()
@@ -58,7 +62,7 @@ async def _make(settings: Settings) -> list[ExchangePlan]:
     markets = {exchange: market(exchange, settings.venue_options) for exchange in dict.fromkeys(s.exchange for s in subscriptions)}
     clock = SystemClock()
     async with Rest(clock) as rest:
-        catalogue = Catalogue(settings.cache_directory, body_of(rest.get), clock)
+        catalogue = Catalogue(settings.cache_directory, body_of(rest.get), clock, guesses=True)
         return await make_plan(markets, subscriptions, catalogue, clock.now(), settings.connections)
 
 

@@ -1,6 +1,7 @@
 """Catalogue: what the venues list, and which instrument a user means by a symbol or an alias.
 
-Rule: a venue that cannot be asked never stops a restart; an older answer on disk, then a rule, stands in, with a warning.
+Rule: a venue that cannot be asked never stops a restart: an older answer on disk stands in, with a warning. A name that no
+answer was ever seen to list is not guessed, unless the user wants that: it waits.
 """
 
 from __future__ import annotations
@@ -46,10 +47,13 @@ class CachedCatalogue(msgspec.Struct, frozen=True):
 
 
 class Resolved(NamedTuple):
-    """Subscriptions with the venues' own symbols, each once, and the instruments by key."""
+    """Subscriptions with the venues' own symbols, each once, and the instruments by key. `waiting` are subscriptions, as the user
+    wrote them, whose venue could not be asked, with why; `refused` those that a catalogue does not list, or lists several times."""
 
     subscriptions: tuple[Subscription, ...]
     instruments: dict[str, Instrument]
+    waiting: dict[Subscription, str]
+    refused: dict[Subscription, ConfigError]
 
 
 def body_of(get: Callable[[Market, Fetch], Awaitable[tuple[int, bytes]]]) -> Body:
@@ -64,36 +68,75 @@ def body_of(get: Callable[[Market, Fetch], Awaitable[tuple[int, bytes]]]) -> Bod
     return fetch
 
 
-class Catalogue:
-    """Looks instruments up: asks the venue through `fetch`, keeps the answer in `cache_directory`."""
+class Unseen(NamedTuple):
+    """Of a name: no catalogue can be had that lists it, and why."""
 
-    def __init__(self, cache_directory: Path, fetch: Body, clock: Clock) -> None:
+    reason: str
+
+
+class Catalogue:
+    """Looks instruments up: asks the venue through `fetch`, keeps the answer in `cache_directory`. With `guesses`, a rule says what
+    a name is that no catalogue can be had for."""
+
+    def __init__(self, cache_directory: Path, fetch: Body, clock: Clock, *, guesses: bool = False) -> None:
+        self._guesses = guesses
         self._directory = cache_directory
         self._fetch = fetch
         self._clock = clock
         self._said: dict[tuple[str, str], Sequence[str]] = {}
 
     async def look_up(self, markets: Mapping[str, Market], subscriptions: Sequence[Subscription]) -> Resolved:
-        """All venues at once. Raises ConfigError for an instrument that a venue does not list."""
+        """All venues at once. Raises ConfigError for the first instrument that a venue does not list."""
+        found = await self.look_up_each(markets, subscriptions)
+        for error in found.refused.values():
+            raise error
+        return found
+
+    async def look_up_each(self, markets: Mapping[str, Market], subscriptions: Sequence[Subscription]) -> Resolved:
+        """The same, where what is refused is told in the answer. Raises what trying again cannot help."""
         wanted: dict[str, list[Subscription]] = {}
         for subscription in subscriptions:
             wanted.setdefault(subscription.exchange, []).append(subscription)
         answers = await _all(
-            self.resolve(markets[exchange], [one.instrument for one in of], {one.instrument: str(one) for one in of})
+            self._resolve(markets[exchange], [one.instrument for one in of], {one.instrument: str(one) for one in of})
             for exchange, of in wanted.items()
         )
-        found = dict(zip(wanted, answers, strict=True))
-        named = [Subscription(one.stream, one.exchange, found[one.exchange][one.instrument].symbol) for one in subscriptions]
-        instruments = {row.key: row for rows in answers for row in rows.values()}
-        return Resolved(tuple(dict.fromkeys(named)), instruments)
+        by_exchange = dict(zip(wanted, answers, strict=True))
+        named: list[Subscription] = []
+        instruments: dict[str, Instrument] = {}
+        waiting: dict[Subscription, str] = {}
+        refused: dict[Subscription, ConfigError] = {}
+        for one in subscriptions:
+            answer = by_exchange[one.exchange][one.instrument]
+            if isinstance(answer, Instrument):
+                named.append(Subscription(one.stream, one.exchange, answer.symbol))
+                instruments[answer.key] = answer
+            elif isinstance(answer, Unseen):
+                waiting[one] = answer.reason
+            else:
+                refused[one] = answer
+        return Resolved(tuple(dict.fromkeys(named)), instruments, waiting, refused)
 
     async def resolve(
         self, market: Market, wanted: Sequence[str], tokens: Mapping[str, str] | None = None
     ) -> dict[str, Instrument]:
         """Text as the user typed it -> instrument. `tokens` names, for errors, the whole subscription a text came from.
 
-        Raises ConfigError where a catalogue that can be believed lists no such instrument, or several.
+        Raises ConfigError where a catalogue that can be believed lists no such instrument, or several; VenueError where none can
+        be had that lists it.
         """
+        found: dict[str, Instrument] = {}
+        for text, answer in (await self._resolve(market, wanted, tokens or {})).items():
+            if isinstance(answer, ConfigError):
+                raise answer
+            if isinstance(answer, Unseen):
+                raise VenueError(market.exchange, answer.reason)
+            found[text] = answer
+        return found
+
+    async def _resolve(
+        self, market: Market, wanted: Sequence[str], tokens: Mapping[str, str]
+    ) -> dict[str, Instrument | Unseen | ConfigError]:
         requests = market.catalogue(wanted)
         path = self._path(market, requests)
         listing, reason = await self._ask(market, requests)
@@ -101,10 +144,14 @@ class Catalogue:
             await asyncio.to_thread(self._keep, path, listing)
         else:
             listing = self._cached(market, path, reason)
-        tokens = tokens or {}
-        found = {text: self._find(market, listing, text, tokens.get(text, text), reason) for text in wanted}
+        found: dict[str, Instrument | Unseen | ConfigError] = {}
+        for text in wanted:
+            try:
+                found[text] = self._find(market, listing, text, tokens.get(text, text), reason)
+            except ConfigError as error:
+                found[text] = error
         for instrument in found.values():
-            if instrument.status.lower() not in TRADING:
+            if isinstance(instrument, Instrument) and instrument.status.lower() not in TRADING:
                 log.warning("instrument_not_trading", instrument=instrument.key, status=instrument.status)
         return found
 
@@ -159,7 +206,8 @@ class Catalogue:
         try:
             listing = msgspec.json.decode(path.read_bytes(), type=CachedCatalogue)
         except FileNotFoundError:
-            log.warning("catalogue_missing", exchange=market.exchange, reason=reason, used="rules")
+            if self._guesses:
+                log.warning("catalogue_missing", exchange=market.exchange, reason=reason, used="rules")
             return None
         except (OSError, msgspec.DecodeError) as error:
             log.warning("catalogue_cache_unusable", exchange=market.exchange, path=str(path), error=str(error))
@@ -168,18 +216,21 @@ class Catalogue:
         rows = [msgspec.structs.replace(believable(row)[0], source="cache") for row in listing.instruments]
         return msgspec.structs.replace(listing, instruments=rows)
 
-    def _find(self, market: Market, listing: CachedCatalogue | None, text: str, token: str, reason: str) -> Instrument:
+    def _find(self, market: Market, listing: CachedCatalogue | None, text: str, token: str, reason: str) -> Instrument | Unseen:
+        is_listed = False
         if listing is not None:
             instrument = pick(listing.instruments, text, token)
             if instrument is not None:
                 return instrument
             if self._may_be_unread(market, listing, text):
-                reason = "its row in the catalogue cannot be read"
+                reason, is_listed = "its row in the catalogue cannot be read", True
             elif not reason or self._clock.now() - listing.ts < BELIEVED:
                 age = f" (by its catalogue of {self._age(listing)} ago)" if reason else ""
                 raise ConfigError(
                     f"unknown instrument '{text}' on {market.exchange} in '{token}'{age}; {near(listing.instruments, text)}"
                 )
+        if not is_listed and not self._guesses:
+            return Unseen(reason)
         guessed = market.guess(text)
         if guessed is None:
             raise ConfigError(

@@ -14,7 +14,12 @@ class CoverageTracker:
 
     def __init__(self, open_rows: Iterable[Coverage] = ()) -> None:
         """`open_rows`: intervals that an earlier run left open in the same journal."""
-        self._open = {(row.instrument, row.stream): row for row in open_rows}
+        self._open: dict[tuple[str, str], Coverage] = {}
+        self.go_on(open_rows)
+
+    def go_on(self, open_rows: Iterable[Coverage]) -> None:
+        """Continue intervals that are open in the journal already."""
+        self._open.update({(row.instrument, row.stream): row for row in open_rows})
 
     def rows(self, row: Coverage) -> list[Coverage]:
         """The rows to write for `row`: the close of the interval that it ends, then the row itself.

@@ -45,6 +45,14 @@ class RecordedLink(NamedTuple):
     redundant: Redundant | None
 
 
+class Pending(NamedTuple):
+    """Why a subscription is not recorded yet: `state` syncing (it waits) or rejected, `since` (int ns UTC), `detail` for people."""
+
+    state: str
+    since: int
+    detail: str
+
+
 def connect_limit(limits: Limits, share: float = 1.0) -> tuple[int, float]:
     """How many connections are tried in how many seconds, if a `share` of the venue's limit is ours."""
     count = limits.connects * CONNECT_SHARE * share
@@ -52,7 +60,8 @@ def connect_limit(limits: Limits, share: float = 1.0) -> tuple[int, float]:
 
 
 class Feed:
-    """Records `subscriptions` (looked up) from `markets` (by exchange token), each over `connections` connections at once.
+    """Records `subscriptions` (looked up), and those that are added later, from `markets` (by exchange token), each over
+    `connections` connections at once.
     `put` takes the records, on the hot path. `share` is how much of the venues' limits it may use, where others record beside
     it. `relisted` hears (exchange, symbols) when a venue says that its catalogue changed. `expiry` says when an instrument (by its
     key) expires."""
@@ -75,6 +84,9 @@ class Feed:
         self.subscriptions = tuple(subscriptions)
         self.tracker = CoverageTracker(open_rows)
         self.keepers: list[Keeper] = []
+        self.pending: Mapping[Subscription, Pending] = {}
+        """Subscriptions, as the user wrote them, that are not recorded yet."""
+        self._tasks: asyncio.TaskGroup | None = None
         self._markets = markets
         self._rest = rest
         self._clock = clock
@@ -98,16 +110,27 @@ class Feed:
         """Record until cancelled. `cause` says why recording begins. Raises what trying again cannot help."""
         for line in self._lines:
             self._messages.update(_messages(line))
-        self._lines = [
-            self._line(market, link, cause)
-            for market in self._markets.values()
-            for link in market.links([s for s in self.subscriptions if s.exchange == market.exchange])
-        ]
-        self.keepers = [keeper for line in self._lines for keeper in line.keepers]
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch_clock())
-            for keeper in self.keepers:
-                tasks.create_task(keeper.run(), name=keeper.link.name)
+        self._lines, self.keepers = [], []
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                tasks.create_task(self._watch_clock())
+                self._begin(tasks, self.subscriptions, cause)
+        finally:
+            self._tasks = None
+
+    def add(self, subscriptions: Sequence[Subscription], open_rows: Iterable[Coverage] = ()) -> None:
+        """Record these (looked up) too, over connections of their own, which touches no other. `open_rows` as for the others."""
+        self.tracker.go_on(open_rows)
+        new = tuple(one for one in dict.fromkeys(subscriptions) if one not in self.subscriptions)
+        self.subscriptions += new
+        if self._tasks is not None:
+            self._begin(self._tasks, new, "start")
+
+    @property
+    def total(self) -> int:
+        """How many subscriptions there are, pending ones included."""
+        return len(self.subscriptions) + len(self.pending)
 
     def stop(self, cause: str, detail: str) -> None:
         """After `run` was cancelled: declare that nothing is recorded from here on."""
@@ -116,6 +139,8 @@ class Feed:
 
     def subscription_facts(self) -> Iterator[SubscriptionFacts]:
         """One per subscription, in the order of the links; without rates, of which one moment knows nothing."""
+        for asked, why in self.pending.items():
+            yield _pending_facts(asked, why)
         for line in self._lines:
             messages = _messages(line)
             for subscription in line.keepers[0].link.subscriptions:
@@ -147,7 +172,7 @@ class Feed:
 
     def ready(self) -> bool:
         """True if every subscription is live."""
-        return bool(self.keepers) and self.live() == len(self.subscriptions)
+        return bool(self.keepers) and self.live() == self.total
 
     def stored_book(self, key: str) -> Book | None:
         """The book of an instrument key at the last state that was recorded; None if there is none, or at no such state now."""
@@ -159,6 +184,17 @@ class Feed:
         if line is None:
             return None
         return line.keepers[0].stored_book(key) if line.redundant is None else line.redundant.stored_book(key)
+
+    def _begin(self, tasks: asyncio.TaskGroup, subscriptions: Sequence[Subscription], cause: str) -> None:
+        for market in self._markets.values():
+            before = sum(line.keepers[0].link.exchange == market.exchange for line in self._lines)
+            for number, link in enumerate(market.links([s for s in subscriptions if s.exchange == market.exchange]), before):
+                one = msgspec.structs.replace(link, name=f"{market.exchange}/{number}") if before else link
+                line = self._line(market, one, cause)
+                self._lines.append(line)
+                self.keepers += line.keepers
+                for keeper in line.keepers:
+                    tasks.create_task(keeper.run(), name=keeper.link.name)
 
     def _line(self, market: Market, link: Link, cause: str) -> RecordedLink:
         keepers: list[Keeper] = []
@@ -272,6 +308,28 @@ class Feed:
                         msgspec.structs.replace(row, cause="clock_step", ts_from=self._clock.now(), detail=detail)
                     ):
                         self._put(written)
+
+
+def _pending_facts(asked: Subscription, why: Pending) -> SubscriptionFacts:
+    return SubscriptionFacts(
+        name=str(asked),
+        exchange=asked.exchange,
+        stream=asked.stream,
+        instrument=asked.instrument,
+        state=why.state,
+        since=why.since,
+        cause="start",
+        detail=why.detail,
+        messages=0,
+        rate=0.0,
+        ts_last=0,
+        silence_limit=None,
+        gaps={},
+        resyncs=0,
+        connections=(),
+        connections_live=0,
+        book="syncing" if asked.stream == "L2" else "",
+    )
 
 
 def _subscription(row: Coverage) -> Subscription:

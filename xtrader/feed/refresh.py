@@ -6,15 +6,15 @@ Rule: a reading that fails changes nothing, and is followed by another one soon.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 
 import msgspec
 import structlog
 
 from xtrader.clock import SECOND, Clock
-from xtrader.errors import XTraderError
-from xtrader.feed.catalogue import TRADING, Catalogue, is_unread
+from xtrader.errors import ConfigError, XTraderError
+from xtrader.feed.catalogue import TRADING, Catalogue, is_unread, near, pick
 from xtrader.model.instrument import Instrument
 from xtrader.venues.base import Market
 
@@ -51,9 +51,17 @@ class Refresh:
         self._seconds = seconds
         self._soon = min(SOON, seconds)
         self._noticed = {exchange: asyncio.Event() for exchange in markets}
+        self._added = {exchange: asyncio.Event() for exchange in markets}
         self._missed: set[str] = set()
+        self._compared: set[str] = set()
         self._reading = asyncio.Lock()
         """One catalogue at a time: a large one keeps a thread busy for a while, and others have to get a word in."""
+
+    def add(self, instruments: Mapping[str, Instrument]) -> None:
+        """Follow these too, by key: they have just been looked up."""
+        self._instruments.update(instruments)
+        for one in instruments.values():
+            self._added[one.exchange].set()
 
     def notice(self, exchange: str, symbols: Iterable[str]) -> None:
         """The venue says that its catalogue has other facts of `symbols`: read it again soon, if one of them is recorded."""
@@ -62,13 +70,14 @@ class Refresh:
 
     async def run(self) -> None:
         """Read again, each venue by itself, until cancelled. Raises only what `tell` raises."""
-        exchanges = sorted({instrument.exchange for instrument in self._instruments.values()})
         async with asyncio.TaskGroup() as tasks:
-            for exchange in exchanges:
+            for exchange in sorted(self._markets):
                 tasks.create_task(self._follow(self._markets[exchange]))
             await asyncio.Event().wait()
 
     async def _follow(self, market: Market) -> None:
+        if not self._of(market):
+            await self._added[market.exchange].wait()
         known = all(instrument.source == "venue" for instrument in self._of(market).values())
         seconds = self._seconds if known else self._soon
         while True:
@@ -91,6 +100,7 @@ class Refresh:
     async def _read(self, market: Market) -> bool:
         """False if the venue should be asked again soon: it gave nothing, or did not list an instrument for the first time."""
         before = self._of(market)
+        guessed = [one for one in before.values() if one.source == "rule"]
         try:
             async with self._reading:
                 listing = await self._catalogue.read_again(market, sorted(one.symbol for one in before.values()))
@@ -98,6 +108,8 @@ class Refresh:
             log.warning("catalogue_not_read_again", exchange=market.exchange, reason=str(error))
             return False
         listed = {row.key: row for row in listing.instruments}
+        for one in guessed:
+            self._compare(one, listing.instruments)
         gone = {key for key, old in before.items() if key not in listed and not is_unread(listing, old.symbol)}
         for key, old in before.items():
             if key in listed:
@@ -107,6 +119,20 @@ class Refresh:
         is_first = not gone <= self._missed
         self._missed = {key for key in self._missed if key not in before} | gone
         return not is_first
+
+    def _compare(self, guessed: Instrument, listed: Sequence[Instrument]) -> None:
+        """Say once where the catalogue means something else by a name than what is recorded for it, by the look of the name."""
+        if guessed.key in self._compared:
+            return
+        self._compared.add(guessed.key)
+        try:
+            meant = pick(listed, guessed.alias, guessed.alias)
+        except ConfigError as error:
+            log.error("instrument_guessed_wrong", recorded=guessed.key, reason=str(error))
+            return
+        if meant is None or meant.key != guessed.key:
+            reason = f"it is not listed; {near(listed, guessed.alias)}" if meant is None else f"the catalogue means {meant.key}"
+            log.error("instrument_guessed_wrong", asked=guessed.alias, recorded=guessed.key, reason=reason)
 
     def _take(self, old: Instrument, new: Instrument) -> None:
         changed = {name: (was, now) for name in new.__struct_fields__ if (was := getattr(old, name)) != (now := getattr(new, name))}

@@ -30,6 +30,7 @@ OWN: Mapping[str, Callable[[Settings], object]] = {
     "XTRADER_JOURNAL_DIRECTORY": lambda settings: str(settings.journal_directory),
     "XTRADER_CACHE_DIRECTORY": lambda settings: str(settings.cache_directory),
     "XTRADER_CATALOGUE_INTERVAL": lambda settings: settings.catalogue_interval,
+    "XTRADER_OFFLINE_NAMES": lambda settings: settings.offline_names,
     "XTRADER_COLLECTOR_ID": lambda settings: settings.collector,
     "XTRADER_WORKERS": lambda settings: settings.workers,
     "XTRADER_FLUSH_INTERVAL": lambda settings: settings.flush_interval,

@@ -33,6 +33,7 @@ FLAGS = {
     "verbose": "XTRADER_VERBOSE",
     "shutdown_after": "XTRADER_SHUTDOWN_AFTER",
     "raw_directory": "XTRADER_RAW_DIRECTORY",
+    "offline_names": "XTRADER_OFFLINE_NAMES",
 }
 VARIABLES = (
     "XTRADER_UPLOAD_URL",
@@ -77,6 +78,8 @@ class Settings:
     journal_directory: Path
     cache_directory: Path
     catalogue_interval: float
+    offline_names: bool
+    """Record names that no catalogue was ever seen to list, by what they look like."""
     collector: str | None
     workers: int
     flush_interval: float
@@ -215,7 +218,7 @@ def settings_of(sources: Sources) -> Settings:
         sinks=chosen,
         output_directory=output or Path("data").absolute(),
         upload=upload,
-        verbose=values.verbose(sources.find("XTRADER_VERBOSE")),
+        verbose=values.truth_of(sources.find("XTRADER_VERBOSE")),
         shutdown_after=values.shutdown_after(sources.find("XTRADER_SHUTDOWN_AFTER")),
         raw_directory=_directory(sources, "XTRADER_RAW_DIRECTORY"),
         journal_directory=_directory(sources, "XTRADER_JOURNAL_DIRECTORY") or journal,
@@ -223,6 +226,7 @@ def settings_of(sources: Sources) -> Settings:
         catalogue_interval=values.interval(
             sources.find("XTRADER_CATALOGUE_INTERVAL"), default=3600.0, least=1, most=86_400, usual="1s to 24h, such as 1h"
         ),
+        offline_names=values.truth_of(sources.find("XTRADER_OFFLINE_NAMES")),
         collector=values.collector(sources.find("XTRADER_COLLECTOR_ID")),
         workers=values.workers(sources.find("XTRADER_WORKERS")),
         flush_interval=values.interval(

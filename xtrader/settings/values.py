@@ -28,7 +28,7 @@ class Value:
     variable: str = ""
 
 
-def verbose(given: Value | None) -> bool:
+def truth_of(given: Value | None) -> bool:
     if given is None:
         return False
     value = truth(given.text)
