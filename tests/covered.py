@@ -52,6 +52,11 @@ COVERED: dict[str, tuple[str, ...]] = {
         "deploy/made.py",
         "deploy/quoting.py",
     ),
+    "doctor/test_examination.py": (
+        "cli/doctor.py",
+        "doctor/door_check.py",
+        "diagnosis.py",
+    ),
     "emulator/test_agents.py": ("emulator/listed_instruments.py",),
     "emulator/test_binance.py": (
         "emulator/binance_rest.py",

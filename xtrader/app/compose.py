@@ -66,7 +66,7 @@ def record_part(
         return runner.run(_record(settings, subscriptions, share, [consumer(one) for one in consumers], beside, where, began))
 
 
-def _sink_run(settings: Settings) -> SinkRun:
+def sink_run(settings: Settings) -> SinkRun:
     """What the sinks may know of the run."""
     upload = settings.upload
     return SinkRun(
@@ -95,7 +95,7 @@ async def _record(
         if one.environment == "testnet":
             log.warning("testnet", exchange=one.exchange, about="this records the venue's test environment, not its real market")
     collector = collector_id(settings)
-    run = _sink_run(settings)
+    run = sink_run(settings)
     specs = [sinks.module(name).spec(run) for name in settings.sinks]
     for directory in [settings.journal_directory, *([settings.output_directory] if settings.writes_files else [])]:
         require_room(directory, settings.min_free_bytes)

@@ -22,6 +22,7 @@ from xtrader.cli.coverage import coverage
 from xtrader.cli.deliver import deliver
 from xtrader.cli.demo import demo
 from xtrader.cli.deploy import deploy
+from xtrader.cli.doctor import doctor
 from xtrader.cli.emulate import emulate
 from xtrader.cli.healthcheck import healthcheck
 from xtrader.cli.load import load
@@ -87,6 +88,7 @@ COMMANDS = (
     log_level,
     stop,
     config,
+    doctor,
     deploy,
     healthcheck,
     deliver,

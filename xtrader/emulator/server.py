@@ -213,20 +213,20 @@ class Emulator:
             url = urlsplit(request.path)
             if url.path == CONTROL:
                 status, body = made.strikes.control(url.query)
-                return _response(HttpAnswer(body, status))
+                return _response(made, HttpAnswer(body, status))
             if "Upgrade" in request.headers:
                 made.counts["attempt"] += 1
                 if not made.accepts(url.path):
-                    return _response(HttpAnswer(b'{"msg":"Not Found"}', 404))
+                    return _response(made, HttpAnswer(b'{"msg":"Not Found"}', 404))
                 if not made.admits(asyncio.get_running_loop().time()):
                     made.counts["too many connects"] += 1
-                    return _response(made.error(429))
+                    return _response(made, made.error(429))
                 refusal = await made.strikes.admit(socket.transport)
-                return None if refusal is None else _response(refusal)
+                return None if refusal is None else _response(made, refusal)
             made.counts[f"GET {url.path}"] += 1
             answer = await made.strikes.answer(url.path, dict(parse_qsl(url.query)))
             made.counts[f"HTTP {answer.status}"] += 1
-            return _response(answer)
+            return _response(made, answer)
 
         return process
 
@@ -280,10 +280,12 @@ class Emulator:
         return due
 
 
-def _response(answer: HttpAnswer) -> Response:
+def _response(made: Venue[Any], answer: HttpAnswer) -> Response:
+    """With the time by the venue's clock, once it runs."""
+    now = made.stage.ms() / 1000 if made.stage.epoch else None
     headers = Headers(
         [
-            ("Date", formatdate(usegmt=True)),
+            ("Date", formatdate(now, usegmt=True)),
             ("Connection", "close"),
             ("Content-Length", str(len(answer.body))),
             ("Content-Type", "application/json;charset=UTF-8"),

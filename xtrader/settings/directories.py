@@ -49,8 +49,8 @@ def collector_id(settings: Settings) -> str:
     journal has, StorageError if it cannot be kept.
     """
     kept = settings.journal_directory / "collector"
-    found = kept_file(kept).decode(errors="replace").strip() if kept.exists() else ""
-    if KEPT_COLLECTOR.fullmatch(found):
+    found = kept_collector(settings.journal_directory)
+    if found:
         if settings.collector is not None and settings.collector != found:
             raise ConfigError(
                 f"the journal '{settings.journal_directory}' belongs to collector '{found}', not to '{settings.collector}'; "
@@ -67,6 +67,13 @@ def collector_id(settings: Settings) -> str:
     except OSError as error:
         raise StorageError(kept, error) from error
     return chosen
+
+
+def kept_collector(journal: Path) -> str:
+    """The collector that a journal belongs to; empty if none is known. Raises OSError."""
+    kept = journal / "collector"
+    found = kept_file(kept).decode(errors="replace").strip() if kept.exists() else ""
+    return found if KEPT_COLLECTOR.fullmatch(found) else ""
 
 
 def _derived_collector(directory: Path) -> str:

@@ -37,6 +37,11 @@ def delivery_environment(settings: Settings) -> dict[str, str]:
     return {**kept, "XTRADER_LOG": settings.log_level, **settings.sink_options, **settings.store_variables}
 
 
+def take_sink_variables(settings: Settings) -> None:
+    """Have this process find what the settings say of the sinks and of object stores in its environment, as their own have it."""
+    os.environ.update({**settings.sink_options, **settings.store_variables})
+
+
 def bare_environment() -> dict[str, str]:
     """The variables of this process without any that may be a secret of xtrader's, or name the file of one."""
     prefixes = ("XTRADER_", "SUBSCRIPTIONS", "AWS_", "GOOGLE_", "AZURE_", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_")

@@ -2,12 +2,14 @@
 
 A sink is a module here that says in literals its name (SINK), whether its rows go to files in the output directory (FILES), which
 VARIABLES it has (name -> (default, what it is for)), some of them SECRETS, which packages it NEEDS that others do without, and what
-else it CAN do: `load` (be filled from a recording), `compare` (with a recording), `statements` (print what makes its tables). It is
+else it CAN do: `load` (be filled from a recording), `compare` (with a recording), `statements` (print what makes its tables),
+`examine` (say how what it writes to is). It is
 imported when it is used, and not before, so it imports what is large inside its functions:
 
 - `spec(run)` gives a SinkSpec, and raises ConfigError for settings that cannot be used;
 - `require(run, collector)` raises ConfigError for what must be mended before anything is recorded;
-- `make(arguments, collector, options)` makes the Sink (see base.py), in a process of its own.
+- `make(arguments, collector, options)` makes the Sink (see base.py), in a process of its own;
+- `examine(run)`, where it can, gives Findings about what it writes to.
 """
 
 from __future__ import annotations
@@ -37,7 +39,12 @@ def names() -> tuple[str, ...]:
 
 def able(what: str) -> tuple[str, ...]:
     """The sinks that can do something more than take rows: `load`, `compare` or `statements`."""
-    return tuple(name for name in names() if what in _sinks()[name][1].get("CAN", ()))
+    return tuple(name for name in names() if what in can(name))
+
+
+def can(name: str) -> tuple[str, ...]:
+    """What a sink can do more than take rows."""
+    return tuple(_sinks()[name][1].get("CAN", ()))
 
 
 def writes_files(name: str) -> bool:

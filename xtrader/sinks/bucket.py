@@ -16,12 +16,15 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import from_url
 
+from xtrader.diagnosis import Diagnosis, ok, wrong
 from xtrader.errors import SinkRetry
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 LEAST_TIMEOUT: Final = 60.0
+EXAMINED_WITHIN: Final = 10.0
+"""Seconds for a request of an examination."""
 SLOWEST: Final = 65_536
 """Bytes per second below which a transfer is given up, and begun again later."""
 _CREDENTIALS_LIVE: Final = timedelta(minutes=5)
@@ -29,6 +32,8 @@ _CODE: Final = re.compile(r"<Code>([^<]{1,80})</Code>\s*(?:<Message>([^<]{1,300}
 _STATUS: Final = re.compile(r"status code: (\d{3}[\w ]*)")
 _CAUSE: Final = re.compile(r'message: "([^"\\]{1,100})"')
 _LONGEST_WORDS: Final = 200
+_TRIAL: Final = "_xtrader-doctor"
+_TRIAL_TEXT: Final = b"put here by xtrader doctor to see that it can be; nobody needs it\n"
 
 
 class ObjectInTheWay(SinkRetry):
@@ -91,6 +96,19 @@ class Bucket:
             return from_url(self.url, client_options=options, retry_config={"max_retries": 0}, **others)
         except BaseError as error:
             raise SinkRetry(f"{self.url}: {reason(error)}") from None
+
+
+def examine_store(url: str) -> Diagnosis:
+    """Whether objects can be put below `url`, and read again: by one small object that stays there, always the same."""
+    about = f"object store {url}"
+    try:
+        Bucket(url, EXAMINED_WITHIN).put(_TRIAL, _TRIAL_TEXT)
+        if not Bucket(url, EXAMINED_WITHIN).holds(_TRIAL, len(_TRIAL_TEXT), hashlib.sha256(_TRIAL_TEXT).hexdigest()):
+            return wrong(about, f"the object {_TRIAL} was put, and is not there", "is it a store that keeps what it is given?")
+    except SinkRetry as error:
+        remedy = "are bucket, region, address and credentials right (AWS_…)? docs/objects.md says which rights are needed"
+        return wrong(about, f"objects cannot be put: {error}", remedy)
+    return ok(about, "an object can be put, and read again")
 
 
 def reason(error: BaseException) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from xtrader.diagnosis import Diagnosis
 from xtrader.sinks.base import Sink, SinkRun, SinkSpec
 
 SINK = "parquet"
 FILES = True
+CAN = ("examine",)
 
 
 def spec(run: SinkRun) -> SinkSpec:
@@ -28,6 +30,14 @@ def require(run: SinkRun, collector: str) -> None:
         from xtrader.sinks.uploaded import require_parts
 
         require_parts(run.output, collector, run.upload)
+
+
+def examine(run: SinkRun) -> Iterator[Diagnosis]:
+    """Whether the object store, where one is named, takes objects and gives them back; the directory is examined by others."""
+    if run.upload:
+        from xtrader.sinks.bucket import examine_store
+
+        yield examine_store(run.upload)
 
 
 def make(arguments: Mapping[str, Any], collector: str, options: Mapping[str, str]) -> Sink:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from xtrader.errors import ConfigError
+from xtrader.diagnosis import Diagnosis, ok, warning, wrong
+from xtrader.errors import ConfigError, SinkRetry
 from xtrader.quantities import seconds
 from xtrader.records.batches import Batch
 from xtrader.sinks.base import Sink, SinkRun, SinkSpec
@@ -42,7 +43,7 @@ VARIABLES = {
 }
 NEEDS = ("questdb", "pandas")
 SECRETS = ("QUESTDB_CONF", "QUESTDB_PASSWORD", "QUESTDB_TOKEN")
-CAN = ("load", "compare", "statements")
+CAN = ("load", "compare", "statements", "examine")
 
 
 def spec(run: SinkRun) -> SinkSpec:
@@ -62,6 +63,41 @@ def require(run: SinkRun, collector: str) -> None:
     from xtrader.sinks.questdb.sink import require_usable
 
     require_usable(target(run.options))
+
+
+def examine(run: SinkRun) -> Iterator[Diagnosis]:
+    """Whether the server answers, lets us in, and what of our tables is not as it should be."""
+    from xtrader.sinks.questdb.conf import target
+    from xtrader.sinks.questdb.sql import LoginRefused, Server, StatementRefused, tcp_answers
+    from xtrader.sinks.questdb.table_definitions import COLUMNS
+
+    found = target(run.options)
+    about = f"sink {SINK} {found.host}"
+    try:
+        build = Server(found).rows("select build")[0][0]
+    except (LoginRefused, StatementRefused) as error:
+        yield wrong(about, str(error), "mend the login in the settings, or the rights of that user on the server")
+        return
+    except SinkRetry as error:
+        if found.transport != "http" and tcp_answers(found):
+            yield warning(
+                about,
+                f"only its ILP port {found.ilp_port} answers; {error}",
+                "rows cannot be counted on the server: open its HTTP port",
+            )
+        else:
+            remedy = "start it, or look at QUESTDB_HOST and QUESTDB_HTTP_PORT; the journal keeps the rows meanwhile"
+            yield wrong(about, str(error), remedy)
+        return
+    yield ok(about, f"answers: {str(build).split(',')[0]}")
+    ours = {found.prefix + table for table in COLUMNS}
+    suspended = [row[0] for row in Server(found).rows("select name from wal_tables() where suspended") if row[0] in ours]
+    if suspended:
+        yield wrong(
+            about,
+            f"tables are suspended: {', '.join(suspended)}",
+            f"look at the server's log and disk, then: ALTER TABLE {suspended[0]} RESUME WAL",
+        )
 
 
 def make(arguments: Mapping[str, Any], collector: str, options: Mapping[str, str]) -> Sink:
