@@ -293,4 +293,9 @@ COVERED: dict[str, tuple[str, ...]] = {
         "venues/machine/questions.py",
     ),
     "venues/test_relisted.py": ("venues/base.py",),
+    "venues/machine/test_fields.py": (
+        "venues/binance/fields.py",
+        "venues/deribit/fields.py",
+        "venues/okx/fields.py",
+    ),
 }

@@ -102,7 +102,7 @@ OWN = ("venues", "emulator")
 """Where venues are at home."""
 SAME_IN_EACH = {
     "venues": ("base",),
-    "venues/*": ("listing", "market", "recorded", "session", "wire"),
+    "venues/*": ("fields", "listing", "market", "recorded", "session", "wire"),
     "sinks": ("base",),
     "sinks/*": ("sink",),
 }

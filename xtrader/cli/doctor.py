@@ -25,9 +25,10 @@ SOMETHING_WRONG = 1
 
 @click.command()
 @recording_options
+@click.option("--live", is_flag=True, help="Also subscribe to one instrument a stream, and look for fields that are new or gone.")
 @click.option("--ntp", metavar="HOST", default=TIME_SERVER, show_default=True, help="The time server to ask; 'off' asks none.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each finding.")
-def doctor(ntp: str, as_json: bool, **flags: object) -> None:
+def doctor(live: bool, ntp: str, as_json: bool, **flags: object) -> None:
     """Examine everything that recording depends on, and say what to do.
 
     Clock, disk, limits, settings, names, TLS, venues and their instruments, sinks, the journal, and the recorder that runs here.
@@ -44,7 +45,7 @@ def doctor(ntp: str, as_json: bool, **flags: object) -> None:
     logs.set_up("error", settings.secrets)
     take_sink_variables(settings)
     wanted = parse_subscriptions(settings.subscriptions, exchanges(), streams) if settings.subscriptions.strip() else ()
-    found = asyncio.run(_examine(settings, sources, wanted, "" if ntp == "off" else ntp, as_json))
+    found = asyncio.run(_examine(settings, sources, wanted, "" if ntp == "off" else ntp, live, as_json))
     wrong = sum(one.level == "wrong" for one in found)
     warned = sum(one.level == "warning" for one in found)
     if not as_json:
@@ -53,7 +54,7 @@ def doctor(ntp: str, as_json: bool, **flags: object) -> None:
 
 
 async def _examine(
-    settings: Settings, sources: Sources, wanted: Sequence[Subscription], ntp: str, as_json: bool
+    settings: Settings, sources: Sources, wanted: Sequence[Subscription], ntp: str, live: bool, as_json: bool
 ) -> list[Diagnosis]:
     from xtrader import __version__
     from xtrader.app.compose import sink_run
@@ -61,7 +62,7 @@ async def _examine(
     from xtrader.doctor.examination import examine
 
     found = []
-    async for finding in examine(settings, sources, wanted, ntp, __version__, SystemClock(), sink_run(settings)):
+    async for finding in examine(settings, sources, wanted, ntp, live, __version__, SystemClock(), sink_run(settings)):
         _print(finding, as_json)
         found.append(finding)
     return found

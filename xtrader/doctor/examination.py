@@ -16,6 +16,7 @@ from xtrader.doctor.disk import examine_directory
 from xtrader.doctor.door_check import ask_door, judge_recorder
 from xtrader.doctor.journal_check import examine_journal
 from xtrader.doctor.limits import examine_limits, load
+from xtrader.doctor.live_frames import examine_live
 from xtrader.doctor.network import examine_host, host_and_port
 from xtrader.doctor.settings_check import examine_settings
 from xtrader.doctor.venue_check import AskedVenue, ask_venue
@@ -29,10 +30,17 @@ from xtrader.venues import market
 
 
 async def examine(
-    settings: Settings, sources: Sources, subscriptions: Sequence[Subscription], ntp: str, version: str, clock: Clock, run: SinkRun
+    settings: Settings,
+    sources: Sources,
+    subscriptions: Sequence[Subscription],
+    ntp: str,
+    live: bool,
+    version: str,
+    clock: Clock,
+    run: SinkRun,
 ) -> AsyncIterator[Diagnosis]:
-    """Everything that is examined without subscribing to anything. `ntp` is a time server (empty: none is asked), `version` this
-    program's, `run` what the sinks may know."""
+    """Everything that is examined. `ntp` is a time server (empty: none is asked), `live`: the venues are subscribed to for a
+    moment, `version` is this program's, `run` what the sinks may know."""
     for finding in examine_settings(settings, sources):
         yield finding
     for finding in await asyncio.to_thread(_machine, settings, len(subscriptions), ntp):
@@ -48,6 +56,8 @@ async def examine(
     async with Rest(clock) as rest:
         for asked in await ask_venues(settings, subscriptions, rest, clock):
             for finding in asked.findings:
+                yield finding
+            for finding in await examine_live(asked, rest, clock) if live else ():
                 yield finding
 
 

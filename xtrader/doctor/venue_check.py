@@ -32,6 +32,8 @@ class AskedVenue:
 
     market: Market
     bodies: list[bytes] = field(default_factory=list)
+    headers: list[set[str]] = field(default_factory=list)
+    """The names of each answer's headers, in capitals."""
     listed: Listed | None = None
     subscriptions: tuple[Subscription, ...] = ()
     """With the venue's own symbols; those that it knows."""
@@ -49,6 +51,7 @@ async def ask_venue(market: Market, wanted: Sequence[Subscription], rest: Rest, 
         if found.findings:
             return found
         found.bodies = [answer.body for answer in answers]
+        found.headers = [{name.upper() for name in answer.headers} for answer in answers]
         found.listed = market.instruments(found.bodies, clock.now())
     except (XTraderError, TimeoutError) as error:
         reason = str(error) or f"no answer in {TIMEOUT:.0f} s"

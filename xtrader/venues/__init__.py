@@ -16,6 +16,7 @@ from typing import Any
 from xtrader.declared import declarations
 from xtrader.errors import ConfigError
 from xtrader.venues.base import Market, Rules
+from xtrader.venues.machine.fields import VenueFields
 
 
 def _said(constant: str) -> Mapping[str, Any]:
@@ -62,6 +63,12 @@ def market(exchange: str, options: Mapping[str, str]) -> Market:
     """The Market of an exchange token. `options` are the venue's settings by variable name. Raises ConfigError."""
     made: Market = module(exchange).market(exchange, options)
     return made
+
+
+def known_fields(exchange: str) -> VenueFields | None:
+    """What the messages of an exchange look like; None where nobody wrote it down. Raises ConfigError."""
+    found: VenueFields | None = getattr(module(exchange), "FIELDS", None)
+    return found
 
 
 def rules(exchange: str) -> Rules | None:

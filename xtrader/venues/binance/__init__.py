@@ -26,10 +26,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from xtrader.venues.base import Rules
+from xtrader.venues.binance.fields import FIELDS
 from xtrader.venues.binance.market import FUTURES_DEPTHS, SPOT_DEPTHS, BinanceMarket
 from xtrader.venues.binance.recorded import recognise
 
-__all__ = ["EXCHANGES", "BinanceMarket", "market", "recognise", "rules"]
+__all__ = ["EXCHANGES", "FIELDS", "BinanceMarket", "market", "recognise", "rules"]
 
 EXCHANGES = ("BINANCE_SPOT", "BINANCE_FUTURES", "BINANCE_COINM")
 VARIABLES = {

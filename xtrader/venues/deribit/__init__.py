@@ -20,10 +20,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from xtrader.venues.base import Rules
+from xtrader.venues.deribit.fields import FIELDS
 from xtrader.venues.deribit.market import DeribitMarket
 from xtrader.venues.deribit.recorded import recognise, recorded_options
 
-__all__ = ["EXCHANGES", "DeribitMarket", "market", "recognise", "recorded_options", "rules"]
+__all__ = ["EXCHANGES", "FIELDS", "DeribitMarket", "market", "recognise", "recorded_options", "rules"]
 
 EXCHANGES = ("DERIBIT",)
 VARIABLES = {

@@ -21,11 +21,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from xtrader.venues.base import Rules
+from xtrader.venues.okx.fields import FIELDS
 from xtrader.venues.okx.market import OkxMarket, exchange_of
 from xtrader.venues.okx.recorded import recognise
 from xtrader.venues.okx.session import BOOK_DEPTH
 
-__all__ = ["EXCHANGES", "OkxMarket", "exchange_of", "market", "recognise", "rules"]
+__all__ = ["EXCHANGES", "FIELDS", "OkxMarket", "exchange_of", "market", "recognise", "rules"]
 
 EXCHANGES = ("OKX_SPOT", "OKX_SWAP", "OKX_FUTURES", "OKX_OPTION")
 STREAMS = {"OKX_SWAP": ("FUNDING",)}
