@@ -24,8 +24,8 @@ KINDS = {
         OkxInstrument,
         "instType tickSz lotSz minSz state",
         "alias auctionEndTime category contTdSwTime elp futureSettlement groupId instCategory instFamily instIdCode lever listTime "
-        "maxIcebergSz maxLmtAmt maxLmtSz maxMktAmt maxMktSz maxPlatOILmt maxPlatOICoinLmt maxStopSz maxTriggerSz maxTwapSz openType "
-        "posLmtAmt posLmtPct preMktSwTime ruleType tradeQuoteCcyList upcChg",
+        "maxIcebergSz maxLmtAmt maxLmtSz maxMktAmt maxMktSz maxPlatOILmt maxPlatOICoinLmt maxStopSz maxTriggerSz maxTwapSz "
+        "openType posLmtAmt posLmtPct preMktSwTime ruleType tradeQuoteCcyList upcChg",
     ),
 }
 
