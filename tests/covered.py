@@ -8,7 +8,6 @@ COVERED: dict[str, tuple[str, ...]] = {
         "app/compose.py",
         "app/gather.py",
         "cli/worker.py",
-        "ops/system.py",
         "pipeline/children.py",
     ),
     "cli/test_damaged.py": (

@@ -17,7 +17,7 @@ from tests.pipeline.loops import in_loop
 from tests.running import in_sync, recorder, stop
 from xtrader.emulator.server import Emulator
 from xtrader.ops.exposition import TYPE, text
-from xtrader.ops.facts import ExchangeFacts, Facts, Histogram
+from xtrader.ops.facts import ConnectionFacts, ExchangeFacts, Facts, Histogram
 from xtrader.ops.metrics import METRICS, page
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -49,7 +49,7 @@ def test_each_fact_is_a_metric_that_the_library_reads() -> None:
         facts(
             subscription(gaps={"silent": 2}, resyncs=4, messages=7),
             subscription('TRADES:X@"odd\\name\n', state="gap", ts_last=0),
-            sinks=(sink(error="no room"),),
+            sinks=(sink(error="no room"), sink("tables", error="suspended", hidden=True, rotate_seconds=1.0)),
             exchanges=(ExchangeFacts("X", "production", lag, Histogram(), Histogram(), 0.25, 0.1),),
         )
     )
@@ -57,11 +57,18 @@ def test_each_fact_is_a_metric_that_the_library_reads() -> None:
     odd = {"exchange": "X", "instrument": '"odd\\name\n', "stream": "TRADES"}
     assert found[of("messages_total", **known)] == 7
     assert found[of("gaps_total", **known, cause="silent")] == 2
+    assert found[of("subscription_gaps_total", **known)] == 2
+    assert found[of("subscription_gaps_total", **odd)] == 0
+    assert found[of("exchange_gaps_total", exchange="OKX_SWAP", cause="silent")] == 2
+    assert found[of("exchange_gaps_total", exchange="OKX_SWAP", cause="venue_gap")] == 0
     assert found[of("subscription_live_state", **known)] == 1
     assert found[of("subscription_live_state", **odd)] == 0
     assert of("last_message_timestamp_seconds", **odd) not in found
     assert found[of("subscriptions", exchange="X", stream="TRADES", state="gap")] == 1
     assert found[of("sink_failing_state", sink="files", worker="")] == 1
+    assert found[of("sink_hidden_state", sink="files", worker="")] == 0
+    assert found[of("sink_hidden_state", sink="tables", worker="")] == 1
+    assert found[of("sink_rotate_seconds", sink="tables", worker="")] == 1
     assert found[of("alive_state")] == 1
     assert found[of("ready_state")] == 0
     assert found[of("clock_offset_seconds", exchange="X")] == 0.25
@@ -81,6 +88,16 @@ def test_instruments_beyond_the_limit_are_counted_together() -> None:
     for name in ("xtrader_messages_total", "xtrader_gaps_total"):
         assert sum(v for (n, _), v in few.items() if n == name) == sum(v for (n, _), v in whole.items() if n == name)
     assert few.keys() - whole.keys() == {place for place in few if dict(place[1]).get("instrument") == "other"}
+
+
+def test_what_a_session_does_not_know_and_why_nobody_is_let_in_is_counted_for_each_connection() -> None:
+    place = ("OKX_SWAP/0", "OKX_SWAP", "okx.example")
+    counts = {"unknown": 2, "unknown_side": 3, "applied": 7}
+    one = ConnectionFacts(*place, "open", NOW, NOW, 5, 1, 0, {}, 0, "", 0, 0.1, 0.2, counts, None, 4, 1)
+    found = samples(facts(connections=(one,)))
+    labels = {"exchange": "OKX_SWAP", "connection": "OKX_SWAP/0", "worker": ""}
+    names = ("unknown", "certificate_failures", "credential_failures")
+    assert [found[of(f"connection_{name}_total", **labels)] for name in names] == [5, 4, 1]
 
 
 def test_of_a_recorder_that_is_away_it_is_only_said_that_it_is_not_alive() -> None:

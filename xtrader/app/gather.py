@@ -248,6 +248,8 @@ class Gatherer:
             restarts=delivery.restarts,
             set_aside=0 if status is None else status.refused,
             damaged=0 if status is None else status.damaged,
+            hidden=status is not None and status.hidden,
+            rotate_seconds=delivery.rotate_seconds,
         )
 
     def _processes(self) -> tuple[ProcessFacts, ...]:

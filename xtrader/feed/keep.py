@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -61,6 +62,8 @@ class Keeper:
         self.reconnects = 0
         self.losses: Counter[str] = Counter()
         """Cause -> how often the connection was lost."""
+        self.certificate_failures = 0
+        self.credential_failures = 0
         self.replaced = 0
         self.error = ""
         """Why it was lost the last time."""
@@ -123,6 +126,8 @@ class Keeper:
             sent_share=0.0 if current is None else current.sent_share,
             connects_share=self._connects.share(),
             counts={} if current is None else dict(current.session.counts),
+            certificate_failures=self.certificate_failures,
+            credential_failures=self.credential_failures,
         )
 
     def resync(self, subscription: Subscription) -> None:
@@ -300,6 +305,8 @@ class Keeper:
                 cause = "disconnect"
         self._cause = cause
         self.losses[cause] += 1
+        self.certificate_failures += isinstance(error.__cause__, ssl.SSLCertVerificationError)
+        self.credential_failures += isinstance(error, CredentialsRejected)
         for subscription in conversation.session.activity:
             begin = self._lost_since(conversation, subscription)
             self._say(self._seat, Coverage(subscription.key, subscription.stream, "gap", cause, begin, None, str(error)))

@@ -71,6 +71,7 @@ class Rest:
         self._exchanges: dict[str, set[str]] = {}
         self._calls: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
+        self._certificate_failures: Counter[str] = Counter()
         self.offsets: defaultdict[str, ClockOffset] = defaultdict(ClockOffset)
         """By exchange token."""
 
@@ -116,6 +117,7 @@ class Rest:
                 blocked=max((budget.blocked_until - self._clock.monotonic()) / SECOND, 0.0),
                 calls=self._calls[address],
                 failures=self._failures[address],
+                certificate_failures=self._certificate_failures[address],
             )
 
     async def get(self, market: Market, fetch: Fetch) -> tuple[int, bytes]:
@@ -184,8 +186,9 @@ class Rest:
             answer = await self._ask_once(market, fetch, depth, budget)
             self.offsets[market.exchange].answered(answer.headers.get("Date", ""), sent, self._clock.now())
             return answer
-        except RestFailed:
+        except RestFailed as error:
             self._failures[address] += 1
+            self._certificate_failures[address] += isinstance(error.__cause__, aiohttp.ClientConnectorCertificateError)
             raise
 
     async def _ask_once(self, market: Market, fetch: Fetch, depth: int | None, budget: Budget) -> RestAnswer:

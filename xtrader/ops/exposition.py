@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from xtrader.model.market import CAUSES
 from xtrader.ops.facts import Facts, Histogram, SubscriptionFacts
 from xtrader.ops.health import is_alive, is_ready
 from xtrader.ops.metrics import METRICS
@@ -61,6 +62,19 @@ def _whole(facts: Facts | None, now: int) -> Iterator[tuple[str, str, float]]:
         states[one.exchange, one.stream, one.state] = states.get((one.exchange, one.stream, one.state), 0) + 1
     for (exchange, stream, state), count in states.items():
         yield "xtrader_subscriptions", _labels({"exchange": exchange, "stream": stream, "state": state}), count
+    yield from _gaps(facts.subscriptions)
+
+
+def _gaps(subscriptions: Sequence[SubscriptionFacts]) -> Iterator[tuple[str, str, float]]:
+    """Of each exchange by cause, also where there was none yet: a counter that appears when it is 1 has no rate."""
+    found: dict[str, dict[str, int]] = {}
+    for one in subscriptions:
+        causes = found.setdefault(one.exchange, dict.fromkeys(CAUSES, 0))
+        for cause, count in one.gaps.items():
+            causes[cause] = causes.get(cause, 0) + count
+    for exchange, causes in found.items():
+        for cause, count in causes.items():
+            yield "xtrader_exchange_gaps_total", _labels({"exchange": exchange, "cause": cause}), count
 
 
 def _subscriptions(lines: Samples, found: Sequence[SubscriptionFacts], instruments: int) -> None:
@@ -68,11 +82,11 @@ def _subscriptions(lines: Samples, found: Sequence[SubscriptionFacts], instrumen
     keys = sorted({f"{one.exchange}@{one.instrument}" for one in found})
     own = set(keys[:instruments])
     rest: dict[tuple[str, str], list[SubscriptionFacts]] = {}
-    live, since, messages, last, silence, gaps, resyncs, connections, shallow, bids, asks = (
+    live, since, messages, last, silence, gaps, all_gaps, resyncs, connections, shallow, bids, asks = (
         lines[f"xtrader_{name}"]
         for name in (
             *("subscription_live_state", "subscription_since_timestamp_seconds", "messages_total"),
-            *("last_message_timestamp_seconds", "silence_limit_seconds", "gaps_total", "resyncs_total"),
+            *("last_message_timestamp_seconds", "silence_limit_seconds", "gaps_total", "subscription_gaps_total", "resyncs_total"),
             *("subscription_live_connections", "shallow_book_state", "best_bid_price", "best_ask_price"),
         )
     )
@@ -90,6 +104,7 @@ def _subscriptions(lines: Samples, found: Sequence[SubscriptionFacts], instrumen
             silence.append(f"xtrader_silence_limit_seconds{{{inner}}} {one.silence_limit}")
         for cause, count in one.gaps.items():
             gaps.append(f'xtrader_gaps_total{{{inner},cause="{_escaped(cause)}"}} {count}')
+        all_gaps.append(f"xtrader_subscription_gaps_total{{{inner}}} {one.gaps_total}")
         resyncs.append(f"xtrader_resyncs_total{{{inner}}} {one.resyncs}")
         connections.append(f"xtrader_subscription_live_connections{{{inner}}} {one.connections_live}")
         if one.book:
@@ -109,6 +124,7 @@ def _subscriptions(lines: Samples, found: Sequence[SubscriptionFacts], instrumen
         for cause in sorted({cause for one in same for cause in one.gaps}):
             count = sum(one.gaps.get(cause, 0) for one in same)
             gaps.append(f'xtrader_gaps_total{{{inner},cause="{_escaped(cause)}"}} {count}')
+        all_gaps.append(f"xtrader_subscription_gaps_total{{{inner}}} {sum(one.gaps_total for one in same)}")
         resyncs.append(f"xtrader_resyncs_total{{{inner}}} {sum(one.resyncs for one in same)}")
         connections.append(f"xtrader_subscription_live_connections{{{inner}}} {sum(one.connections_live for one in same)}")
         if any(one.book for one in same):
@@ -134,6 +150,9 @@ def _parts(facts: Facts) -> Iterator[tuple[str, str, float]]:
         yield "xtrader_connection_connect_budget_ratio", plain, connection.connects_share
         for kind, count in connection.counts.items():
             yield "xtrader_connection_events_total", _labels({**labels, "kind": kind}), count
+        yield "xtrader_connection_unknown_total", plain, connection.unknown
+        yield "xtrader_connection_certificate_failures_total", plain, connection.certificate_failures
+        yield "xtrader_connection_credential_failures_total", plain, connection.credential_failures
     for rest in facts.rest:
         yield from _fields("rest", _labels({"host": rest.host, "worker": _worker(rest.worker)}), rest, REST_FIELDS)
     for exchange in facts.exchanges:
@@ -170,6 +189,7 @@ REST_FIELDS: Final = {
     "blocked": "blocked_seconds",
     "calls": "calls_total",
     "failures": "failures_total",
+    "certificate_failures": "certificate_failures_total",
 }
 JOURNAL_FIELDS: Final = {
     "bytes": "bytes",
@@ -185,6 +205,8 @@ JOURNAL_FIELDS: Final = {
 }
 SINK_FIELDS: Final = {
     "alive": "alive_state",
+    "hidden": "hidden_state",
+    "rotate_seconds": "rotate_seconds",
     "behind_bytes": "behind_bytes",
     "behind_seconds": "behind_seconds",
     "held_bytes": "held_bytes",
@@ -200,6 +222,7 @@ SINK_FIELDS: Final = {
 PROCESS_FIELDS: Final = {
     "cpu": "cpu_seconds_total",
     "memory": "memory_bytes",
+    "memory_max": "memory_limit_bytes",
     "descriptors": "open_descriptors",
     "descriptors_max": "descriptors_limit",
 }

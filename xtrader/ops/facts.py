@@ -131,6 +131,15 @@ class ConnectionFacts(msgspec.Struct, frozen=True):
     counts: Mapping[str, int] = {}
     """What its session counted since it was opened: applied, skipped, breaks, crossed, resyncs, unknown, malformed, …"""
     worker: int | None = None
+    certificate_failures: int = 0
+    """How often it was not made because the venue's certificate is not to be trusted."""
+    credential_failures: int = 0
+    """How often it was lost because the venue refused the key or secret."""
+
+    @property
+    def unknown(self) -> int:
+        """Messages and values of kinds that the session does not know, since it was opened."""
+        return sum(count for kind, count in self.counts.items() if kind.startswith("unknown"))
 
 
 class RestFacts(msgspec.Struct, frozen=True):
@@ -153,6 +162,8 @@ class RestFacts(msgspec.Struct, frozen=True):
     failures: int
     """Calls without a usable answer."""
     worker: int | None = None
+    certificate_failures: int = 0
+    """Of these, those where the venue's certificate is not to be trusted."""
 
 
 class ExchangeFacts(msgspec.Struct, frozen=True):
@@ -233,6 +244,10 @@ class SinkFacts(msgspec.Struct, frozen=True):
     damaged: int
     """Bytes of the journal that it had to skip."""
     worker: int | None = None
+    hidden: bool = False
+    """Rows that it has taken are not where they are to be found: a table is suspended or lags, an upload waits."""
+    rotate_seconds: float = 0.0
+    """How often it makes what it has taken safe, unless there is too little; the age that `held_seconds` usually reaches."""
 
 
 class ProcessFacts(msgspec.Struct, frozen=True):
@@ -250,6 +265,8 @@ class ProcessFacts(msgspec.Struct, frozen=True):
     loop: Histogram | None = None
     """By how much its event loop woke late, several times a second; None where it has none."""
     worker: int | None = None
+    memory_max: int | None = None
+    """Bytes that it and what shares its control group may have: that group's limit, or the machine's memory."""
 
 
 class Facts(msgspec.Struct, frozen=True):

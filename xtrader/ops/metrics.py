@@ -16,6 +16,7 @@ PROCESS: Final = ("process", "worker")
 
 
 MORE: Final[Mapping[str, tuple[str, ...]]] = {
+    "exchange_gaps_total": ("cause",),
     "gaps_total": ("cause",),
     "connection_losses_total": ("cause",),
     "connection_events_total": ("kind",),
@@ -60,7 +61,8 @@ METRICS: Final = {
             ("messages_total", "counter", "Messages recorded: applied book updates and snapshots, or trades."),
             ("last_message_timestamp_seconds", "gauge", "When its last message was received; absent before the first."),
             ("silence_limit_seconds", "gauge", "Silence that is usual for it at most; after that the venue is asked."),
-            ("gaps_total", "counter", "Gaps that have begun, by cause."),
+            ("gaps_total", "counter", "Gaps that have begun, by cause; a cause has a line once there was one."),
+            ("subscription_gaps_total", "counter", "Gaps that have begun, of all causes."),
             ("resyncs_total", "counter", "Times it was subscribed, or its snapshot asked for, anew on a connection that stood."),
             ("subscription_live_connections", "gauge", "Connections on which it is live."),
             ("shallow_book_state", "gauge", "1 while its book lacks levels that the venue would give. L2 only."),
@@ -81,6 +83,9 @@ METRICS: Final = {
             ("connection_send_budget_ratio", "gauge", "Share of the venue's limit on sending that is used."),
             ("connection_connect_budget_ratio", "gauge", "Share of our part of the venue's limit on connecting that is used."),
             ("connection_events_total", "counter", "What its session counted since it was opened, by kind."),
+            ("connection_unknown_total", "counter", "Messages and values of unknown kinds since it was opened."),
+            ("connection_certificate_failures_total", "counter", "Times the venue's certificate was not to be trusted."),
+            ("connection_credential_failures_total", "counter", "Times the venue refused the key or secret."),
         ),
         *_metrics(
             REST,
@@ -92,11 +97,13 @@ METRICS: Final = {
             ("rest_blocked_seconds", "gauge", "Seconds for which the venue told us to stay away, from now on."),
             ("rest_calls_total", "counter", "REST calls."),
             ("rest_failures_total", "counter", "REST calls without a usable answer."),
+            ("rest_certificate_failures_total", "counter", "Of these, those with a certificate that is not to be trusted."),
         ),
         *_metrics(
             ("exchange",),
             ("receive_lag_seconds", "histogram", "From the venue's time of an event to its receipt; our clock's error is in it."),
             ("journal_delay_seconds", "histogram", "From the receipt of a message to its being written into the journal."),
+            ("exchange_gaps_total", "counter", "Gaps that have begun in its subscriptions of now, by cause."),
             ("handling_seconds", "histogram", "From the receipt of a message to its records being handed on; one in 64 messages."),
             ("clock_offset_seconds", "gauge", "By how much this machine's clock is ahead of the venue's, at best knowledge."),
             ("clock_error_seconds", "gauge", "The clock's offset is right within so many seconds."),
@@ -119,6 +126,8 @@ METRICS: Final = {
             SINK,
             ("sink_alive_state", "gauge", "1 while its process runs and has spoken."),
             ("sink_failing_state", "gauge", "1 while something keeps it waiting, or its rows from being found."),
+            ("sink_hidden_state", "gauge", "1 while rows that it took cannot be found: a suspended table, an upload that waits."),
+            ("sink_rotate_seconds", "gauge", "How often it makes safe what it has taken."),
             ("sink_behind_bytes", "gauge", "Durable journal that it has not read yet."),
             ("sink_behind_seconds", "gauge", "How old the oldest of that is."),
             ("sink_held_bytes", "gauge", "Durable journal that is not safe in it yet."),
@@ -135,6 +144,7 @@ METRICS: Final = {
             PROCESS,
             ("process_cpu_seconds_total", "counter", "CPU time since it began."),
             ("process_memory_bytes", "gauge", "Resident memory."),
+            ("process_memory_limit_bytes", "gauge", "Memory that it may have with what shares its control group."),
             ("process_open_descriptors", "gauge", "Open file descriptors."),
             ("process_descriptors_limit", "gauge", "File descriptors that it may have open."),
             ("process_loop_delay_seconds", "histogram", "By how much its event loop woke late."),

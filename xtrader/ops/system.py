@@ -7,6 +7,7 @@ import platform
 import resource
 import socket
 from contextlib import suppress
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -28,7 +29,30 @@ def process_facts(name: str, pid: int, loop: Histogram | None = None) -> Process
     with suppress(OSError):
         descriptors = len(os.listdir(directory / "fd"))
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if pid == os.getpid() else None
-    return ProcessFacts(name, pid, cpu, memory, descriptors, most, loop)
+    own = memory_limit() if pid == os.getpid() else None
+    return ProcessFacts(name, pid, cpu, memory, descriptors, most, loop, memory_max=own)
+
+
+@cache
+def memory_limit(root: Path = Path("/")) -> int | None:
+    """Bytes of memory that this process may use with those that share its control group: the least of the group's limits (of
+    version 1 or 2) and the machine's memory. None where the system does not say."""
+    found = []
+    with suppress(OSError, ValueError, IndexError):
+        whole = next(line for line in (root / "proc/meminfo").read_text().splitlines() if line.startswith("MemTotal:"))
+        found.append(int(whole.split()[1]) * 1024)
+    with suppress(OSError):
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers in ("", "memory"):
+                mount = root / "sys/fs/cgroup" / controllers
+                name = "memory.limit_in_bytes" if controllers else "memory.max"
+                # Within a container the path may be that of the host, and the limit at the mount's root.
+                for group in (mount / path.lstrip("/"), *(mount / path.lstrip("/")).parents):
+                    if group.is_relative_to(mount):
+                        with suppress(OSError, ValueError):
+                            found.append(int((group / name).read_text()))
+    return min(found, default=None)
 
 
 def host() -> str:

@@ -68,6 +68,8 @@ class Status(msgspec.Struct, frozen=True):
     refused: int = 0
     retries: int = 0
     """How often this process had to begin again because the sink did not take rows."""
+    hidden: bool = False
+    """Rows that the sink has taken are not where they are to be found."""
 
 
 class Delivery:
@@ -210,8 +212,9 @@ class Delivery:
         self._reported = time.monotonic()
         error = error or self._sink.trouble
         refused = self._sink.refused + self._set_aside.count
-        sink = self._sink
-        self._report(Status(self._cursor, self._position, sink.rows, self._parts, self._damaged, error, refused, self._retries))
+        sink, counts = self._sink, (self._parts, self._damaged)
+        hidden = bool(sink.trouble)
+        self._report(Status(self._cursor, self._position, sink.rows, *counts, error, refused, self._retries, hidden))
 
 
 class Orders:

@@ -42,6 +42,11 @@ class DeliveryProcess:
         self._done = asyncio.Event()
 
     @property
+    def rotate_seconds(self) -> float:
+        """How often the sink is asked to make safe what it has taken."""
+        return self._spec.sink.rotate_seconds
+
+    @property
     def restarts(self) -> int:
         """How often its process died and was started again."""
         return self._child.restarts

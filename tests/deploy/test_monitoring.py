@@ -1,0 +1,190 @@
+"""Rules, inhibitions and runbooks: what they name exists; by the judgement of Prometheus' own programs they do what they say."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy import tools
+from tests.deploy.monitoring import FILES, LONGEST, RULES, needed, quick, rules
+from xtrader.cli.main import cli
+from xtrader.ops.metrics import METRICS
+
+ALERTS = {one["alert"]: one for one in rules("alert")}
+RECORDED = {one["record"] for one in rules("record")}
+RUNBOOKS = (tools.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+PARTS = ("_bucket", "_sum", "_count")
+SERIES = {f"{name}{part}" for name, one in METRICS.items() for part in (PARTS if one.kind == "histogram" else ("",))}
+SECRETS = {
+    "XTRADER_ALERT_SLACK_URL": "https://hooks.example/canary",
+    "XTRADER_ALERT_PAGERDUTY_KEY": "canary-of-a-key",
+    "XTRADER_ALERT_EMAIL_PASSWORD": "it's a canary",
+}
+MAIL = {f"XTRADER_ALERT_EMAIL_{name}": f"{name.lower()}@example" for name in ("TO", "FROM", "USER")} | {
+    "XTRADER_ALERT_EMAIL_SMARTHOST": "mail.example:587"
+}
+
+
+def named(expression: str) -> set[str]:
+    """The metrics that an expression names."""
+    plain = re.sub(r'"[^"]*"|\[\w+\]|\b(?:by|on|ignoring|without|group_left|group_right) *\([^)]*\)', " ", expression)
+    plain = re.sub(r"\{[^}]*\}", " ", plain)
+    return {word for word in re.findall(r"[a-zA-Z_:][\w:]*(?!\w* *\()", plain) if re.search("[_:]|^up$", word)} - {"group_left"}
+
+
+def rendered(**variables: str) -> subprocess.CompletedProcess[str]:
+    """What alertmanager.sh makes of variables."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("XTRADER_")} | variables
+    command = ["sh", str(FILES / "alertmanager.sh"), "render"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def receivers(**variables: str) -> dict[str, dict[str, Any]]:
+    done = rendered(**variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    return {one.pop("name"): one for one in yaml.safe_load(done.stdout)["receivers"]}
+
+
+def section(alert: str) -> str:
+    """Its runbook."""
+    found = re.search(rf"^### {alert}\n\n(.*?)(?=^###? |\Z)", RUNBOOKS, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"docs/operations.md has no section {alert}"
+    return found[1]
+
+
+def test_the_rules_pass_the_judgement_of_prometheus() -> None:
+    needed("promtool")
+    files = sorted(RULES.glob("*.yml"))
+    tools.run("promtool", "check", "rules", "--lint=all", "--lint-fatal", *files)
+    tools.run("promtool", "check", "config", FILES / "prometheus.yml")
+
+
+@pytest.mark.parametrize("path", sorted((FILES / "tests").glob("*.yml")), ids=lambda path: path.stem)
+def test_each_alert_fires_and_clears_as_its_test_says(path: Path) -> None:
+    needed("promtool")
+    tools.run("promtool", "test", "rules", path)
+
+
+def test_no_alert_is_without_a_test_of_when_it_fires() -> None:
+    tested = {name for path in (FILES / "tests").glob("*.yml") for name in re.findall(r'alertname="(\w+)"', path.read_text())}
+    assert set(ALERTS) - {"XtraderWatchdog"} == tested - {"XtraderWatchdog"}
+
+
+def test_every_metric_that_a_rule_names_is_served_or_recorded() -> None:
+    for one in (*ALERTS.values(), *rules("record")):
+        unknown = named(one["expr"]) - SERIES - RECORDED - {"up"}
+        assert not unknown, f"{one.get('alert') or one['record']} names {unknown}"
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_says_how_bad_it_is_what_to_do_and_why_it_is_not_noise(name: str) -> None:
+    alert = ALERTS[name]
+    assert alert["labels"]["severity"] in ("critical", "warning", "none")
+    assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}
+    assert alert["annotations"]["runbook_url"].endswith(f"/docs/operations.md#{name.lower()}")
+    written = "\n".join(path.read_text() for path in RULES.glob("*.yml"))
+    assert re.search(rf"^ +# .+\n +- alert: {name}$", written, re.MULTILINE), "no comment says why it is not noise"
+    assert "**Do**" in section(name)
+
+
+def test_every_runbook_is_one_of_an_alert_and_names_only_what_exists() -> None:
+    headings = set(re.findall(r"^### (Xtrader\w+)$", RUNBOOKS, re.MULTILINE))
+    assert headings == set(ALERTS)
+    listed = (tools.ROOT / ".env.example").read_text(encoding="utf-8") + (FILES / "alertmanager.sh").read_text()
+    for name in ALERTS:
+        text = section(name)
+        for command, *rest in (found.split() for found in re.findall(r"`xtrader ([a-z][^`]*)`", text)):
+            assert command in cli.commands, f"{name}: there is no xtrader {command}"
+            options = {option for one in cli.commands[command].params for option in (*one.opts, "--help")}
+            assert {word for word in rest if word.startswith("-")} <= options, f"{name}: xtrader {command} {rest}"
+        for variable in re.findall(r"`(XTRADER_[A-Z_]+|QUESTDB_[A-Z_]+)`", text):
+            assert variable in listed, f"{name}: there is no {variable}"
+        for metric in re.findall(r"`(?:xtrader_)?((?:sink|process|connection|journal|rest)_\w+)`", text):
+            assert f"xtrader_{metric}" in METRICS, f"{name}: there is no metric {metric}"
+        for other in re.findall(r"`(Xtrader\w+)`", text):
+            assert other in ALERTS
+
+
+def test_times_are_all_that_is_shortened_to_try_the_alerts_out() -> None:
+    for path in RULES.glob("*.yml"):
+        before, after = yaml.safe_load(path.read_text()), yaml.safe_load(quick(path.read_text()))
+        for group in (*before["groups"], *after["groups"]):
+            group["interval"] = ""
+            for rule in group["rules"]:
+                for time in ("for", "keep_firing_for"):
+                    assert group in before["groups"] or int(rule.get(time, "0s").rstrip("s")) <= LONGEST
+                    rule.pop(time, None)
+        assert before == after
+
+
+def test_inhibitions_name_alerts_and_keep_no_alert_from_its_own_kind() -> None:
+    config = yaml.safe_load((FILES / "alertmanager.yml").read_text())
+    for rule in config["inhibit_rules"]:
+        for matcher in (*rule["source_matchers"], *rule["target_matchers"]):
+            _, operator, value = shlex.split(matcher.replace("=~", " =~ ").replace("!~", " !~ "))
+            names = value.split("|")
+            for name in names:
+                found = [alert for alert in ALERTS if re.fullmatch(name, alert)]
+                assert found, f"{matcher}: there is no alert {name}"
+            assert operator in ("=", "=~", "!~")
+
+
+def test_people_are_told_by_what_is_given_and_pages_are_kept_for_what_is_critical() -> None:
+    needed("amtool")
+    assert receivers() == {"people": {}, "pages": {}, "watchdog": {}}
+    every = (
+        SECRETS | MAIL | {"XTRADER_ALERT_WEBHOOK_URL": "http://w.example/x?a='b'", "XTRADER_ALERT_WATCHDOG_URL": "http://d.example"}
+    )
+    found = receivers(**every)
+    assert {name: set(ways) for name, ways in found.items()} == {
+        "people": {"webhook_configs", "slack_configs"},
+        "pages": {"webhook_configs", "slack_configs", "pagerduty_configs", "email_configs"},
+        "watchdog": {"webhook_configs"},
+    }
+    assert found["people"]["webhook_configs"][0]["url"] == "http://w.example/x?a='b'"
+    assert found["pages"]["email_configs"][0]["auth_password"] == SECRETS["XTRADER_ALERT_EMAIL_PASSWORD"]
+    assert "pagerduty_configs" in receivers(**every, XTRADER_ALERT_PAGES="all")["people"]
+    for given in ({}, every):
+        config = rendered(**given).stdout
+        done = subprocess.run(["amtool", "check-config", "/dev/stdin"], input=config, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_secret_that_is_a_file_is_not_in_the_configuration(tmp_path: Path) -> None:
+    files = {}
+    for name, value in SECRETS.items():
+        (tmp_path / name).write_text(value)
+        files[f"{name}_FILE"] = str(tmp_path / name)
+    done = rendered(**files, **MAIL)
+    assert done.returncode == 0
+    assert "canary" not in done.stdout
+    for name in ("api_url_file", "routing_key_file", "auth_password_file"):
+        assert f"{name}: '{tmp_path}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"XTRADER_ALERT_SLACK_URL": "x", "XTRADER_ALERT_SLACK_URL_FILE": "/x"}, "are both set; leave one away"),
+        ({"XTRADER_ALERT_PAGERDUTY_KEY_FILE": "/none"}, "'/none' cannot be read"),
+        ({"XTRADER_ALERT_EMAIL_TO": "a@b"}, "needs XTRADER_ALERT_EMAIL_FROM"),
+        ({"XTRADER_ALERT_PAGES": "some"}, "critical or all"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_sentence(variables: dict[str, str], said: str) -> None:
+    done = rendered(**variables)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_script_passes_its_validator() -> None:
+    needed("shellcheck")
+    tools.run("shellcheck", *sorted(FILES.glob("*.sh")))
