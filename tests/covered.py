@@ -165,7 +165,9 @@ COVERED: dict[str, tuple[str, ...]] = {
         "venues/recorded.py",
     ),
     "settings/test_effective.py": (
+        "settings/toml_file.py",
         "cli/config.py",
+        "settings/check.py",
         "settings/dotenv.py",
         "settings/environment.py",
         "settings/http.py",

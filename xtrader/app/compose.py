@@ -26,10 +26,10 @@ from xtrader.model.subscription import Subscription, parse_subscriptions
 from xtrader.pipeline.journal import SEGMENT_BYTES, open_journal
 from xtrader.pipeline.process_setup import allow_many_files
 from xtrader.pipeline.writer import require_room
+from xtrader.settings.check import sink_run
 from xtrader.settings.directories import collector_id
 from xtrader.settings.environment import service_manager
 from xtrader.settings.load import Settings
-from xtrader.sinks.base import SinkRun
 from xtrader.sinks.manifest import left_open
 from xtrader.venues import exchanges, market, streams
 
@@ -64,20 +64,6 @@ def record_part(
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         return runner.run(_record(settings, subscriptions, share, [consumer(one) for one in consumers], beside, where, began))
-
-
-def sink_run(settings: Settings) -> SinkRun:
-    """What the sinks may know of the run."""
-    upload = settings.upload
-    return SinkRun(
-        journal=settings.journal_directory,
-        output=settings.output_directory,
-        upload="" if upload is None else upload.url,
-        keep_local=upload is None or upload.keep_local,
-        rotate_seconds=settings.rotate_seconds,
-        rotate_bytes=settings.rotate_bytes,
-        options=settings.sink_options,
-    )
 
 
 async def _record(

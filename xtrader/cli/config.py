@@ -18,7 +18,8 @@ def config() -> None:
 @recording_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def show(as_json: bool, **flags: object) -> None:
-    """Print every setting, its value and where it comes from: a flag, the environment, a line of .env, or the default.
+    """Print every setting, its value and where it comes from: a flag, the environment, a line of .env or of the
+    file that --config names, or the default, in this order.
 
     Intervals are seconds, sizes bytes. Nothing is recorded, connected or made.
     """

@@ -57,9 +57,9 @@ async def _examine(
     settings: Settings, sources: Sources, wanted: Sequence[Subscription], ntp: str, live: bool, as_json: bool
 ) -> list[Diagnosis]:
     from xtrader import __version__
-    from xtrader.app.compose import sink_run
     from xtrader.clock import SystemClock
     from xtrader.doctor.examination import examine
+    from xtrader.settings.check import sink_run
 
     found = []
     async for finding in examine(settings, sources, wanted, ntp, live, __version__, SystemClock(), sink_run(settings)):

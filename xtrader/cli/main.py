@@ -47,7 +47,10 @@ from xtrader.venues import exchanges, streams
 
 log = structlog.get_logger("xtrader.recorder")
 
-EPILOG = "Settings come from flags, else from the environment, else from .env in the working directory; see .env.example."
+EPILOG = (
+    "Settings come from flags, else from the environment, else from .env in the working directory, else from the TOML file that "
+    "--config names; see .env.example."
+)
 
 
 @click.group(invoke_without_command=True, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

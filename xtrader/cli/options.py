@@ -16,6 +16,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--sink", metavar="NAME", help=f"Where rows go: {', '.join(sinks.names())}, or several (default {sinks.DEFAULT})."
     ),
     click.option("--output-directory", metavar="DIR", help="Where the Parquet files go (default ./data; may be s3://…)."),
+    click.option("--config", metavar="FILE", help="A TOML file of settings, by the names of their variables."),
     click.option("--raw-directory", metavar="DIR", help="Also keep every received byte here."),
     click.option(
         "--offline-names", is_flag=True, help="Record names that no catalogue can be had for, by what they look like; do not wait."

@@ -29,8 +29,9 @@ SOURCES = {
 
 @click.command()
 @click.option("--subscriptions", metavar="LIST", help="As for recording; also from SUBSCRIPTIONS and .env.")
+@click.option("--config", metavar="FILE", help="A TOML file of settings, as for recording.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def plan(subscriptions: str | None, as_json: bool) -> None:
+def plan(subscriptions: str | None, config: str | None, as_json: bool) -> None:
     """Show what recording the subscriptions would do, without connecting."""
     import msgspec
     from rich.console import Console
@@ -38,7 +39,7 @@ def plan(subscriptions: str | None, as_json: bool) -> None:
     from xtrader import logs
     from xtrader.settings.environment import load_process
 
-    settings = load_process({"subscriptions": subscriptions})
+    settings = load_process({"subscriptions": subscriptions, "config": config})
     logs.set_up(settings.log_level, settings.secrets, settings.warnings)
     plans = asyncio.run(_make(settings))
     if as_json:

@@ -109,6 +109,10 @@ def read_instance(path: Path) -> Instance:
         raise ConfigError(f"'{path}' is not a file; make one with: xtrader deploy new {name} --subscriptions …")
     layer = Layer.of_file(path)
     given = {name: text for name, text in layer.texts.items() if text}
+    if "XTRADER_CONFIG" in given:
+        raise ConfigError(
+            f"'{path}' line {layer.lines['XTRADER_CONFIG']}: an instance is one file; put what XTRADER_CONFIG names here"
+        )
     secrets, by_file = _secrets(given)
     known = {name: text for name, text in given.items() if name not in by_file}
     known |= {name.removesuffix("_FILE"): STAND_IN for name in by_file}

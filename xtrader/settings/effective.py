@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from xtrader import sinks, venues
+from xtrader.settings.check import check_options
 from xtrader.settings.destination import STORE_SECRETS, is_secret
 from xtrader.settings.http import SECRETS as HTTP_SECRETS
 from xtrader.settings.load import UNEXPANDED, Settings, Sources, settings_of
@@ -30,6 +31,7 @@ OWN: Mapping[str, Callable[[Settings], object]] = {
     "XTRADER_JOURNAL_DIRECTORY": lambda settings: str(settings.journal_directory),
     "XTRADER_CACHE_DIRECTORY": lambda settings: str(settings.cache_directory),
     "XTRADER_CATALOGUE_INTERVAL": lambda settings: settings.catalogue_interval,
+    "XTRADER_CONFIG": lambda settings: settings.config and str(settings.config),
     "XTRADER_OFFLINE_NAMES": lambda settings: settings.offline_names,
     "XTRADER_COLLECTOR_ID": lambda settings: settings.collector,
     "XTRADER_WORKERS": lambda settings: settings.workers,
@@ -54,8 +56,8 @@ ALIASES = {"XTRADER_LOG": ("XTRADER_LOG", "RUST_LOG")}
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """A setting: `value` (None for what is not set, and for every secret), `source` (`--flag`, `environment`, `.env:3`, `default`),
-    `variable` that gave it where that has another name, and whether it `is_set` by the user."""
+    """A setting: `value` (None for what is not set, and for every secret), `source` (`--flag`, `environment`, `.env:3`,
+    `xtrader.toml:3`, `default`), `variable` that gave it where that has another name, and whether it `is_set` by the user."""
 
     name: str
     value: object
@@ -68,6 +70,7 @@ class Effective:
 def effective(sources: Sources) -> tuple[Settings, tuple[Effective, ...]]:
     """What the sources come to: the settings, and each of them by its variable's name. Raises ConfigError."""
     settings = settings_of(sources)
+    check_options(sources, settings)
     return settings, tuple(sorted(_all(sources, settings), key=lambda one: (one.name not in OWN, one.name)))
 
 

@@ -1,4 +1,4 @@
-"""Settings: what the user wants, from flags, the environment, `.env` and defaults, in that order.
+"""Settings: what the user wants, from flags, the environment, `.env`, a TOML file and defaults, in that order.
 
 Rule: everything that a user can set becomes one value here, checked, or one sentence that says what is wrong with it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from xtrader.settings.http import SECRETS as HTTP_SECRETS
 from xtrader.settings.http import VARIABLES as HTTP_VARIABLES
 from xtrader.settings.http import Http, http_of
 from xtrader.settings.secrets import read_secret
+from xtrader.settings.toml_file import read_toml
 from xtrader.settings.values import Value
 
 ENDPOINT = re.compile(r"XTRADER_(?P<exchange>[A-Z0-9_]+)_(?:WS|REST)_URL")
@@ -34,6 +35,7 @@ FLAGS = {
     "shutdown_after": "XTRADER_SHUTDOWN_AFTER",
     "raw_directory": "XTRADER_RAW_DIRECTORY",
     "offline_names": "XTRADER_OFFLINE_NAMES",
+    "config": "XTRADER_CONFIG",
 }
 VARIABLES = (
     "XTRADER_UPLOAD_URL",
@@ -78,6 +80,8 @@ class Settings:
     journal_directory: Path
     cache_directory: Path
     catalogue_interval: float
+    config: Path | None
+    """The TOML file that was read."""
     offline_names: bool
     """Record names that no catalogue was ever seen to list, by what they look like."""
     collector: str | None
@@ -125,6 +129,13 @@ class Layer:
     def of_file(cls, path: Path) -> Layer:
         """What a file says. Raises ConfigError."""
         found = read_dotenv(path)
+        return cls({name: one.text for name, one in found.items()}, {name: one.line for name, one in found.items()}, path)
+
+    @classmethod
+    def of_toml(cls, given: Value) -> Layer:
+        """What a TOML file says. Raises ConfigError."""
+        path = Path(os.path.expanduser(given.text))
+        found = read_toml(path, given.origin, known_names())
         return cls({name: one.text for name, one in found.items()}, {name: one.line for name, one in found.items()}, path)
 
     def place(self, name: str) -> str:
@@ -183,9 +194,12 @@ class Sources:
 
 
 def sources_of(flags: Mapping[str, object], environ: Mapping[str, str], dotenv_path: Path | None) -> Sources:
-    """Flags (None: not given), then variables, then the `.env` file (None: do not look). Raises ConfigError."""
-    files = () if dotenv_path is None else (Layer.of_file(dotenv_path),)
-    return Sources(flags, Layer(environ), *files)
+    """Flags (None: not given), then variables, then the `.env` file (None: do not look), then the TOML file that one of these
+    names. Raises ConfigError."""
+    layers = [Layer(environ)] if dotenv_path is None else [Layer(environ), Layer.of_file(dotenv_path)]
+    found = Sources(flags, *layers)
+    given = found.find("XTRADER_CONFIG")
+    return found if given is None else Sources(flags, *layers, Layer.of_toml(given))
 
 
 def load(
@@ -226,6 +240,7 @@ def settings_of(sources: Sources) -> Settings:
         catalogue_interval=values.interval(
             sources.find("XTRADER_CATALOGUE_INTERVAL"), default=3600.0, least=1, most=86_400, usual="1s to 24h, such as 1h"
         ),
+        config=_directory(sources, "XTRADER_CONFIG"),
         offline_names=values.truth_of(sources.find("XTRADER_OFFLINE_NAMES")),
         collector=values.collector(sources.find("XTRADER_COLLECTOR_ID")),
         workers=values.workers(sources.find("XTRADER_WORKERS")),
@@ -312,12 +327,17 @@ def secret_names() -> frozenset[str]:
     return frozenset((*sinks.secrets(), *venues.secrets(), *STORE_SECRETS, *HTTP_SECRETS))
 
 
-def _unknown_variables(names: Collection[str]) -> list[str]:
+def known_names() -> frozenset[str]:
+    """Every variable that is a setting of xtrader's own."""
     endpoints = [f"XTRADER_{exchange}_{kind}_URL" for exchange in venues.exchanges() for kind in ("WS", "REST")]
-    files = [f"{name}_FILE" for name in (*sinks.secrets(), *venues.secrets(), *HTTP_SECRETS)]
-    own = (*VARIABLES, *venues.variables(), *sinks.variables())
-    known: Sequence[str] = (*FLAGS.values(), *own, *files, *endpoints)
-    prefixes = tuple({name.partition("_")[0] + "_" for name in own})
+    files = [f"{name}_FILE" for name in secret_names()]
+    own = (*FLAGS.values(), *VARIABLES, *venues.variables(), *sinks.variables())
+    return frozenset((*own, *files, *endpoints, "RUST_LOG"))
+
+
+def _unknown_variables(names: Collection[str]) -> list[str]:
+    known = sorted(known_names())
+    prefixes = tuple({name.partition("_")[0] + "_" for name in (*VARIABLES, *venues.variables(), *sinks.variables())})
     warnings = []
     for name in sorted(names):
         if not name.startswith(prefixes) or name in known:

@@ -57,6 +57,12 @@ def variables() -> Mapping[str, tuple[str, str]]:
     return {name: about for _, said in _sinks().values() for name, about in said.get("VARIABLES", {}).items()}
 
 
+def variables_of(name: str) -> Mapping[str, tuple[str, str]]:
+    """Those of one sink."""
+    found: Mapping[str, tuple[str, str]] = _sinks()[name][1].get("VARIABLES", {})
+    return found
+
+
 def secrets() -> tuple[str, ...]:
     """Those of `variables` that must never be shown, and may be given as NAME_FILE."""
     return tuple(name for _, said in _sinks().values() for name in said.get("SECRETS", ()))

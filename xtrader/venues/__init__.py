@@ -46,6 +46,12 @@ def variables() -> Mapping[str, tuple[str, str]]:
     return {name: about for own in _said("VARIABLES").values() for name, about in own.items()}
 
 
+def variables_of(module: str) -> Mapping[str, tuple[str, str]]:
+    """Those of one module, by its name."""
+    found: Mapping[str, tuple[str, str]] = _said("VARIABLES").get(module, {})
+    return found
+
+
 def secrets() -> tuple[str, ...]:
     """Those of `variables` that must never be shown, and may be given as NAME_FILE."""
     return tuple(name for own in _said("SECRETS").values() for name in own)
