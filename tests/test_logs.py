@@ -4,6 +4,8 @@ import io
 import json
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -11,7 +13,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 import structlog
 
-from tests.running import log_of, recorder
+from tests.running import log_of, recorder, stop
 from tests.waiting import until
 from xtrader import logs
 from xtrader.emulator.server import Emulator
@@ -68,6 +70,74 @@ def test_no_secret_reaches_a_line_in_any_shape(capsys: pytest.CaptureFixture[str
     assert "def" not in text.replace("/def", "")
     assert "ValueError: *** inside" in text
     assert "wss://***@host/path" in text
+
+
+def test_a_short_secret_is_masked_as_a_word_and_other_words_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("info", secrets=["me", "a", "7"])
+    structlog.get_logger("x").info("said", about="some name at 7 of 17: me, a 'me' is meant, user_me", code=17)
+    (line,) = lines(capsys)
+    assert line["about"] == "some name at *** of 17: ***, *** '***' is meant, user_***"
+    assert (line["event"], line["code"]) == ("said", 17)
+
+
+def test_a_log_file_gets_all_lines_as_json_and_is_rotated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.log"
+    logs.set_up("info", secrets=[CANARY], log_to=(str(path), 2000, 2))
+    log = structlog.get_logger("x")
+    for number in range(200):
+        log.info(f"line {number}", about=CANARY)
+    assert capsys.readouterr().err == ""
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["x.log", "x.log.1", "x.log.2"]
+    files = [tmp_path / name for name in ("x.log.2", "x.log.1", "x.log")]
+    said = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    assert all(file.stat().st_size <= 2000 for file in files)
+    numbers = [int(line["event"].split()[1]) for line in said]
+    assert numbers == list(range(numbers[0], 200))
+    assert CANARY not in str(said)
+
+
+def test_a_log_file_that_somebody_moves_away_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "x.log"
+    logs.set_up("info", log_to=(str(path), 2**16, 0))
+    structlog.get_logger("x").info("one")
+    path.rename(tmp_path / "moved")
+    structlog.get_logger("x").info("two")
+    assert [json.loads(file.read_text())["event"] for file in (tmp_path / "moved", path)] == ["one", "two"]
+    with pytest.raises(ConfigError, match="cannot write the log file"):
+        logs.set_up("info", log_to=(str(tmp_path), 2**16, 0))
+
+
+def test_several_processes_lose_no_line_of_one_log_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.log"
+    code = (
+        "import sys, structlog; from xtrader import logs; logs.set_up('info', log_to=(sys.argv[1], 20000, 1000))\n"
+        "for n in range(500): structlog.get_logger('x').info(f'{sys.argv[2]} {n}')\n"
+        "import warnings; warnings.warn('mind the gap')"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code, str(path), str(number)]) for number in range(3)]
+    assert [one.wait(60) for one in running] == [0, 0, 0]
+    said = [json.loads(line)["event"] for file in tmp_path.iterdir() for line in file.read_text().splitlines()]
+    assert sum("UserWarning: mind the gap" in one for one in said) == 3
+    assert sorted(one for one in said if "UserWarning" not in one) == sorted(
+        f"{number} {n}" for number in range(3) for n in range(500)
+    )
+    assert len(list(tmp_path.iterdir())) > 3
+
+
+def test_every_process_of_a_recorder_writes_the_log_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "x.log"
+    variables = {"XTRADER_SINK": "parquet,questdb", "QUESTDB_HTTP_PORT": "1", "QUESTDB_ILP_PORT": "1", "XTRADER_LOG": "debug"}
+
+    async def main() -> None:
+        async with Emulator(["OKX_SWAP"], instruments=1, rate=100) as emulator:
+            environ = {**variables, **emulator.variables, "XTRADER_DRAIN": "1s"}
+            async with recorder(tmp_path, "L2:OKX_SWAP@BTCUSDT", environ, "--log-file", str(path)) as process:
+                await until(lambda: path.exists() and "sink_waits" in path.read_text())
+                assert await stop(process) == 75
+
+    asyncio.run(main())
+    assert log_of(tmp_path) == ""
+    assert {"settings", "sink_waits", "stopped"} <= {json.loads(line)["event"] for line in path.read_text().splitlines()}
 
 
 def test_a_closed_standard_error_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
@@ -163,7 +233,7 @@ def test_every_logger_of_ours_belongs_to_a_module_that_can_be_named() -> None:
 def test_what_is_said_again_and_again_is_said_a_few_times_and_counted() -> None:
     now = [0.0]
     limit = logs.Repetition(lambda: now[0])
-    logger = logs.StandardError("xtrader.feed")
+    logger = logs.Output("xtrader.feed")
 
     def passes(event: str) -> dict[str, object] | None:
         with contextlib.suppress(structlog.DropEvent):

@@ -1,4 +1,4 @@
-"""Logging: structlog to standard error, JSON lines for machines, columns for people, UTC times.
+"""Logging: structlog to standard error or to a file that is rotated; JSON lines for machines, columns for people, UTC times.
 
 Rule: what looks like a secret, and every value known to be one, is masked before anything is rendered. What is said again and again
 is said a few times and counted.
@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import fcntl
 import logging
+import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote, quote_plus
 
 import msgspec
@@ -43,16 +47,22 @@ PERIOD: Final = 10.0
 """Seconds."""
 KINDS: Final = 1000
 """Events that are counted apart; beyond it all counts begin anew."""
+SHORT: Final = 8
+"""Characters: a secret with fewer is masked where it stands alone; as a part of words it would be found in what is no secret."""
+LogTo: TypeAlias = tuple[str, int, int]
+"""A file, the bytes at which a new one begins, and how many older ones are kept."""
 UNLIMITED: Final = (f"{OWN}.telemetry",)
 """Loggers that say much by their nature, and were told to."""
 
 
-def set_up(level: str, secrets: Collection[str] = (), warnings: Collection[str] = ()) -> None:
-    """Route structlog and the standard library's loggers to standard error at `level` (`info`, or `info,feed=debug`: see
-    quantities.log_levels), and log the `warnings` that were waiting for it.
+def set_up(level: str, secrets: Collection[str] = (), warnings: Collection[str] = (), log_to: LogTo | None = None) -> None:
+    """Route structlog, the standard library's loggers and Python's warnings to standard error, or as JSON to `log_to`, at `level`
+    (`info`, or `info,feed=debug`: see quantities.log_levels), and log the `warnings` that were waiting for it.
 
-    Libraries speak from "warn" up, at "trace" from "info" up. Failing to write a log line is never an error.
+    Libraries speak from "warn" up, at "trace" from "info" up. Failing to write a log line is never an error; a file that cannot be
+    opened at the start is a ConfigError.
     """
+    file = None if log_to is None else LogFile(*log_to)
     levels = log_levels(level)
     if levels is None:
         raise ConfigError(f"the log level '{level}' is not one of {', '.join(LEVELS)}, nor such as info,feed=debug")
@@ -63,14 +73,14 @@ def set_up(level: str, secrets: Collection[str] = (), warnings: Collection[str] 
         structlog.processors.format_exc_info,
         Redaction(secrets),
     ]
-    renderer = _columns() if sys.stderr.isatty() else structlog.processors.JSONRenderer(serializer=_json)
+    renderer = _columns() if file is None and sys.stderr.isatty() else structlog.processors.JSONRenderer(serializer=_json)
     structlog.configure(
         processors=[Threshold(levels), Repetition(), *before, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(min(NUMBERS[one] for one in levels.values())),
-        logger_factory=lambda *names: StandardError(names[0] if names else OWN),
+        logger_factory=lambda *names: Output(names[0] if names else OWN, file),
         cache_logger_on_first_use=False,
     )
-    handler = StandardErrorHandler()
+    handler = OutputHandler(file)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *before],
@@ -79,6 +89,7 @@ def set_up(level: str, secrets: Collection[str] = (), warnings: Collection[str] 
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    logging.captureWarnings(True)
     root.setLevel(logging.INFO if levels[""] == "trace" else logging.WARNING)
     for warning in warnings:
         structlog.get_logger(OWN).warning("configuration", about=warning)
@@ -100,26 +111,86 @@ def change(module: str, level: str) -> str:
     return log_level(found.levels)
 
 
-class StandardError:
-    """Writes lines to whatever sys.stderr is at that moment, because a live display may have taken its place. `name` is the
-    logger's."""
+class LogFile:
+    """A file to which several processes write whole lines. Whoever finds it at `most` bytes renames it to `.1`, that to `.2`, and
+    so on; `kept` of those stay. Raises ConfigError if it cannot be opened at the start."""
 
-    def __init__(self, name: str = OWN) -> None:
+    def __init__(self, path: str, most: int, kept: int) -> None:
+        self._path = Path(path)
+        self._most = most
+        self._kept = kept
+        self._mine = threading.Lock()
+        try:
+            self._file = self._open()
+        except OSError as error:
+            raise ConfigError(f"cannot write the log file '{path}': {error.strerror or error}") from None
+
+    def write(self, line: str) -> None:
+        """Append one line. Raises OSError."""
+        data = line.encode("utf-8", "replace") + b"\n"
+        with self._mine:
+            if not self._is_current():
+                os.close(self._file)
+                self._file = self._open()
+            if os.fstat(self._file).st_size + len(data) > self._most:
+                self._rotate()
+            os.write(self._file, data)
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+
+    def _is_current(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._file), os.stat(self._path))
+        except FileNotFoundError:
+            return False
+
+    def _rotate(self) -> None:
+        """Begin a new file, unless another process has done so meanwhile or this one is empty."""
+        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            if self._is_current() and os.fstat(self._file).st_size:
+                names = [self._path, *(Path(f"{self._path}.{number}") for number in range(1, self._kept + 1))]
+                for older, newer in zip(names[:0:-1], names[-2::-1], strict=True):
+                    with contextlib.suppress(FileNotFoundError):
+                        newer.replace(older)
+                if not self._kept:
+                    self._path.unlink(missing_ok=True)
+        finally:
+            os.close(directory)
+        os.close(self._file)
+        self._file = self._open()
+
+
+class Output:
+    """Writes lines to a file, or to whatever sys.stderr is at that moment, because a live display may have taken its place. `name`
+    is the logger's."""
+
+    def __init__(self, name: str = OWN, file: LogFile | None = None) -> None:
         self.name = name
+        self._file = file
 
     def msg(self, line: str) -> None:
         with contextlib.suppress(OSError, ValueError):
+            if self._file is not None:
+                self._file.write(line)
+                return
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
 
     log = debug = info = warning = warn = error = err = critical = exception = failure = fatal = msg
 
 
-class StandardErrorHandler(logging.Handler):
+class OutputHandler(logging.Handler):
     """The same for the standard library's records."""
 
+    def __init__(self, file: LogFile | None = None) -> None:
+        super().__init__()
+        self._output = Output(file=file)
+
     def emit(self, record: logging.LogRecord) -> None:
-        StandardError().msg(self.format(record))
+        self._output.msg(self.format(record))
 
 
 class Threshold:
@@ -168,7 +239,8 @@ class Redaction:
     behind the name of a secret, anywhere."""
 
     def __init__(self, secrets: Collection[str]) -> None:
-        texts = sorted({re.escape(shape) for secret in secrets if secret for shape in _shapes(secret)}, key=len, reverse=True)
+        shapes = sorted({shape for secret in secrets if secret for shape in _shapes(secret)}, key=len, reverse=True)
+        texts = [re.escape(one) if len(one) >= SHORT else rf"(?<![^\W_]){re.escape(one)}(?![^\W_])" for one in shapes]
         self.known = re.compile("|".join(texts)) if texts else None
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

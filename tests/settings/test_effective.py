@@ -84,7 +84,7 @@ def test_a_value_that_cannot_be_used_is_named_with_file_and_line(
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("DERIBIT_USE_TESTNET=perhaps", "DERIBIT_USE_TESTNET in .env line 2 must be true or false"),
+        ("DERIBIT_USE_TESTNET=perhaps", "DERIBIT_USE_TESTNET in .env line 2 'perhaps' is neither true nor false"),
         ("QUESTDB_ILP_PORT=nine", "QUESTDB_ILP_PORT in .env line 2 'nine' is not a port number"),
         ("QUESTDB_CONF=ftp::addr=h", "QUESTDB_CONF in .env line 2 must begin with one of http::, https::, tcp::, tcps::"),
         ("XTRADER_BINANCE_COINM_REST_URL=nowhere", "XTRADER_BINANCE_COINM_REST_URL in .env line 2 "),

@@ -179,7 +179,7 @@ def test_the_testnet_is_used_unless_told_otherwise() -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"DERIBIT_USE_TESTNET": "perhaps"}, "DERIBIT_USE_TESTNET must be true or false"),
+        ({"DERIBIT_USE_TESTNET": "perhaps"}, "DERIBIT_USE_TESTNET 'perhaps' is neither true nor false"),
         ({"DERIBIT_CLIENT_ID": "me"}, "DERIBIT_CLIENT_ID is set, but DERIBIT_CLIENT_SECRET is not"),
         ({"DERIBIT_CLIENT_SECRET": "hunter2"}, "DERIBIT_CLIENT_SECRET is set, but DERIBIT_CLIENT_ID is not"),
     ],

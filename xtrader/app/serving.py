@@ -122,6 +122,7 @@ class Serving:
             token=http.token,
             instruments=http.instruments,
             log_level=settings.log_level,
+            log_to=settings.log_to,
         )
         self._stopping = asyncio.Event()
         self._why = ""

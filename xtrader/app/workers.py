@@ -139,7 +139,7 @@ def run_worker() -> int:
         return 0
     task = msgspec.json.decode(told, type=Task, dec_hook=_decode)
     settings = task.settings
-    logs.set_up(settings.log_level, settings.secrets)
+    logs.set_up(settings.log_level, settings.secrets, log_to=settings.log_to)
     structlog.contextvars.bind_contextvars(worker=task.number)
     subscriptions = parse_subscriptions(",".join(task.subscriptions), exchanges(), streams) if task.subscriptions else ()
     return record_part(settings, subscriptions, share=task.share, consumers=task.consumers, beside=_answer)

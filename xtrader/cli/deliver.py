@@ -26,7 +26,8 @@ def deliver() -> None:
     from xtrader import logs
     from xtrader.settings.environment import delivery_logs
 
-    logs.set_up(*delivery_logs())
+    level, secrets, log_to = delivery_logs()
+    logs.set_up(level, secrets, log_to=log_to)
     from xtrader.pipeline.delivery import delivery_main
 
     code = delivery_main(_make_sink)

@@ -123,9 +123,9 @@ def _record(flags: dict[str, object]) -> int:
     # could be lost in a callback whose errors Python ignores, and the recorder would go on.
     outcome.leave_interrupts_to_the_system()
     settings, found = effective(process_sources(flags))
-    logs.set_up(settings.log_level, settings.secrets, settings.warnings)
     parse_subscriptions(settings.subscriptions, exchanges(), streams)
     check_directories(settings)
+    logs.set_up(settings.log_level, settings.secrets, settings.warnings, settings.log_to)
     from xtrader.pipeline.process_setup import set_up_process
 
     set_up_process()

@@ -22,6 +22,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--offline-names", is_flag=True, help="Record names that no catalogue can be had for, by what they look like; do not wait."
     ),
     click.option("--verbose", is_flag=True, help="Log telemetry every 10 seconds."),
+    click.option("--log-file", metavar="FILE", help="Log to this file, as JSON, instead of standard error; it is rotated."),
     click.option("--shutdown-after", metavar="SECONDS", help="Finish by itself after this time."),
 )
 

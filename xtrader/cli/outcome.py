@@ -9,6 +9,7 @@ import errno
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -48,17 +49,25 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, name: st
         if isinstance(error, OSError) and error.filename is not None:
             kind = StorageError if error.errno in _DISK else ConfigError
             return _refuse(f"'{error.filename}': {error.strerror}", kind.exit_code)
-        import structlog
-
-        from xtrader import logs
-
-        if not structlog.is_configured():
-            logs.set_up("info")
-        structlog.get_logger("xtrader").exception("unexpected")
+        _log().exception("unexpected")
         return UNEXPECTED
     return 0
 
 
+def _log() -> Any:
+    import structlog
+
+    from xtrader import logs
+
+    if not structlog.is_configured():
+        logs.set_up("info")
+    return structlog.get_logger("xtrader")
+
+
 def _refuse(sentence: str, code: int) -> int:
+    if sys.argv[1:2] and sys.argv[1].startswith("_"):
+        # A process of a recorder: what it says stands among the lines of that one's log.
+        _log().error("process_ends", code=code, reason=sentence)
+        return code
     click.echo(f"xtrader: {' '.join(sentence.split())}", err=True)
     return code

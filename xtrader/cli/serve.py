@@ -15,5 +15,5 @@ def serve() -> None:
     spec = read_spec()
     if spec is None:
         return
-    logs.set_up(spec.log_level, (spec.token,) if spec.token else ())
+    logs.set_up(spec.log_level, (spec.token,) if spec.token else (), log_to=spec.log_to)
     serve_http(spec)

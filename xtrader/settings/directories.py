@@ -24,6 +24,7 @@ def check_directories(settings: Settings) -> None:
         "output directory": settings.output_directory if settings.writes_files else None,
         "journal directory": settings.journal_directory,
         "raw directory": settings.raw_directory,
+        "directory of the log file": None if settings.log_to is None else Path(settings.log_to[0]).parent,
     }
     for what, path in wanted.items():
         if path is not None:

@@ -14,6 +14,8 @@ from xtrader.settings.destination import STORE_VARIABLE, secrets_of
 from xtrader.settings.load import Settings, Sources, load, secret_names, sources_of
 from xtrader.settings.secrets import with_credentials
 
+LOG_TO = ("XTRADER_LOG_FILE", "XTRADER_LOG_FILE_BYTES", "XTRADER_LOG_FILE_COUNT")
+
 
 def load_process(flags: Mapping[str, object]) -> Settings:
     """Settings of this process: its environment, and `.env` in the working directory."""
@@ -32,9 +34,12 @@ def _variables() -> Mapping[str, str]:
 def delivery_environment(settings: Settings) -> dict[str, str]:
     """All variables of a sink's process: those of this one, and what the settings say of the sinks and of object stores,
     wherever it came from."""
-    own = {*sinks.variables(), *(f"{name}_FILE" for name in sinks.secrets())}
+    own = {*sinks.variables(), *(f"{name}_FILE" for name in sinks.secrets()), *LOG_TO}
     kept = {name: value for name, value in os.environ.items() if name not in own}
-    return {**kept, "XTRADER_LOG": settings.log_level, **settings.sink_options, **settings.store_variables}
+    logs = {"XTRADER_LOG": settings.log_level}
+    if settings.log_to is not None:
+        logs |= dict(zip(LOG_TO, map(str, settings.log_to), strict=True))
+    return {**kept, **logs, **settings.sink_options, **settings.store_variables}
 
 
 def take_sink_variables(settings: Settings) -> None:
@@ -55,11 +60,13 @@ def sink_options() -> dict[str, str]:
     return {name: os.environ[name] for name in sinks.variables() if name in os.environ}
 
 
-def delivery_logs() -> tuple[str, tuple[str, ...]]:
-    """The log level and the secrets that `delivery_environment` gave to this process."""
+def delivery_logs() -> tuple[str, tuple[str, ...], tuple[str, int, int] | None]:
+    """The log level, the secrets, and the log file with its largest size and count, that `delivery_environment` gave to this
+    process."""
     secrets = tuple(os.environ[name] for name in sinks.secrets() if name in os.environ)
     store = {name: text for name, text in os.environ.items() if STORE_VARIABLE.fullmatch(name)}
-    return os.environ.get("XTRADER_LOG") or "info", secrets + secrets_of(store)
+    file, most, kept = (os.environ.get(name, "") for name in LOG_TO)
+    return os.environ.get("XTRADER_LOG") or "info", secrets + secrets_of(store), (file, int(most), int(kept)) if file else None
 
 
 def service_manager() -> tuple[str, float | None] | None:

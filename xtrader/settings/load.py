@@ -36,6 +36,7 @@ FLAGS = {
     "raw_directory": "XTRADER_RAW_DIRECTORY",
     "offline_names": "XTRADER_OFFLINE_NAMES",
     "config": "XTRADER_CONFIG",
+    "log_file": "XTRADER_LOG_FILE",
 }
 VARIABLES = (
     "XTRADER_UPLOAD_URL",
@@ -54,6 +55,8 @@ VARIABLES = (
     "XTRADER_CONNECTIONS",
     "XTRADER_DRAIN",
     "XTRADER_LOG",
+    "XTRADER_LOG_FILE_BYTES",
+    "XTRADER_LOG_FILE_COUNT",
     "XTRADER_TELEMETRY",
     *HTTP_VARIABLES,
 )
@@ -95,6 +98,8 @@ class Settings:
     connections: int
     drain: float | None
     log_level: str
+    log_to: tuple[str, int, int] | None
+    """The file that the log goes to, the bytes at which a new one begins, and how many older ones are kept."""
     telemetry: str
     """ill | all: of which subscriptions telemetry has a line of their own."""
     http: Http | None
@@ -257,6 +262,7 @@ def settings_of(sources: Sources) -> Settings:
         connections=values.connections(sources.find("XTRADER_CONNECTIONS")),
         drain=values.drain(sources.find("XTRADER_DRAIN")),
         log_level=values.log_level(sources.variable("XTRADER_LOG", "RUST_LOG"), warnings),
+        log_to=_log_to(sources),
         telemetry=values.telemetry(sources.find("XTRADER_TELEMETRY")),
         http=http_of(sources.find, sources.secret("XTRADER_HTTP_TOKEN")),
         venue_options=_venue_options(sources),
@@ -303,8 +309,17 @@ def _directory(sources: Sources, name: str) -> Path | None:
     if given is None:
         return None
     if not given.text or "\0" in given.text:
-        raise ConfigError(f"{given.origin} {given.text!r} is not a directory name")
+        raise ConfigError(
+            f"{given.origin} {given.text!r} is not the name of a {'file' if name == 'XTRADER_LOG_FILE' else 'directory'}"
+        )
     return Path(os.path.expanduser(given.text)).absolute()
+
+
+def _log_to(sources: Sources) -> tuple[str, int, int] | None:
+    file = _directory(sources, "XTRADER_LOG_FILE")
+    most = values.byte_size(sources.find("XTRADER_LOG_FILE_BYTES"), default=2**26, least=2**16)
+    kept = values.log_files(sources.find("XTRADER_LOG_FILE_COUNT"))
+    return None if file is None else (str(file), most, kept)
 
 
 def _venue_options(sources: Sources) -> dict[str, str]:

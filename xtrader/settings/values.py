@@ -99,6 +99,14 @@ def workers(given: Value | None) -> int:
     return int(given.text)
 
 
+def log_files(given: Value | None) -> int:
+    if given is None:
+        return 5
+    if not given.text.isdecimal() or int(given.text) > 1000:
+        raise ConfigError(f"{given.origin} '{given.text}' is not a number of files from 0 to 1000")
+    return int(given.text)
+
+
 def telemetry(given: Value | None) -> str:
     if given is None:
         return "ill"

@@ -1,4 +1,4 @@
-"""Reading a venue's options: one sentence for whatever cannot be used, which never repeats the value."""
+"""Reading a venue's options: one sentence for whatever cannot be used, without the text of a URL, in which a login may be."""
 
 from __future__ import annotations
 
@@ -28,4 +28,4 @@ def flag_option(options: Mapping[str, str], name: str, default: bool) -> bool:
         return True
     if text in ("false", "0", "no", "off"):
         return False
-    raise ConfigError(f"{name} must be true or false")
+    raise ConfigError(f"{name} '{text}' is neither true nor false")
