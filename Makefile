@@ -44,12 +44,16 @@ clean:
 	rm -rf .venv bench/.envs bench/.results build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# The environment, made once and again when what it is made from changes. Debian and Ubuntu ship python3 without ensurepip.
+# The environment, made once and again when what it is made from changes. Debian and Ubuntu ship python3 without ensurepip, so
+# pip is fetched where `venv` cannot make an environment with it.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "xtrader needs Python 3.11 or newer: set PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@$(RUN)python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv || $(PYTHON) -m virtualenv --clear .venv \
-		|| { echo "cannot make .venv: install venv first (Debian, Ubuntu: sudo apt install python3-venv)" >&2; exit 1; }
-	$(RUN)python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(RUN)python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(RUN)python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv >/dev/null 2>&1 \
+		|| { $(PYTHON) -m venv --without-pip --clear .venv && $(RUN)python deploy/getpip.py; } \
+		|| { echo "cannot make .venv with pip in it (Debian, Ubuntu: sudo apt install python3-venv)" >&2; exit 1; }
+	@echo "setting up .venv: one to three minutes, once"
+	@$(RUN)python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@PYTHONWARNINGS=ignore::UserWarning \
+		$(RUN)python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
