@@ -112,6 +112,7 @@ def test_it_is_recorded_read_verified_and_made_again_of_the_raw_traffic(connecti
     recording = package.open(tmp_path / "data")
     rates = [one for one in recording.replay("BTCUSDT", streams=["FUNDING"]) if isinstance(one, Funding)]
     assert len(rates) >= 3
+    assert recording.rows("FUNDING", "BTCUSDT").to_arrow().num_rows == len(rates)
     assert recording.funding("BTCUSDT").to_arrow().num_rows == len(rates)  # type: ignore[attr-defined]
     assert {(one.unit, one.period) for one in rates} == {("fraction", 8 * HOUR)}
     verified = xtrader(tmp_path, "verify", "data")

@@ -68,6 +68,7 @@ def plain(table: Any) -> Any:
 def test_the_rows_of_an_instrument_are_those_of_its_files_in_their_order(dataset: Dataset, directory: Path, stream: str) -> None:
     ask = dataset.trades if stream == "TRADES" else dataset.book_updates
     found = plain(ask(SWAP).to_arrow())
+    assert plain(dataset.rows(stream, SWAP).to_arrow()).equals(found)
     files = plain(reading.rows(directory, stream, "OKX_SWAP", "BTC-USDT-SWAP"))
     assert found.drop_columns(["exchange", "instrument"]).equals(files.select(found.column_names[2:]))
     assert found.num_rows >= COUNT // 2
@@ -165,6 +166,8 @@ def test_what_cannot_be_answered_is_said_in_one_sentence(dataset: Dataset, tmp_p
         (lambda: dataset.trades("BTC-USDT-SWOP"), "did you mean OKX_SWAP@BTC-USDT-SWAP"),
         (lambda: dataset.trades(start=START + 1, end=START), f"the start {START + 1} is after the end {START}"),
         (lambda: dataset.bars(SWAP, start="2026-11-22", end="2026-11-21"), "the start 2026-11-22 is after the end 2026-11-21"),
+        (lambda: dataset.rows("trade"), "unknown stream 'trade': known are L2, TRADES, FUNDING"),
+        (lambda: next(dataset.replay(streams=["L3"])), "unknown stream 'L3': known are"),
         (lambda: dataset.trades(columns=["prize"]), "TRADES has no column 'prize'"),
         (lambda: dataset.book_at(SWAP, "yesterday"), "'yesterday' is no time"),
         (lambda: dataset.bars(SWAP, every="0s"), "'0s' is no period"),

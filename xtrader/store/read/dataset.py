@@ -49,7 +49,7 @@ class Dataset:
     ) -> Answer:
         """Trades, a row each, ordered by when they were received; each once, also where several collectors recorded it.
         Columns: `exchange, instrument`, and those of the TRADES files."""
-        return self._rows("TRADES", instrument, exchange, window(start, end), columns)
+        return self.rows("TRADES", instrument, exchange=exchange, start=start, end=end, columns=columns)
 
     def book_updates(
         self,
@@ -62,7 +62,23 @@ class Dataset:
     ) -> Answer:
         """Book messages, a row per level, ordered by when they were received. Where several collectors recorded an instrument, one
         chain is made of theirs. Columns: `exchange, instrument`, and those of the L2 files."""
-        return self._rows("L2", instrument, exchange, window(start, end), columns)
+        return self.rows("L2", instrument, exchange=exchange, start=start, end=end, columns=columns)
+
+    def rows(
+        self,
+        stream: str,
+        instrument: Names = None,
+        *,
+        exchange: str | None = None,
+        start: Time | None = None,
+        end: Time | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Answer:
+        """The rows of any stream by its name, such as `FUNDING`, ordered by when they were received; each once, also where several
+        collectors recorded it. Columns: `exchange, instrument`, and those of the stream's files."""
+        within = window(start, end)
+        view = self._view((stream,), instrument, exchange)
+        return Answer(Labels(view.chosen).schema(stream, columns), partial(self._merged, view, stream, within, columns))
 
     def recorded(self, instrument: Names = None, *, exchange: str | None = None) -> Answer:
         """What is here: a row per stream of an instrument that has any rows, sorted. Columns: `exchange, instrument, stream,
@@ -132,11 +148,6 @@ class Dataset:
         view = self._view(streams, instrument, exchange)
         return rows_to_records.records({stream: self._merged(view, stream, window(start, end), None) for stream in streams})
 
-    def _rows(self, stream: str, instrument: Names, exchange: str | None, within: Window, columns: Sequence[str] | None) -> Answer:
-        view = self._view((stream,), instrument, exchange)
-        labels = Labels(view.chosen)
-        return Answer(labels.schema(stream, columns), partial(self._merged, view, stream, within, columns))
-
     def _merged(self, view: View, stream: str, within: Window, columns: Sequence[str] | None) -> Iterator[Any]:
         """The rows of all chosen instruments with their labels, in order."""
         labels = Labels(view.chosen)
@@ -161,6 +172,9 @@ class Dataset:
         return merge_rows.distinct(sources, columns, within, batch_rows)
 
     def _view(self, streams: Collection[str], instrument: Names, exchange: str | None = None) -> View:
+        for stream in streams:
+            if stream not in SUBSCRIBED:
+                raise ConfigError(f"unknown stream '{stream}': known are {', '.join(SUBSCRIBED)}")
         return View(self._places, streams, partial(names.chosen, names=instrument, exchange=exchange))
 
 
@@ -174,7 +188,7 @@ def _question(stream: Stream) -> Callable[..., Answer]:
         end: Time | None = None,
         columns: Sequence[str] | None = None,
     ) -> Answer:
-        return self._rows(stream.name, instrument, exchange, window(start, end), columns)
+        return self.rows(stream.name, instrument, exchange=exchange, start=start, end=end, columns=columns)
 
     rows.__name__ = stream.method
     rows.__doc__ = f"""{stream.name}, a row each, ordered by when they were received; each once, also where several collectors
