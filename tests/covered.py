@@ -51,6 +51,10 @@ COVERED: dict[str, tuple[str, ...]] = {
         "deploy/made.py",
         "deploy/quoting.py",
     ),
+    "doctor/test_routine.py": (
+        "cli/check.py",
+        "doctor/kept_answers.py",
+    ),
     "doctor/test_examination.py": (
         "cli/doctor.py",
         "doctor/door_check.py",

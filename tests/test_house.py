@@ -83,7 +83,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "emulator": ((*BASE, "recordings"), ("msgspec", "uvloop", "websockets")),
     "settings": ((*BASE, "durable", "quantities", "sinks", "venues"), ("dotenv", "platformdirs")),
     "doctor": (
-        (*BASE, "clock", "feed", "diagnosis", "ops", "pipeline", "settings", "sinks", "store", "venues"),
+        (*BASE, "clock", "durable", "feed", "diagnosis", "ops", "pipeline", "settings", "sinks", "store", "venues"),
         ("msgspec", "structlog"),
     ),
     "deploy": ((*BASE, "settings", "sinks", "venues"), ()),

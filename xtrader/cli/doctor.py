@@ -63,12 +63,13 @@ async def _examine(
 
     found = []
     async for finding in examine(settings, sources, wanted, ntp, live, __version__, SystemClock(), sink_run(settings)):
-        _print(finding, as_json)
+        print_diagnosis(finding, as_json)
         found.append(finding)
     return found
 
 
-def _print(finding: Diagnosis, as_json: bool) -> None:
+def print_diagnosis(finding: Diagnosis, as_json: bool) -> None:
+    """Print one as a line and what to do, or as a line of JSON."""
     import msgspec
 
     if as_json:

@@ -16,6 +16,7 @@ import structlog
 from xtrader import __version__, sinks
 from xtrader.cli import outcome, tables
 from xtrader.cli.book import book
+from xtrader.cli.check import check
 from xtrader.cli.compact import compact
 from xtrader.cli.config import config
 from xtrader.cli.coverage import coverage
@@ -92,6 +93,7 @@ COMMANDS = (
     stop,
     config,
     doctor,
+    check,
     deploy,
     healthcheck,
     deliver,
