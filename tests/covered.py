@@ -18,6 +18,11 @@ COVERED: dict[str, tuple[str, ...]] = {
         "cli/report.py",
         "cli/verify.py",
     ),
+    "cli/test_stores.py": (
+        "cli/places.py",
+        "cli/progress.py",
+        "store/prove/recording_files.py",
+    ),
     "cli/test_healthcheck.py": ("pipeline/alive.py",),
     "cli/test_looking.py": (
         "cli/book.py",

@@ -16,6 +16,8 @@ from typing import Any
 
 from tests.needs import missing
 from tests.waiting import wait_until
+from xtrader.sinks.manifest import lines_in_force
+from xtrader.sinks.object_sink import ObjectSink
 
 KEYS = {"AWS_ACCESS_KEY_ID": "reader-and-writer", "AWS_SECRET_ACCESS_KEY": "very-secret-words", "AWS_REGION": "us-east-1"}
 
@@ -63,6 +65,17 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         return directory
+
+
+def upload(directory: Path, url: str, collector: str = "c1") -> None:
+    """Bring a directory's parts into a store, as the recorder that made them does."""
+    sink = ObjectSink(directory, collector, url, keep_local=True)
+    last = max(line.last_offset for line in lines_in_force(directory))
+    try:
+        sink.open(last)
+        wait_until(lambda: sink.settle(last, final=False) == last)
+    finally:
+        sink.close()
 
 
 class Road:

@@ -58,12 +58,15 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "store.read": (
         (
             *(*BASE, "clock", "pipeline.codec", "pipeline.cursors", "pipeline.frames", "quantities", "records"),
-            *("sinks.buffers", "sinks.described", "sinks.manifest"),
+            *("sinks.bucket", "sinks.buffers", "sinks.described", "sinks.manifest"),
         ),
         ("duckdb", "fsspec", "msgspec", "numpy", "pandas", "polars", "pyarrow"),
     ),
     "store.prove": (
-        (*BASE, "clock", "records", "sinks.buffers", "sinks.described", "sinks.manifest", "store.read", "venues.base"),
+        (
+            *(*BASE, "clock", "records", "store.read", "venues.base"),
+            *(f"sinks.{one}" for one in ("bucket", "buffers", "described", "manifest")),
+        ),
         ("msgspec", "numpy", "pyarrow"),
     ),
     "store.mend": (
@@ -71,7 +74,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("msgspec", "pyarrow"),
     ),
     "store.report": (
-        (*BASE, "clock", "sinks.described", "sinks.manifest", "store.prove", "store.read"),
+        (*BASE, "clock", "records", "sinks.described", "sinks.manifest", "store.prove", "store.read"),
         ("matplotlib", "msgspec", "numpy", "pyarrow"),
     ),
     "look": (

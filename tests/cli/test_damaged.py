@@ -24,6 +24,7 @@ from xtrader.cli.main import main
 from xtrader.errors import XTraderError
 from xtrader.sinks.memory import MemorySink
 from xtrader.sinks.refused import RefusedFile
+from xtrader.store.prove.recording_files import RecordingFiles
 
 KEY, DAY, AT = made.OKX, "2026-11-21", "2026-11-21T23:58:00Z"
 LIST = "_manifest/c1.jsonl"
@@ -171,7 +172,7 @@ def commands(root: Path) -> dict[str, Callable[[], int]]:
 
 def _load(root: Path) -> None:
     sink = MemorySink()
-    deliver(found(root, sink, RefusedFile(root.parent / "refused.jsonl", ("offset", "place"))), sink)
+    deliver(found(RecordingFiles(root), sink, RefusedFile(root.parent / "refused.jsonl", ("offset", "place"))), sink)
 
 
 def _replay(root: Path) -> None:

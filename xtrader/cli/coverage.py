@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xtrader.cli.verify import WIDTH, require_recording
+from xtrader.cli.places import files_at, recorded
+from xtrader.cli.verify import WIDTH
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,22 +22,24 @@ NARROWEST = 20
 
 
 @click.command()
-@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@recorded
 @click.option("--date", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Only this UTC day.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Draw into an HTML page instead.")
 @click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="Draw into a picture instead (needs matplotlib).")
-def coverage(directory: Path, date: object, html: Path | None, png: Path | None) -> None:
+def coverage(directory: str, date: object, html: Path | None, png: Path | None) -> None:
     """Draw a line for each subscription: live, syncing, gap. A stretch looks as the worst that happened in it."""
     from rich.console import Console
 
     from xtrader.clock import DAY
+    from xtrader.store.prove.live_end import told
     from xtrader.store.prove.verify import day_start
     from xtrader.store.report.timeline import read_timeline
 
-    require_recording(directory)
     start = None if date is None else day_start(f"{date:%Y-%m-%d}")
-    timeline = read_timeline(directory, start, None if start is None else start + DAY)
-    title = f"Coverage of {directory.resolve().name}"
+    with files_at(directory) as files:
+        timeline = read_timeline(files, start, None if start is None else start + DAY)
+        title = f"Coverage of {files.title}"
+        unproven = list(told(files))
     if html is not None:
         from xtrader.store.report.coverage_svg import page
 
@@ -45,6 +48,8 @@ def coverage(directory: Path, date: object, html: Path | None, png: Path | None)
         from xtrader.store.report.coverage_png import write_png
 
         write_png(timeline, png, title)
+    for one in unproven:
+        click.echo(f"{one.level} {one.file}: {one.what}", err=True)
     if html is None and png is None:
         _draw(timeline, Console() if sys.stdout.isatty() else Console(width=WIDTH))
 
@@ -54,14 +59,14 @@ def _draw(timeline: Timeline, console: Console) -> None:
 
     from xtrader.store.report.timescale import moment
 
-    longest = max(len(strip.subscription) for strip in timeline.strips)
+    longest = max(map(len, timeline.labels))
     if console.width - longest - 11 < NARROWEST:
         longest = 0
     count = max(NARROWEST, console.width - longest - 11)
-    for strip in timeline.strips:
+    for strip, label in zip(timeline.strips, timeline.labels, strict=True):
         if not longest:
-            console.print(Text(strip.subscription))
-        console.print(_line(strip, timeline, count, longest))
+            console.print(Text(label))
+        console.print(_line(strip, label, timeline, count, longest))
     ends = moment(timeline.ts_from), f"{moment(timeline.ts_to)} UTC"
     console.print(Text(" " * (longest + 1) + f"{ends[0]}{ends[1]:>{max(1, count - len(ends[0]))}}", style="dim"))
     words = Text(" " * (longest + 1))
@@ -70,13 +75,13 @@ def _draw(timeline: Timeline, console: Console) -> None:
     console.print(words)
 
 
-def _line(strip: Strip, timeline: Timeline, count: int, longest: int) -> Text:
+def _line(strip: Strip, label: str, timeline: Timeline, count: int, longest: int) -> Text:
     from rich.text import Text
 
     from xtrader.store.report.coverage_svg import percent
     from xtrader.store.report.timeline import cells
 
-    line = Text(f"{strip.subscription:<{longest}} " if longest else "")
+    line = Text(f"{label:<{longest}} " if longest else "")
     for state in cells(strip, timeline.ts_from, timeline.ts_to, count):
         line.append(*CELLS[state])
     part = strip.live(timeline.ts_from, timeline.ts_to)

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from xtrader import sinks
+from xtrader.cli.places import find_place, recorded
 from xtrader.errors import ConfigError, SinkRetry
 
 if TYPE_CHECKING:
     from xtrader.records.batches import Batch
     from xtrader.sinks.base import Sink
     from xtrader.sinks.refused import RefusedFile
+    from xtrader.store.prove.recording_files import RecordingFiles
     from xtrader.store.read.part_list import Part
 
 ROWS = 20_000
@@ -23,24 +25,22 @@ ROWS = 20_000
 
 
 @click.command()
-@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@recorded
 @click.option("--sink", type=click.Choice(sinks.able("load")), required=True, help="Where rows go.")
-def load(directory: Path, sink: str) -> None:
+def load(directory: str, sink: str) -> None:
     """Deliver a recording (Parquet files) or a journal (DIR/.journal). What is there already stays there once."""
-    from xtrader import logs
-    from xtrader.settings.environment import load_process
     from xtrader.sinks.refused import RefusedFile
+    from xtrader.store.prove.recording_files import recording_files
 
-    settings = load_process({})
-    logs.set_up(settings.log_level, settings.secrets, settings.warnings)
+    place = find_place(directory)
     refused = Path(f"{sink}-refused.jsonl").absolute()
-    with tempfile.TemporaryDirectory() as memory:
+    with tempfile.TemporaryDirectory() as memory, recording_files(place.where) as files:
         arguments = {"memory": str(Path(memory, "state")), "set_aside": str(refused)}
-        made = sinks.module(sink).make(arguments, "", settings.sink_options)
+        made = sinks.module(sink).make(arguments, "", place.settings.sink_options)
         aside = RefusedFile(refused, ("offset", "place"))
         aside.load()
         try:
-            rows = deliver(found(directory, made, aside), made)
+            rows = deliver(found(files, made, aside), made)
         except SinkRetry as error:
             raise click.ClickException(f"{error}; run this again: what is there already stays there once") from None
     count = made.refused + aside.count
@@ -49,18 +49,18 @@ def load(directory: Path, sink: str) -> None:
         click.echo(f"{count:,} rows are older than {where} keeps: it drops them on arrival", err=True)
 
 
-def found(directory: Path, sink: Sink, aside: RefusedFile) -> Iterator[Batch]:
+def found(files: RecordingFiles, sink: Sink, aside: RefusedFile) -> Iterator[Batch]:
     """The batches of a journal or of Parquet files; what a journal holds that the sink can make no rows of goes `aside`. Raises
     ConfigError where there are none."""
     from xtrader.pipeline.frames import segments
 
-    if not directory.is_dir():
-        raise ConfigError(f"there is no directory '{directory}'")
-    if segments(directory):
-        return _journal(directory, sink, aside)
-    if parts := parts_in_force(directory):
-        return (batch for _, batch in labelled(parts))
-    raise ConfigError(f"'{directory}' holds neither Parquet files of a recording nor a journal")
+    if not files.root.is_dir():
+        raise ConfigError(f"there is no directory '{files.name}'")
+    if segments(files.root):
+        return _journal(files.root, sink, aside)
+    if parts := parts_in_force(files):
+        return (batch for _, batch in labelled(files, parts))
+    raise ConfigError(f"'{files.name}' holds neither Parquet files of a recording nor a journal")
 
 
 def deliver(batches: Iterator[Batch], sink: Sink) -> int:
@@ -82,11 +82,9 @@ def deliver(batches: Iterator[Batch], sink: Sink) -> int:
     return rows
 
 
-def parts_in_force(directory: Path) -> list[tuple[str, Part]]:
+def parts_in_force(files: RecordingFiles) -> list[tuple[str, Part]]:
     """The parts of a recording, each with its collector, all of a stream and instrument together, in the order of their writing."""
-    from xtrader.store.read.part_list import PartList
-
-    place = PartList(directory)
+    place = files.part_list()
     listed = place.listed()
     found = [(collector, part) for collector, own in listed.items() for parts in own.parts.values() for part in parts]
     for _, part in found:
@@ -94,14 +92,17 @@ def parts_in_force(directory: Path) -> list[tuple[str, Part]]:
     return sorted(found, key=lambda one: (one[1].stream, one[1].key, one[0], one[1].first_offset))
 
 
-def labelled(parts: Iterable[tuple[str, Part]]) -> Iterator[tuple[str, Batch]]:
+def labelled(files: RecordingFiles, parts: Iterable[tuple[str, Part]]) -> Iterator[tuple[str, Batch]]:
     """The batches of parts, each with its instrument's key; before those of a part comes a Session that names its collector."""
     from xtrader.records.batches import Session
     from xtrader.sinks.stored import batches
 
+    root = files.part_list().root
     for collector, part in parts:
+        path = part.path.removeprefix(f"{root}/")
         yield part.key, Session(0, collector, {}, [])
-        yield from ((part.key, batch) for batch in batches(part.path, part.stream, part.key))
+        with files.here(path):
+            yield from ((part.key, batch) for batch in batches(str(files.root / path), part.stream, part.key))
 
 
 def _journal(directory: Path, sink: Sink, aside: RefusedFile) -> Iterator[Batch]:

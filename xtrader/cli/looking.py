@@ -29,16 +29,16 @@ T = TypeVar("T", bound=Callable[..., Any])
 
 
 class Where(NamedTuple):
-    """A recording: its directory, and the journal of whoever records it."""
+    """A recording: its directory or the URL of its object store, and the journal of whoever records it."""
 
-    directory: Path
+    directory: Path | str
     journal: Path
 
 
 def recording(command: T) -> T:
     """The arguments that say which instrument of which recording."""
     command = click.option("--output-directory", metavar="DIR", help="The same as DIR.")(command)
-    command = click.argument("directory", metavar="[DIR]", required=False)(command)
+    command = click.argument("directory", metavar="[DIR|URL]", required=False)(command)
     return click.argument("instrument", metavar="EXCHANGE@INSTRUMENT")(command)
 
 
@@ -49,16 +49,13 @@ def form(command: T) -> T:
 
 def place(directory: str | None, output_directory: str | None) -> Where:
     """The recording that is meant: DIR or --output-directory, else that of the settings. Raises ConfigError."""
-    from xtrader import logs
-    from xtrader.settings.environment import load_process
+    from xtrader.cli.places import find_place, require_directory
 
     if directory and output_directory and directory != output_directory:
         raise ConfigError(f"'{directory}' and --output-directory '{output_directory}' contradict each other; keep one of them")
-    settings = load_process({"output_directory": directory or output_directory})
-    logs.set_up(settings.log_level, settings.secrets, settings.warnings)
-    if not settings.output_directory.is_dir():
-        raise ConfigError(f"there is no directory '{settings.output_directory}'; give the one that the recorder writes to")
-    return Where(settings.output_directory, settings.journal_directory)
+    found = find_place(directory or output_directory)
+    require_directory(found)
+    return Where(found.where if found.is_remote else Path(found.where), found.journal)
 
 
 def find_recorded(journals: Sequence[Track], text: str) -> str:

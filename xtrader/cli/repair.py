@@ -7,35 +7,34 @@ from pathlib import Path
 
 import click
 
-from xtrader.cli.verify import require_recording
+from xtrader.cli.places import find_place, recorded, require_recording
 
 
 @click.command()
-@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
-def repair(directory: Path) -> None:
+@recorded
+def repair(directory: str) -> None:
     """Make lists again, set broken files aside, finish a journal that was left. Exit code 1: something is lost for good."""
-    from xtrader import logs
     from xtrader.clock import SystemClock
     from xtrader.pipeline.rotation import Rotation
     from xtrader.settings.directories import collector_id
-    from xtrader.settings.environment import load_process
     from xtrader.sinks.parquet.sink import ParquetSink
     from xtrader.store.mend.finish_journal import finish_journal, is_left
     from xtrader.store.mend.repair import repair as mend
+    from xtrader.store.prove.recording_files import RecordingFiles
 
-    settings = load_process({"output_directory": str(directory)})
-    logs.set_up(settings.log_level, settings.secrets, settings.warnings)
+    place = find_place(directory)
+    settings, root = place.settings, Path(place.where)
     journals = [path for path in _journals(settings.journal_directory) if is_left(path, ParquetSink.name)]
     if not journals:
-        require_recording(directory)
-    repaired = mend(directory)
+        require_recording(RecordingFiles(root, place.journal), place)
+    repaired = mend(root)
     for sentence in repaired.done:
         click.echo(sentence)
     refused = 0
     for journal in journals:
         collector = collector_id(replace(settings, journal_directory=journal, collector=None))
         rotation = Rotation(settings.rotate_seconds, settings.rotate_bytes)
-        end = finish_journal(journal, collector, ParquetSink(directory, collector), rotation, SystemClock())
+        end = finish_journal(journal, collector, ParquetSink(root, collector), rotation, SystemClock())
         click.echo(f"{journal} was finished: {end.rows:,} rows in {end.parts:,} parts, {end.damaged:,} bytes of it damaged.")
         refused += end.refused
         if end.refused:

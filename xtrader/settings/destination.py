@@ -70,8 +70,8 @@ def upload_of(output: Given | None, url: Given | None, keep: Given | None) -> Up
         if asked is None:
             raise ConfigError(f"{keep.origin} '{keep.text}' is neither true nor false")
         keep_local = asked
-    checked = _checked(given)
-    return Upload(checked, keep_local, _spool(checked) if direct else None)
+    checked = checked_url(given)
+    return Upload(checked, keep_local, spool_of(checked) if direct else None)
 
 
 def require_usable(upload: Upload | None, rotate_bytes: int, variables: Mapping[str, str]) -> None:
@@ -96,7 +96,8 @@ def is_secret(name: str) -> bool:
     return re.search("SECRET|TOKEN|KEY|SAS", name) is not None
 
 
-def _checked(given: Given) -> str:
+def checked_url(given: Given) -> str:
+    """The URL of an object store, without a slash at its end. Raises ConfigError, which shows no password."""
     found = URL.fullmatch(given.text.strip())
     if found is None or found["scheme"].lower() not in SCHEMES or not found["bucket"]:
         raise ConfigError(
@@ -105,8 +106,8 @@ def _checked(given: Given) -> str:
     return f"{found['scheme'].lower()}://{found['bucket']}{(found['prefix'] or '').rstrip('/')}"
 
 
-def _spool(url: str) -> Path:
-    """In the user's state directory; the same for the same URL."""
+def spool_of(url: str) -> Path:
+    """Where files for a URL are made: in the user's state directory, the same for the same URL."""
     slug = re.sub(r"[^a-z0-9]+", "-", url.partition("://")[2].lower()).strip("-")[:40].rstrip("-")
     digest = hashlib.sha256(url.encode()).hexdigest()[:8]
     return Path(platformdirs.user_state_dir("xtrader")).absolute() / "spool" / f"{slug}-{digest}"

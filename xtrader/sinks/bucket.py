@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import importlib
 import re
+import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -20,11 +22,15 @@ from xtrader.diagnosis import Diagnosis, ok, wrong
 from xtrader.errors import SinkRetry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from obstore.store import ObjectStore
 
 LEAST_TIMEOUT: Final = 60.0
 EXAMINED_WITHIN: Final = 10.0
 """Seconds for a request of an examination."""
+LARGE: Final = 1 << 30
+"""A part may have so many bytes: how long its transfer may take."""
 SLOWEST: Final = 65_536
 """Bytes per second below which a transfer is given up, and begun again later."""
 _CREDENTIALS_LIVE: Final = timedelta(minutes=5)
@@ -34,10 +40,21 @@ _CAUSE: Final = re.compile(r'message: "([^"\\]{1,100})"')
 _LONGEST_WORDS: Final = 200
 _TRIAL: Final = "_xtrader-doctor"
 _TRIAL_TEXT: Final = b"put here by xtrader doctor to see that it can be; nobody needs it\n"
+ATTEMPTS: Final = 4
+"""How often a command asks the store, after pauses that double from half a second, until it gives up."""
+_Result = TypeVar("_Result")
 
 
 class ObjectInTheWay(SinkRetry):
     """Another object has the name. It is left as it is; somebody must move it away."""
+
+
+class BucketObject(NamedTuple):
+    """An object as the store lists it: `modified` in seconds since the epoch, by the store's clock."""
+
+    path: str
+    size: int
+    modified: float
 
 
 class Bucket:
@@ -79,6 +96,64 @@ class Bucket:
         except (BaseError, OSError) as error:
             raise SinkRetry(f"{self.url}: {reason(error)}") from None
 
+    def directories(self) -> list[str]:
+        """The names at the top that have objects below them."""
+        found = self._again(lambda: obstore.list_with_delimiter(self._store(0), None))
+        return [str(one) for one in found["common_prefixes"]]
+
+    def objects(self, prefix: str = "") -> list[BucketObject]:
+        """All objects below a directory, sorted by path; those of a store that does not answer are asked for again."""
+
+        def ask() -> list[BucketObject]:
+            chunks = obstore.list(self._store(0), prefix or None)
+            return [BucketObject(one["path"], one["size"], one["last_modified"].timestamp()) for chunk in chunks for one in chunk]
+
+        return sorted(self._again(ask))
+
+    def read(self, path: str) -> bytes:
+        """What an object holds. Raises FileNotFoundError."""
+        return bytes(self._again(lambda: obstore.get(self._store(0), path).bytes()))
+
+    def fetch(self, path: str, target: Path) -> bool:
+        """Write an object to a file; False if there is none. A file that is there is whole."""
+
+        def get() -> bool:
+            found = obstore.get(self._store(LARGE), path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f".{target.name}.tmp")
+            with temporary.open("wb") as file:
+                for chunk in found.stream():
+                    file.write(chunk)
+            temporary.replace(target)
+            return True
+
+        try:
+            return self._again(get)
+        except FileNotFoundError:
+            return False
+
+    def remove(self, path: str) -> None:
+        """Remove an object; one that is not there is as good."""
+        try:
+            self._again(lambda: obstore.delete(self._store(0), path))
+        except FileNotFoundError:
+            return
+
+    def _again(self, ask: Callable[[], _Result]) -> _Result:
+        """Ask until the store answers, ATTEMPTS times."""
+        for attempt in range(ATTEMPTS):
+            try:
+                return ask()
+            except FileNotFoundError as error:
+                if "<Code>NoSuchBucket</Code>" in str(error):
+                    raise SinkRetry(f"{self.url}: {reason(error)}") from None
+                raise
+            except (BaseError, OSError) as error:
+                if attempt + 1 == ATTEMPTS or _is_final(error):
+                    raise SinkRetry(f"{self.url}: {reason(error)}") from None
+                time.sleep(0.5 * 2**attempt)
+        raise AssertionError
+
     def _store(self, size: int) -> ObjectStore:
         """A client with the patience that a transfer of so many bytes needs: a request's whole time is what can be limited."""
         doublings = (int(size / SLOWEST / self._least)).bit_length()
@@ -109,6 +184,21 @@ def examine_store(url: str) -> Diagnosis:
         remedy = "are bucket, region, address and credentials right (AWS_…)? docs/objects.md says which rights are needed"
         return wrong(about, f"objects cannot be put: {error}", remedy)
     return ok(about, "an object can be put, and read again")
+
+
+def file_system(scheme: str) -> Any:
+    """All that a kind of store holds, as a file system of fsspec; paths begin with a bucket or container."""
+    from obstore.fsspec import FsspecStore
+
+    options: Any = {"allow_http": True}
+    protocol: Any = scheme
+    return FsspecStore(protocol, client_options=options)
+
+
+def _is_final(error: BaseException) -> bool:
+    """Whether the store refused, which asking again does not change."""
+    found = _STATUS.search(str(error))
+    return found is not None and found[1].startswith("4") and not found[1].startswith(("408", "429"))
 
 
 def reason(error: BaseException) -> str:

@@ -35,6 +35,7 @@ from xtrader.sinks.questdb.sink import QuestdbSink
 from xtrader.sinks.questdb.sql import Server as Questions
 from xtrader.sinks.questdb.table_definitions import COLUMNS, create
 from xtrader.sinks.questdb.table_proof import differences
+from xtrader.store.prove.recording_files import RecordingFiles
 
 DAY = 86_400 * 10**9
 
@@ -67,7 +68,11 @@ def variables(server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch, tmp_
 @given(rows=records)
 def test_files_give_back_the_batches_that_they_were_made_of(rows: list[Record], tmp_path_factory: pytest.TempPathFactory) -> None:
     directory = written(tmp_path_factory.mktemp("data"), rows)
-    found = [record for _, batch in labelled(parts_in_force(directory)) for record in records_of(batch)]
+    found = [
+        record
+        for _, batch in labelled(RecordingFiles(directory), parts_in_force(RecordingFiles(directory)))
+        for record in records_of(batch)
+    ]
     kinds = by_kind(found)
     for kind, expected in by_kind(rows).items():
         assert Counter(map(repr, kinds[kind])) == Counter(map(repr, expected))
@@ -120,11 +125,16 @@ def test_tables_are_compared_with_files_by_the_hour_and_row_by_row_where_they_di
     live.commit(8, 16)
     live.settle(16, final=True)
     directory = written(tmp_path / "data", sample(0, 100))
-    assert list(differences(labelled(parts_in_force(directory)), Questions(options), prefix)) == []
+    assert (
+        list(
+            differences(labelled(RecordingFiles(directory), parts_in_force(RecordingFiles(directory))), Questions(options), prefix)
+        )
+        == []
+    )
     said = CliRunner().invoke(verify, [str(directory), "--sink", "questdb"], catch_exceptions=False)
     assert (said.exit_code, said.output) == (0, f"{directory}: the tables hold all of it\n")
     longer = written(tmp_path / "longer", sample(50, 103))
-    book, trade = differences(labelled(parts_in_force(longer)), Questions(options), prefix)
+    book, trade = differences(labelled(RecordingFiles(longer), parts_in_force(RecordingFiles(longer))), Questions(options), prefix)
     assert (book.table, book.key, book.lacking, book.extra) == (f"{prefix}book_updates", KEYS[0], 3, 49)
     assert (trade.table, trade.lacking, trade.extra) == (f"{prefix}trades", 3, 49)
     assert book.hour == DAY_START
@@ -139,7 +149,12 @@ def test_every_stream_of_the_table_is_loaded_and_proven(server: Server, prefix: 
     directory = written(tmp_path / "data", [example(stream), example(stream, 1, nulls=True)])
     assert "2 rows are in the tables" in run(directory)
     options = target(server.variables() | {"QUESTDB_TABLE_PREFIX": prefix})
-    assert list(differences(labelled(parts_in_force(directory)), Questions(options), prefix)) == []
+    assert (
+        list(
+            differences(labelled(RecordingFiles(directory), parts_in_force(RecordingFiles(directory))), Questions(options), prefix)
+        )
+        == []
+    )
 
 
 def with_ttl(server: Server, prefix: str) -> None:

@@ -18,15 +18,17 @@ import msgspec
 from xtrader.clock import DAY
 from xtrader.sinks.described import UNREADABLE, Ranges, describe, first_line, metadata_of, misled, place_of, read_groups
 from xtrader.sinks.manifest import collector_of
+from xtrader.store.prove import live_end
 from xtrader.store.prove.book_proof import BookProof
 from xtrader.store.prove.coverage_map import CoverageMap, is_counted, share
 from xtrader.store.prove.latest_proof import PROVEN, LatestProof
-from xtrader.store.prove.lock import shared
 from xtrader.store.prove.parallel import each
 from xtrader.store.prove.proofs import Proof, proof
-from xtrader.store.prove.verify_lists import Finding, ListedPart, files_below, is_running, read_lists, strangers, without_parts
+from xtrader.store.prove.recording_files import RecordingFiles, files_of
+from xtrader.store.prove.verify_lists import Finding, ListedPart, strangers, without_parts
 from xtrader.store.prove.verify_parts import changed, date_differs
 from xtrader.store.read.coverage_fold import CoverageRow, rows_of
+from xtrader.store.read.times import stamp
 from xtrader.venues.base import Rules
 
 SETTLES = 3.0
@@ -51,9 +53,11 @@ class Day(msgspec.Struct):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What was found. `exit_code`: 0 clean, 1 holes that are declared, 2 damage."""
+    """What was found. `parts` is how many files in force there are. `exit_code`: 0 clean, 1 holes that are declared, or no file
+    that anything could be proven from, 2 damage."""
 
     directory: str
+    parts: int
     days: Sequence[Day]
     findings: Sequence[Finding]
     exit_code: int
@@ -85,39 +89,47 @@ class Verified(NamedTuple):
 
 
 def verify(
-    root: Path, rules: Callable[[str], Rules | None], workers: int, progress: Callable[[int, int], None] = lambda done, total: None
+    place: Path | RecordingFiles,
+    rules: Callable[[str], Rules | None],
+    workers: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
-    """Verify a data directory with so many processes. `rules` are the venues'; `progress` is told bytes done and to do.
+    """Verify a recording with so many processes. `rules` are the venues'; `progress` is told bytes done and to do.
 
-    Raises OSError if the directory cannot be read.
+    Raises OSError if the directory cannot be read, SinkRetry if a store does not answer.
     """
-    with shared(root):
-        return _verify(root, rules, workers, progress)
+    files = files_of(place)
+    with files.shared():
+        return _verify(files, rules, workers, progress)
 
 
-def _verify(root: Path, rules: Callable[[str], Rules | None], workers: int, progress: Callable[[int, int], None]) -> Report:
-    files = list(files_below(root))
-    lists = read_lists(root)
-    foreign = strangers(lists, files)
+def _verify(
+    files: RecordingFiles, rules: Callable[[str], Rules | None], workers: int, progress: Callable[[int, int], None]
+) -> Report:
+    names = files.names()
+    lists = files.read_lists()
+    foreign = strangers(lists, files.settled(names, lists))
     if (lists.findings or foreign.findings) and any(
-        is_running(root, one) for one in {collector_of(one.list) for one in lists.parts}
+        files.is_running(one) for one in {collector_of(one.list) for one in lists.parts}
     ):
         time.sleep(SETTLES)
-        lists = read_lists(root)
-        foreign = strangers(lists, files)
+        lists = files.read_lists()
+        foreign = strangers(lists, files.settled(names, lists))
     findings = [*lists.findings, *foreign.findings]
     parts = [one for one in lists.parts if one.line.path not in foreign.covered]
     for path, list_ in foreign.unlisted:
         try:
-            parts.append(ListedPart(describe(root, path), list_, None))
+            with files.here(path):
+                parts.append(ListedPart(describe(files.root, path), list_, None))
         except UNREADABLE as error:
             findings.append(Finding("damage", path, f"cannot be read: {first_line(error)}"))
-    findings += without_parts(root, {collector_of(one.list) for one in parts})
+    findings += without_parts(files.root, {collector_of(one.list) for one in parts})
+    findings += live_end.told(files)
     units = sorted(cut(parts, rules), key=lambda unit: -unit.bytes)
     total = sum(unit.bytes for unit in units)
     days: list[Day] = []
     done = 0
-    for unit, verified in each(partial(check, root), units, workers):
+    for unit, verified in each(partial(check, files), units, workers):
         days += verified.days
         findings += verified.findings
         done += unit.bytes
@@ -125,7 +137,8 @@ def _verify(root: Path, rules: Callable[[str], Rules | None], workers: int, prog
     findings.sort(key=lambda one: (one.level, one.file))
     days.sort(key=lambda day: (day.collector, day.subscription.partition(":")[2], day.subscription, day.date))
     levels = {finding.level for finding in findings}
-    return Report(str(root), days, findings, 2 if "damage" in levels else 1 if "hole" in levels else 0)
+    code = 2 if "damage" in levels else 1 if "hole" in levels or not parts else 0
+    return Report(files.name, len(parts), days, findings, code)
 
 
 def cut(parts: Iterable[ListedPart], rules: Callable[[str], Rules | None]) -> list[Unit]:
@@ -147,16 +160,17 @@ def cut(parts: Iterable[ListedPart], rules: Callable[[str], Rules | None]) -> li
     return units
 
 
-def check(root: Path, unit: Unit) -> Verified:
+def check(files: RecordingFiles, unit: Unit) -> Verified:
     """Verify one unit."""
-    return _Check(root, unit).run()
+    return _Check(files, unit).run()
 
 
 class _Check:
     """One unit being verified, part by part."""
 
-    def __init__(self, root: Path, unit: Unit) -> None:
-        self._root = root
+    def __init__(self, files: RecordingFiles, unit: Unit) -> None:
+        self._files = files
+        self._root = files.root
         self._unit = unit
         self._findings: list[Finding] = []
         self._days: dict[str, Day] = {}
@@ -165,7 +179,7 @@ class _Check:
 
     def run(self) -> Verified:
         unit = self._unit
-        maps = read_coverage(self._root, unit.coverage)
+        maps = read_coverage(self._files, unit.coverage)
         if unit.stream == "COVERAGE":
             self._read_parts(None)
             self._tell_coverage(maps)
@@ -214,12 +228,14 @@ class _Check:
         """What the venue said of an instrument is in parts of its own, wherever its other parts name it."""
         for one in self._unit.parts:
             try:
-                if "instrument" in metadata_of(self._root / one.line.path):
-                    what = "states what the instrument is, and there is no part of INSTRUMENTS that does"
-                    self._findings.append(Finding("damage", one.line.path, what))
-                    return
+                with self._files.here(one.line.path):
+                    is_told = "instrument" in metadata_of(self._root / one.line.path)
             except UNREADABLE:
                 continue
+            if is_told:
+                what = "states what the instrument is, and there is no part of INSTRUMENTS that does"
+                self._findings.append(Finding("damage", one.line.path, what))
+                return
 
     def _read_parts(self, chain: Proof | None) -> None:
         for one in self._unit.parts:
@@ -232,7 +248,9 @@ class _Check:
             day.bytes += line.bytes
             before = len(self._findings)
             messages = 0 if chain is None else chain.messages
-            if not self._read_part(one, date, chain):
+            with self._files.here(line.path):
+                is_whole = self._read_part(one, date, chain)
+            if not is_whole:
                 self._whole = False
                 if chain is not None:
                     chain.lost()
@@ -306,18 +324,19 @@ class _Check:
         self._findings.append(Finding("damage", self._file, what))
 
 
-def read_coverage(root: Path, parts: Sequence[ListedPart]) -> dict[str, CoverageMap] | None:
+def read_coverage(files: RecordingFiles, parts: Sequence[ListedPart]) -> dict[str, CoverageMap] | None:
     """Stream -> its coverage; None if a part of it is damaged (which is told where that part is verified)."""
     rows: dict[str, list[CoverageRow]] = defaultdict(list)
-    for one in parts:
-        if changed(root, one.line) is not None:
-            return None
-        try:
-            for table in read_groups(root / one.line.path, one.line.stream):
-                for row in rows_of(table, one.line.path):
-                    rows[row.covers].append(row)
-        except UNREADABLE:
-            return None
+    with files.here(*(one.line.path for one in parts)):
+        for one in parts:
+            if changed(files.root, one.line) is not None:
+                return None
+            try:
+                for table in read_groups(files.root / one.line.path, one.line.stream):
+                    for row in rows_of(table, one.line.path):
+                        rows[row.covers].append(row)
+            except UNREADABLE:
+                return None
     return {covers: CoverageMap(found) for covers, found in rows.items()}
 
 
@@ -329,11 +348,6 @@ def day_start(date: str) -> int:
 def date_of(number: int) -> str:
     """The UTC day (YYYY-MM-DD) that begins so many days after 1970."""
     return datetime.fromtimestamp(number * DAY // 10**9, UTC).strftime("%Y-%m-%d")
-
-
-def stamp(ts: int) -> str:
-    """A time for people: UTC, to the millisecond."""
-    return datetime.fromtimestamp(ts // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S") + f".{ts // 10**6 % 1000:03d}"
 
 
 class _AllLive(CoverageMap):

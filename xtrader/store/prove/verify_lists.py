@@ -8,9 +8,10 @@ from __future__ import annotations
 import fcntl
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -55,8 +56,8 @@ class Strangers(NamedTuple):
     covered: set[str]
 
 
-def read_list(root: Path, path: Path) -> tuple[list[ListedPart], list[Finding]]:
-    """The lines of one list and what is wrong with them."""
+def read_list(root: Path, path: Path, begins: Collection[int] = ()) -> tuple[list[ListedPart], list[Finding]]:
+    """The lines of one list and what is wrong with them. At the lines of the numbers `begins` its seals may begin anew."""
     name = path.relative_to(root).as_posix()
     listed: list[ListedPart] = []
     findings = []
@@ -71,6 +72,8 @@ def read_list(root: Path, path: Path) -> tuple[list[ListedPart], list[Finding]]:
     if content.rpartition(b"\n")[2]:
         findings.append(Finding("damage", name, f"line {number} is cut off"))
     for one in read_lines(content):
+        if one.number in begins and one.is_proven is False and one._replace(before=0).is_proven:
+            one = one._replace(before=0)
         if one.line is None:
             findings.append(Finding("damage", name, f"line {one.number} cannot be read"))
             continue
@@ -85,12 +88,12 @@ def read_list(root: Path, path: Path) -> tuple[list[ListedPart], list[Finding]]:
     return listed, findings
 
 
-def read_lists(root: Path) -> Lists:
-    """All lists below a data directory. Raises OSError."""
+def read_lists(root: Path, begins: Mapping[str, Collection[int]] = MappingProxyType({})) -> Lists:
+    """All lists below a data directory, `begins` for each by its name as of `read_list`. Raises OSError."""
     listed: list[ListedPart] = []
     findings: list[Finding] = []
     for path in list_files(root):
-        some, wrong = read_list(root, path)
+        some, wrong = read_list(root, path, begins.get(path.relative_to(root).as_posix(), ()))
         listed += some
         findings += wrong
     for path_, count in Counter(one.line.path for one in listed).items():

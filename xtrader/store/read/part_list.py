@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -166,7 +167,10 @@ class PartList:
 
     def exists(self) -> bool:
         """True if something was recorded here."""
-        found = self.filesystem.get_file_info(f"{self.root}/{DIRECTORY}").type != arrow_fs.FileType.NotFound
+        try:
+            found = self.filesystem.get_file_info(f"{self.root}/{DIRECTORY}").type != arrow_fs.FileType.NotFound
+        except OSError as error:
+            raise DamagedFile(self.name, f"cannot be read: {first_line(error)}") from error
         return bool(found or (self.journal is not None and self.journal.is_dir()))
 
 
@@ -192,9 +196,19 @@ def _located(where: str | Path, filesystem: Any) -> tuple[Any, str, Path | None]
     try:
         found, path_text = arrow_fs.FileSystem.from_uri(str(where))
     except pa.ArrowInvalid as error:
-        found, path_text = _by_fsspec(str(where), error)
+        found, path_text = _by_obstore(str(where)) or _by_fsspec(str(where), error)
     local = Path(path_text) if isinstance(found, arrow_fs.LocalFileSystem) else None
     return found, path_text.rstrip("/"), local
+
+
+def _by_obstore(url: str) -> tuple[Any, str] | None:
+    """What recordings are uploaded by, for the kind of store that pyarrow has no name for."""
+    scheme, _, path = url.partition("://")
+    if scheme != "az" or find_spec("obstore") is None:
+        return None
+    from xtrader.sinks.bucket import file_system
+
+    return _as_arrow(file_system(scheme)), path
 
 
 def _by_fsspec(url: str, error: Exception) -> tuple[Any, str]:

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from xtrader.errors import StorageError
-from xtrader.model.streams import STREAMS
+from xtrader.model.streams import STREAMS, SUBSCRIBED
 from xtrader.pipeline import codec
 from xtrader.pipeline.codec import Payload
 from xtrader.pipeline.cursors import read_cursor
@@ -79,6 +79,18 @@ class Tail:
                     _collect(tables, buffers.drain(), keys)
         _collect(tables, buffers.drain(), keys)
         return TailRows(tables, alive)
+
+    def span(self, start: int) -> tuple[int, int] | None:
+        """The first and the last time (int ns) at which anything of a subscription was written from offset `start` on; None if
+        nothing was. Raises as `read`."""
+        kinds = {STREAMS[stream].frame for stream in SUBSCRIBED}
+        times = [payload.time for payload in self._payloads(start) if payload.kind in kinds]
+        return (min(times), max(times)) if times else None
+
+    @property
+    def written(self) -> float:
+        """When the journal was written to, seconds since the epoch; a running recorder does at least once a second."""
+        return max((os.fstat(descriptor).st_mtime for _, descriptor in self._files), default=0.0)
 
     def _payloads(self, start: int) -> Iterator[Payload]:
         for segment, descriptor in self._files:

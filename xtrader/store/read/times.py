@@ -1,4 +1,4 @@
-"""Times and periods as users write them, as int nanoseconds.
+"""Times and periods as users write them, as int nanoseconds, and times as people read them.
 
 The rule: what names no zone is UTC, and no digit is lost on the way.
 """
@@ -53,3 +53,8 @@ def period(every: Period) -> int:
     if length <= 0:
         raise ConfigError(f"'{every}' is no period: give text such as 100ms, 1s, 5m or 1h")
     return length
+
+
+def stamp(ts: int) -> str:
+    """A time for people: UTC, to the millisecond."""
+    return datetime.fromtimestamp(ts // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S") + f".{ts // 10**6 % 1000:03d}"

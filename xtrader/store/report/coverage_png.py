@@ -44,7 +44,7 @@ def write_png(timeline: Timeline, path: Path, title: str) -> None:
         axes.text(1.01, row, "" if part is None else percent(part), va="center", fontsize=8)
     axes.set_xlim(0, 1)
     axes.set_ylim(count - 0.4, -0.6)
-    axes.set_yticks(range(count), [strip.subscription for strip in timeline.strips], fontsize=8)
+    axes.set_yticks(range(count), timeline.labels, fontsize=8)
     marks = ticks(timeline.ts_from, timeline.ts_to, 10)
     axes.set_xticks([(ts - timeline.ts_from) / span for ts, _ in marks], [text for _, text in marks], fontsize=8)
     axes.tick_params(length=0)

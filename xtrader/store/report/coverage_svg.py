@@ -36,7 +36,7 @@ svg text { font: 12px system-ui, sans-serif; fill: #1c2430 } svg .dim { fill: #6
 
 def svg(timeline: Timeline) -> str:
     """The picture, as an element that can stand in a page."""
-    names = [strip.subscription for strip in timeline.strips]
+    names = timeline.labels
     left = round(max(map(len, names), default=0) * CHARACTER) + 12
     scale = (WIDTH - left - SHARE) / (timeline.ts_to - timeline.ts_from)
     height = AXIS + ROW * len(names) + 4
@@ -49,7 +49,7 @@ def svg(timeline: Timeline) -> str:
         lines.append(f'<text class="dim" x="{x:.1f}" y="{AXIS - 11}" text-anchor="middle">{text}</text>')
     for row, strip in enumerate(timeline.strips):
         y = AXIS + row * ROW
-        lines.append(f'<text x="0" y="{y + BAR - 2}">{escape(strip.subscription)}</text>')
+        lines.append(f'<text x="0" y="{y + BAR - 2}">{escape(names[row])}</text>')
         lines.append(f'<rect x="{left}" y="{y}" width="{WIDTH - left - SHARE}" height="{BAR}" fill="#eef0f3"/>')
         lines += _bars(timeline, row, left, y, scale)
         part = strip.live(timeline.ts_from, timeline.ts_to)

@@ -5,6 +5,7 @@ The rule: a moment is as good as the worst that is known of it; where no row say
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -12,13 +13,15 @@ from typing import Final, NamedTuple
 import msgspec
 
 from xtrader.clock import FOREVER
-from xtrader.errors import ConfigError
+from xtrader.errors import ConfigError, DamagedFile
 from xtrader.model.streams import SUBSCRIBED
-from xtrader.sinks.manifest import collector_of
-from xtrader.store.prove.coverage_map import holes_of, is_counted, share
-from xtrader.store.prove.verify import cut, read_coverage
-from xtrader.store.prove.verify_lists import read_lists, require_whole
-from xtrader.store.read.coverage_fold import Interval
+from xtrader.records.schemas import COVERAGE
+from xtrader.store.prove.coverage_map import CoverageMap, holes_of, is_counted, share
+from xtrader.store.prove.recording_files import RecordingFiles, files_of
+from xtrader.store.prove.verify_lists import require_whole
+from xtrader.store.read.coverage_fold import CoverageRow, Interval, rows_of
+from xtrader.store.read.scan import blocks
+from xtrader.store.read.view import View
 
 NOTHING: Final = ""
 _WORST: Final = ("gap", "syncing", "live")
@@ -60,33 +63,44 @@ class Timeline(NamedTuple):
     ts_from: int
     ts_to: int
 
+    @property
+    def labels(self) -> list[str]:
+        """What to call each strip: its subscription, with the collector where several recorded any."""
+        several = len({strip.collector for strip in self.strips}) > 1
+        return [f"{strip.subscription} ({strip.collector})" if several else strip.subscription for strip in self.strips]
 
-def read_timeline(root: Path, ts_from: int | None = None, ts_to: int | None = None) -> Timeline:
-    """The coverage of a recording, all of it or within [ts_from, ts_to). Raises OSError, and ConfigError where it cannot be read
-    or there is none."""
-    lists = read_lists(root)
+
+def read_timeline(place: Path | RecordingFiles, ts_from: int | None = None, ts_to: int | None = None) -> Timeline:
+    """The coverage of a recording with its live end, all of it or within [ts_from, ts_to). Raises OSError, and ConfigError where
+    it cannot be read or there is none."""
+    files = files_of(place)
+    lists = files.read_lists()
     require_whole(lists)
-    ends: dict[str, int] = {}
-    for one in lists.parts:
-        collector = collector_of(one.list)
-        ends[collector] = max(ends.get(collector, 0), one.line.last_ts_recv or 0)
+    part_list = files.part_list()
+    view = View([part_list], ())
     strips = []
-    units = cut(lists.parts, lambda exchange: None)
-    for unit in units:
-        if unit.stream == "COVERAGE":
-            maps = read_coverage(root, unit.parts)
-            if maps is None:
-                raise ConfigError(f"the coverage of {unit.key} is damaged: `xtrader verify {root}` says where")
-            end = ends[unit.collector]
-            strips += [
-                Strip(unit.collector, f"{covers}:{unit.key}", found.intervals, max(end, found.last()))
-                for covers, found in maps.items()
-            ]
+    for key in sorted(view.known):
+        for source in view.sources("COVERAGE", key):
+            rows: dict[str, list[CoverageRow]] = defaultdict(list)
+            try:
+                for table in blocks(source, COVERAGE.names):
+                    for row in rows_of(table):
+                        rows[row.covers].append(row)
+            except DamagedFile:
+                raise ConfigError(f"the coverage of {key} is damaged: `xtrader verify {files.name}` says where") from None
+            for covers, own in rows.items():
+                found = CoverageMap(own)
+                strips.append(Strip(source.collector, f"{covers}:{key}", found.intervals, max(source.until, found.last())))
     told = {(strip.collector, strip.subscription) for strip in strips}
-    untold = [(unit.collector, f"{unit.stream}:{unit.key}") for unit in units if unit.stream in SUBSCRIBED]
-    strips += [Strip(*one, (), ends[one[0]]) for one in untold if one not in told]
+    untold = [
+        (collector, f"{stream}:{key}", own.ts_last)
+        for collector, own in part_list.listed().items()
+        for stream, key in own.parts
+        if stream in SUBSCRIBED
+    ]
+    strips += [Strip(collector, name, (), end) for collector, name, end in untold if (collector, name) not in told]
     if not told:
-        raise ConfigError(f"'{root}' holds no coverage rows")
+        raise ConfigError(f"'{files.name}' holds no coverage rows")
     strips.sort(key=lambda strip: (strip.subscription.partition(":")[2], strip.subscription, strip.collector))
     first = min(one.ts_from for strip in strips for one in strip.intervals)
     last = max((one.end(strip.end) for strip in strips for one in strip.shown(first, FOREVER)), default=first)
