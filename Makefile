@@ -52,7 +52,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(RUN)python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv >/dev/null 2>&1 \
 		|| { $(PYTHON) -m venv --without-pip --clear .venv && $(RUN)python deploy/getpip.py; } \
 		|| { echo "cannot make .venv with pip in it (Debian, Ubuntu: sudo apt install python3-venv)" >&2; exit 1; }
-	@echo "setting up .venv: one to three minutes, once"
+	@echo "setting up .venv, once: pip fetches $$(grep -c '==' requirements.lock) packages, most of one to three minutes"
 	@$(RUN)python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@PYTHONWARNINGS=ignore::UserWarning \
 		$(RUN)python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

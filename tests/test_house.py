@@ -110,7 +110,7 @@ SAME_IN_EACH = {
     "sinks/*": ("sink",),
 }
 """File names that mean the same in each package of a family: its contract, and what each venue's and each sink's package has."""
-SAYS = {"cli/options.py", "cli/demo.py"}
+SAYS = {"cli/commands.py", "cli/options.py", "cli/demo.py"}
 """Files that show a user what a subscription looks like."""
 
 

@@ -36,16 +36,16 @@ def test_a_directory_is_summed_up_from_its_files(tmp_path: Path) -> None:
     assert (book.stream, book.instrument) == ("L2", KEY)
     assert (book.messages, book.rows, book.gaps) == (3, 5, 1)
     assert (book.first, book.last) == (at(1), at(10))
-    assert book.covered == (5 + 2) / 10
+    assert (book.synced, book.covered) == (1, (5 + 2) / 9)
     assert book.bytes > 0
     assert (trades.messages, trades.rows, trades.first, trades.last) == (1, 1, at(3), at(3))
-    assert trades.covered is None
+    assert (trades.synced, trades.covered) == (None, None)
 
 
 def test_an_interval_that_is_still_open_lasts_until_the_latest_known_time_but_for_its_gaps() -> None:
     rows = [("syncing", "start", 5, None), ("syncing", "start", 5, 10), ("live", "start", 10, None), ("gap", "silent", 20, 25)]
     holding = Holding("L2", KEY, told=[CoverageRow("", "L2", *row, "") for row in rows])
-    assert holding.covered == 10 / 20
+    assert holding.covered == 10 / 15
     assert holding.gaps == 1
 
 

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,14 @@ def test_the_demo_records_everything_without_network_and_shows_it(tmp_path: Path
     ran = xtrader(tmp_path, "demo", "--seconds", "5", "--output-directory", "out", environ=dead_proxy)
     assert ran.returncode == 0, ran.stderr
     rows = [line.split() for line in ran.stdout.splitlines() if line.startswith(("L2:", "TRADES:"))]
-    assert len(rows) == 2 * len(INSTRUMENTS)
-    for subscription, messages, _, gaps, *_ in rows:
+    # What was recorded, then what verify says of each.
+    assert len(rows) == 4 * len(INSTRUMENTS)
+    assert re.search(r"^out: clean$", ran.stdout, re.MULTILINE)
+    times = [float(one) for one in re.findall(r"^\[ *([0-9.]+) s\] ", ran.stdout, re.MULTILINE)]
+    assert len(times) == 5
+    assert times == sorted(times)
+    for subscription, messages, _, synced, _, gaps, *_ in rows[: len(rows) // 2]:
+        assert float(synced) < 60
         assert int(messages.replace(",", "")) > 0, subscription
         assert gaps == "0", subscription
     assert "Traceback" not in ran.stderr

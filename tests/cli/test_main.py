@@ -90,7 +90,7 @@ def test_version_and_help(tmp_path: Path) -> None:
         (["--subscriptions", GOOD, "--output-directory", "/dev/null/x"], "cannot write to the output directory '/dev/null/x': "),
         (["--subscriptions", GOOD, "plan"], "--subscriptions goes after the command 'plan', or without any command"),
         (["--shutdown"], "No such option '--shutdown'"),
-        (["record"], "No such command 'record'"),
+        (["record"], "'record' is no command of xtrader; did you mean report?"),
         (["renormalise"], "Missing argument 'FILE…'"),
         (["renormalise", "absent.gz"], "there is no recording absent.gz"),
         (["demo", "--seconds", "0"], "--seconds 0 is not between 1 and 90"),

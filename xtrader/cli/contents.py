@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 
-from xtrader.clock import DAY
+from xtrader.clock import DAY, SECOND
 from xtrader.model.streams import SUBSCRIBED
 from xtrader.sinks.described import read_groups
 from xtrader.store.prove.coverage_map import CoverageMap, share
@@ -45,10 +45,19 @@ class Holding:
         return len(coverage.holes(coverage.last()))
 
     @property
+    def synced(self) -> float | None:
+        """Seconds from the start of the recording until it was live for the first time; None if it never was."""
+        starts = [one.ts_from for one in CoverageMap(self.told).intervals]
+        lives = [one.ts_from for one in CoverageMap(self.told).intervals if one.state == "live"]
+        return (min(lives) - min(starts)) / SECOND if lives else None
+
+    @property
     def covered(self) -> float | None:
-        """Share of the known time in which the recording was live, None if nothing is known."""
+        """Share of the time since it was first live in which it was live, None if it never was. The start is no loss: nothing was
+        recorded before it."""
         coverage = CoverageMap(self.told)
-        return share(coverage.intervals, 0, coverage.last()).part
+        lives = [one.ts_from for one in coverage.intervals if one.state == "live"]
+        return share(coverage.intervals, min(lives), coverage.last()).part if lives else None
 
 
 def read_contents(directory: Path) -> list[Holding]:
@@ -73,13 +82,14 @@ def draw(holdings: Sequence[Holding]) -> Table:
     shape = "%H:%M:%S" if len(days) < 2 else "%Y-%m-%d %H:%M:%S"
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("subscription", overflow="fold")
-    for heading in ("msgs", "rows", "gaps", "live", "first", "last", "kB"):
+    for heading in ("msgs", "rows", "synced in", "gaps", "live since", "first", "last", "kB"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in holdings:
         table.add_row(
             f"{one.stream}:{one.instrument}",
             f"{one.messages:,}",
             f"{one.rows:,}",
+            "never" if one.synced is None else f"{one.synced:.1f} s",
             Text(str(one.gaps), style="red" if one.gaps else ""),
             "" if one.covered is None else f"{one.covered:.1%}",
             _time(one.first, shape),

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,8 @@ def demo(seconds: float, output_directory: str | None, verbose: bool) -> None:
     """Record from emulated venues for a few seconds; needs no network."""
     from xtrader import logs
     from xtrader.app.compose import record
+    from xtrader.cli import outcome
+    from xtrader.cli.verify import verify
     from xtrader.settings.directories import check_directories
     from xtrader.settings.environment import bypass_proxies
     from xtrader.settings.load import load
@@ -48,6 +51,8 @@ def demo(seconds: float, output_directory: str | None, verbose: bool) -> None:
     if not 1 <= seconds <= LONGEST:
         raise ConfigError(f"--seconds {seconds:g} is not between 1 and {LONGEST:g}")
     directory = output_directory or tempfile.mkdtemp(prefix="xtrader-demo-")
+    step = ToldSteps()
+    step("starting emulated exchanges on this machine, no network needed: " + ", ".join(EXCHANGES))
     subscriptions = ",".join(f"{stream}:{name}" for name in INSTRUMENTS for stream in ("L2", "TRADES"))
     flags = {"subscriptions": subscriptions, "output_directory": directory, "shutdown_after": seconds, "verbose": verbose}
     bypass_proxies("127.0.0.1")
@@ -61,11 +66,26 @@ def demo(seconds: float, output_directory: str | None, verbose: bool) -> None:
         settings = load(flags, environ, None)
         logs.set_up(settings.log_level, settings.secrets, settings.warnings)
         check_directories(settings)
-        click.echo(f"Recording {len(INSTRUMENTS)} instruments from emulated {', '.join(EXCHANGES)} for {seconds:g} seconds.")
+        step(f"recording books and trades of {len(INSTRUMENTS)} instruments for {seconds:g} s, with the real recorder")
         code = record(settings)
     if code == 0:
+        step("reading what the files hold")
         show(settings.output_directory)
+        step(f"proving it from the files alone: xtrader verify {directory}")
+        code = outcome.run(verify, [directory], "xtrader verify")
+        step("done: the recording is proven complete" if code == 0 else "done: see what verify found")
+        say_how_to_open(settings.output_directory)
     sys.exit(code)
+
+
+class ToldSteps:
+    """Says what happens now, and how many seconds after the start."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def __call__(self, what: str) -> None:
+        click.echo(f"[{time.monotonic() - self._began:5.1f} s] {what}")
 
 
 @contextlib.contextmanager
@@ -88,7 +108,7 @@ def emulator() -> Iterator[dict[str, str]]:
 
 
 def show(directory: Path) -> None:
-    """Print what the files in `directory` hold, and how to open them."""
+    """Print what the files in `directory` hold. Raises XTraderError where that is nothing."""
     from rich.console import Console
 
     from xtrader.cli.contents import draw, read_contents
@@ -98,11 +118,16 @@ def show(directory: Path) -> None:
         raise XTraderError(f"nothing was recorded into '{directory}'")
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     console.print(draw(holdings))
+
+
+def say_how_to_open(directory: Path) -> None:
+    """Print one line for each of the usual readers."""
     click.echo(
         f"\nThe files are in {directory}. Open them with one of\n"
-        f'  pandas.read_parquet("{directory}/stream=TRADES")\n'
+        f'  pandas.read_parquet("{directory}/stream=TRADES", dtype_backend="pyarrow")\n'
         f'  polars.scan_parquet("{directory}/stream=L2", hive_partitioning=True).collect()\n'
-        f"  duckdb.sql(\"FROM '{directory}/stream=COVERAGE/**/*.parquet'\")"
+        f"  duckdb.sql(\"FROM '{directory}/stream=COVERAGE/**/*.parquet'\")\n"
+        f'  xtrader.open("{directory}").trades("OKX_SWAP@BTCUSDT").to_pandas()'
     )
 
 

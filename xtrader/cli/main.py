@@ -11,42 +11,11 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import click
-import structlog
 
-from xtrader import __version__, sinks
-from xtrader.cli import outcome, tables
-from xtrader.cli.book import book
-from xtrader.cli.check import check
-from xtrader.cli.compact import compact
-from xtrader.cli.config import config
-from xtrader.cli.coverage import coverage
-from xtrader.cli.deliver import deliver
-from xtrader.cli.demo import demo
-from xtrader.cli.deploy import deploy
-from xtrader.cli.doctor import doctor
-from xtrader.cli.emulate import emulate
-from xtrader.cli.healthcheck import healthcheck
-from xtrader.cli.load import load
-from xtrader.cli.metrics import metrics
+from xtrader import __version__
+from xtrader.cli import outcome
+from xtrader.cli.commands import RECORDING, LazyGroup, with_examples
 from xtrader.cli.options import recording_options
-from xtrader.cli.orders import log_level, reconnect, resync, stop
-from xtrader.cli.plan import plan
-from xtrader.cli.plot import plot
-from xtrader.cli.renormalise import renormalise
-from xtrader.cli.repair import repair
-from xtrader.cli.report import report
-from xtrader.cli.serve import serve
-from xtrader.cli.status import status
-from xtrader.cli.trades import trades
-from xtrader.cli.verify import verify
-from xtrader.cli.worker import worker
-from xtrader.model.subscription import parse_subscriptions
-from xtrader.settings.directories import check_directories
-from xtrader.settings.effective import effective, said
-from xtrader.settings.environment import process_sources
-from xtrader.venues import exchanges, streams
-
-log = structlog.get_logger("xtrader.recorder")
 
 EPILOG = (
     "Settings come from flags, else from the environment, else from .env in the working directory, else from the TOML file that "
@@ -54,7 +23,7 @@ EPILOG = (
 )
 
 
-@click.group(invoke_without_command=True, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, invoke_without_command=True, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="xtrader", message="%(prog)s %(version)s")
 @recording_options
 @click.pass_context
@@ -71,38 +40,7 @@ def cli(context: click.Context, /, **flags: object) -> None:
         raise click.UsageError(f"{option} goes after the command '{context.invoked_subcommand}', or without any command")
 
 
-COMMANDS = (
-    demo,
-    emulate,
-    plan,
-    renormalise,
-    book,
-    trades,
-    plot,
-    verify,
-    coverage,
-    report,
-    compact,
-    repair,
-    *map(tables.group, sinks.able("statements")),
-    load,
-    status,
-    resync,
-    reconnect,
-    log_level,
-    stop,
-    config,
-    doctor,
-    check,
-    deploy,
-    healthcheck,
-    deliver,
-    serve,
-    metrics,
-    worker,
-)
-for command in COMMANDS:
-    cli.add_command(command)
+with_examples(cli, RECORDING)
 
 
 def program() -> NoReturn:
@@ -119,7 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _record(flags: dict[str, object]) -> int:
+    import structlog
+
     from xtrader import logs
+    from xtrader.model.subscription import parse_subscriptions
+    from xtrader.settings.directories import check_directories
+    from xtrader.settings.effective import effective, said
+    from xtrader.settings.environment import process_sources
+    from xtrader.venues import exchanges, streams
+
+    log = structlog.get_logger("xtrader.recorder")
 
     # Until the recorder listens to signals, an interrupt ends the process at once: there is nothing to undo, and as an exception it
     # could be lost in a callback whose errors Python ignores, and the recorder would go on.

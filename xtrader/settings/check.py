@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from xtrader import sinks, venues
 from xtrader.errors import ConfigError
-from xtrader.settings.load import Settings, Sources
-from xtrader.sinks.base import SinkRun
+
+if TYPE_CHECKING:
+    from xtrader.settings.load import Settings, Sources
+    from xtrader.sinks.base import SinkRun
 
 
 def sink_run(settings: Settings) -> SinkRun:
     """What the sinks may know of a run."""
+    from xtrader.sinks.base import SinkRun
+
     upload = settings.upload
     return SinkRun(
         journal=settings.journal_directory,
