@@ -53,11 +53,9 @@ class Holding:
 
     @property
     def covered(self) -> float | None:
-        """Share of the time since it was first live in which it was live, None if it never was. The start is no loss: nothing was
-        recorded before it."""
+        """Share of the known time in which the recording was live, its start left out; None if nothing is known."""
         coverage = CoverageMap(self.told)
-        lives = [one.ts_from for one in coverage.intervals if one.state == "live"]
-        return share(coverage.intervals, min(lives), coverage.last()).part if lives else None
+        return share(coverage.intervals, 0, coverage.last()).part
 
 
 def read_contents(directory: Path) -> list[Holding]:
@@ -82,7 +80,7 @@ def draw(holdings: Sequence[Holding]) -> Table:
     shape = "%H:%M:%S" if len(days) < 2 else "%Y-%m-%d %H:%M:%S"
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("subscription", overflow="fold")
-    for heading in ("msgs", "rows", "synced in", "gaps", "live since", "first", "last", "kB"):
+    for heading in ("msgs", "rows", "synced in", "gaps", "live", "first", "last", "kB"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in holdings:
         table.add_row(

@@ -216,7 +216,7 @@ def test_a_gap_whose_numbers_all_came_later_counts_nowhere_and_one_filled_in_par
     end = 10
     assert holes(report) == [] if is_filled else len(holes(report)) == 1
     assert day.gaps == (0 if is_filled else 1)
-    assert day.live == pytest.approx((end - 0.5 - (0 if is_filled else 2)) / end)
+    assert day.live == pytest.approx((end - 0.5 - (0 if is_filled else 2)) / (end - 0.5))
     one = report_day(directory, DATE)[0].subscriptions[0]
     assert (len(one.gaps), one.covered) == (day.gaps, pytest.approx(day.live))
     (strip,) = read_timeline(directory).strips

@@ -138,20 +138,34 @@ def holes_of(intervals: Sequence[Interval], end: int) -> list[Interval]:
     """What was not recorded until `end`, the last time that the recording is known to have gone on: every gap, without those that
     were filled and the one that only says that the recording was stopped and never started again; and time of syncing that is
     not the short way back from a gap (START_UP), nor the first that led to live within that time of the start."""
-    last_live = max((one.end(end) for one in intervals if one.counts == "live"), default=0)
+    begun = set(map(id, start_ups(intervals, end)))
     ends = {one.ts_to for one in intervals if one.counts == "gap" and one.ts_to is not None}
     found = []
     for one in intervals:
-        is_long = one.end(end) - one.ts_from > START_UP
         if one.state == "gap":
             is_hole = is_counted(one) and not one.is_filled
         elif one.state == "syncing" and one.ts_from not in ends:
-            is_hole = is_long or one.cause != "start" or last_live <= one.ts_from
+            is_hole = id(one) not in begun
         else:
-            is_hole = one.state == "syncing" and is_long
+            is_hole = one.state == "syncing" and one.end(end) - one.ts_from > START_UP
         if is_hole:
             found.append(one)
     return found
+
+
+def start_ups(intervals: Sequence[Interval], end: int) -> list[Interval]:
+    """The syncing with which a recording began, where it led to live within START_UP: nothing was recorded before it, so nothing
+    is lost by it. `end` as for `holes_of`."""
+    last_live = max((one.end(end) for one in intervals if one.counts == "live"), default=0)
+    ends = {one.ts_to for one in intervals if one.counts == "gap" and one.ts_to is not None}
+    return [
+        one
+        for one in intervals
+        if (one.state, one.cause) == ("syncing", "start")
+        and one.ts_from not in ends
+        and one.end(end) - one.ts_from <= START_UP
+        and last_live > one.ts_from
+    ]
 
 
 def is_counted(one: Interval) -> bool:
@@ -172,10 +186,12 @@ class Share(msgspec.Struct, frozen=True):
 
 
 def share(intervals: Sequence[Interval], ts_from: int, ts_to: int) -> Share:
-    """How [ts_from, ts_to) was spent. Intervals that are open end at `ts_to`. The gap after the last stop does not count."""
+    """How [ts_from, ts_to) was spent. Intervals that are open end at `ts_to`. The gap after the last stop does not count, nor do
+    `start_ups`."""
+    begun = set(map(id, start_ups(intervals, ts_to)))
     clipped: list[tuple[int, int, str]] = []
     for one in intervals:
-        if not is_counted(one):
+        if not is_counted(one) or id(one) in begun:
             continue
         start, end = max(one.ts_from, ts_from), min(one.end(ts_to), ts_to)
         if end > start:
