@@ -135,7 +135,6 @@ COVERED: dict[str, tuple[str, ...]] = {
     "pipeline/test_delivery.py": (
         "cli/deliver.py",
         "pipeline/deliveries.py",
-        "pipeline/delivery_process.py",
         "pipeline/fitting.py",
         "pipeline/poison.py",
         "pipeline/state.py",

@@ -24,6 +24,11 @@ def session_of(exchange: str, *wanted: str, cause: str = "start", resume: dict[s
     return made
 
 
+def spot() -> BinanceSession:
+    """A session for one book of the spot market."""
+    return session_of("BINANCE_SPOT", "L2 BTCUSDT")
+
+
 def depth(
     symbol: str,
     first: int,
