@@ -307,4 +307,28 @@ COVERED: dict[str, tuple[str, ...]] = {
         "venues/deribit/fields.py",
         "venues/okx/fields.py",
     ),
+    "trading/core/test_engine.py": (
+        "trading/core/account_keeper.py",
+        "trading/core/order_desk.py",
+        "trading/core/strategy_host.py",
+        "trading/model/inputs.py",
+        "trading/model/strategy.py",
+    ),
+    "trading/risk/test_gate.py": (
+        "trading/model/decisions.py",
+        "trading/model/intents.py",
+        "trading/risk/exposure_checks.py",
+        "trading/risk/gate_state.py",
+        "trading/risk/order_checks.py",
+    ),
+    "trading/stats/test_run_report.py": (
+        "trading/outcome_facts.py",
+        "trading/stats/ratios.py",
+        "trading/stats/report_text.py",
+    ),
+    "trading/test_app.py": (
+        "trading/log/run_files.py",
+        "trading/source/recording_inputs.py",
+        "trading/verify_run.py",
+    ),
 }

@@ -73,6 +73,14 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
             "xtrader trades OKX_SWAP@BTCUSDT ./data --from 2026-11-21T12:00",
         ),
     ),
+    "trade": CommandEntry(
+        "trade:trade",
+        "Trade a recording on paper with a strategy.",
+        (
+            "xtrader trade --strategy simple_spread ./data --market OKX_SWAP@BTCUSDT --param order_size=0.01",
+            "xtrader trade runs",
+        ),
+    ),
     "plot": CommandEntry(
         "plot:plot",
         "Draw prices, spread, trades, depth and gaps over a range of time.",
@@ -170,6 +178,20 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
 }
 """In the order of `--help`; those that begin with _ are started by the recorder, and not listed."""
 FURTHER: Final[Mapping[str, tuple[str, ...]]] = {
+    "trade run": (
+        "xtrader trade run --strategy simple_spread ./data --from 2026-11-21 --to 2026-11-22",
+        "xtrader trade run --strategy my_maker.py ./data --expect-digest 3f9a03c1",
+    ),
+    "trade runs": ("xtrader trade runs", "xtrader trade runs --runs ./elsewhere"),
+    "trade report": (
+        "xtrader trade report 20261121T120000Z-simple_spread-1",
+        "xtrader trade report 20261121T120000Z-simple_spread-1 --json report.json",
+    ),
+    "trade verify": (
+        "xtrader trade verify 20261121T120000Z-simple_spread-1",
+        "xtrader trade verify 20261121T120000Z-simple_spread-1 --runs ./elsewhere",
+    ),
+    "trade limits": ("xtrader trade limits", "xtrader trade limits --profile conservative"),
     "config show": COMMANDS["config"].examples,
     "deploy new": (
         COMMANDS["deploy"].examples[0],

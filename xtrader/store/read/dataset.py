@@ -13,10 +13,9 @@ from typing import Any
 
 from xtrader.errors import ConfigError
 from xtrader.model.book import Book
-from xtrader.model.market import MarketRecord
-from xtrader.model.streams import STREAMS, SUBSCRIBED, Stream
+from xtrader.model.streams import RARE, STREAMS, SUBSCRIBED, Stream
 from xtrader.records.schemas import SCHEMAS
-from xtrader.store.read import bars, books, merge_rows, names, rare_streams, rows_to_records
+from xtrader.store.read import bars, books, merge_rows, names, rare_streams, replay_rare, rows_to_records
 from xtrader.store.read.answer import Answer
 from xtrader.store.read.labels import Labels
 from xtrader.store.read.names import Names
@@ -143,10 +142,19 @@ class Dataset:
         streams: Collection[str] = SUBSCRIBED,
         start: Time | None = None,
         end: Time | None = None,
-    ) -> Iterator[MarketRecord]:
-        """All records in the order in which they were received, one after the other; memory does not grow with their number."""
-        view = self._view(streams, instrument, exchange)
-        return rows_to_records.records({stream: self._merged(view, stream, window(start, end), None) for stream in streams})
+    ) -> Iterator[Any]:
+        """All records in the order in which they were received, one after the other; memory does not grow with their number.
+
+        `streams` may also name COVERAGE (a row wherever one of the other streams begins or stops being live, as the recording in
+        all its places has it) and INSTRUMENTS; their rows come before the records of the same time."""
+        hot = [stream for stream in streams if stream not in RARE]
+        covered = hot or (SUBSCRIBED if "COVERAGE" in streams else ())
+        view = self._view(covered, instrument, exchange)
+        within = window(start, end)
+        found = rows_to_records.records({stream: self._merged(view, stream, within, None) for stream in hot})
+        if len(hot) == len(streams):
+            return found
+        return replay_rare.in_order(replay_rare.rare_records(view, streams, covered, within), found)
 
     def _merged(self, view: View, stream: str, within: Window, columns: Sequence[str] | None) -> Iterator[Any]:
         """The rows of all chosen instruments with their labels, in order."""
