@@ -111,6 +111,15 @@ def change(module: str, level: str) -> str:
     return log_level(found.levels)
 
 
+def set_levels(text: str) -> None:
+    """From now on the levels of `text` hold (`info,feed=debug`), and no others. What is no such text changes nothing."""
+    levels = log_levels(text)
+    found = next((one for one in structlog.get_config()["processors"] if isinstance(one, Threshold)), None)
+    if found is not None and levels is not None:
+        found.levels = dict(levels)
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(min(NUMBERS[one] for one in levels.values())))
+
+
 class LogFile:
     """A file to which several processes write whole lines. Whoever finds it at `most` bytes renames it to `.1`, that to `.2`, and
     so on; `kept` of those stay. Raises ConfigError if it cannot be opened at the start."""

@@ -20,6 +20,14 @@ def test_a_row_shows_everything_that_it_holds() -> None:
     assert lines[2] == ["TRADES:DERIBIT@BTC-PERPETUAL", "gap", "0.0", "2", "disconnect", "[1006]"]
 
 
+def test_a_line_shows_the_last_value_of_its_own_stream() -> None:
+    console = Console(file=io.StringIO(), width=140)
+    rate = subscription("FUNDING:OKX_SWAP@BTC-USDT-SWAP", last_price=61685.98, last_value=0.000125)
+    console.print(table(facts(rate, subscription("TRADES:OKX_SWAP@BTC-USDT-SWAP", last_price=61685.98, last_value=61685.98))))
+    assert isinstance(console.file, io.StringIO)
+    assert [line.split()[3] for line in console.file.getvalue().splitlines()[1:]] == ["0.000125", "61685.98"]
+
+
 def test_what_is_told_stands_below_the_lines() -> None:
     console = Console(file=io.StringIO(), width=100)
     console.print(table(facts(), "1 of 2 in sync"))

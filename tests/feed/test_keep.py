@@ -18,6 +18,7 @@ from tests.feed.feeding import PAIRS, ShortLived, check_against_truth, feeding, 
 from tests.venues.speakers import SPEAKERS
 from tests.waiting import until
 from xtrader.emulator.client import text_frame
+from xtrader.emulator.faults import parse
 from xtrader.emulator.server import Emulator
 from xtrader.feed.keep import Keeper
 from xtrader.model.market import Coverage, Record, Trade
@@ -63,6 +64,27 @@ def test_a_planned_replacement_leaves_no_gap_and_no_repetition(exchange: str, sy
             check_against_truth(emulator, records, exchange, symbol)
             states = Counter((r.stream, r.state) for r in records if isinstance(r, Coverage) and r.ts_to is None)
             assert states == {(stream, state): 1 for stream in ("L2", "TRADES") for state in ("syncing", "live")}
+
+    asyncio.run(main())
+
+
+def test_when_the_last_message_came_is_known_after_the_connection_was_lost_and_on_the_next() -> None:
+    async def main() -> None:
+        async with Emulator(["OKX_SWAP"], instruments=1, rate=300) as emulator:
+            made = market("OKX_SWAP", emulator.variables)
+            async with feeding({"OKX_SWAP": made}, of("OKX_SWAP", "BTC-USDT-SWAP")) as (feed, _):
+                await until(lambda: feed.ready() and all(one.ts_last for one in feed.subscription_facts()))
+                before = {one.name: one.ts_last for one in feed.subscription_facts()}
+                emulator.add(parse("abort_connect:OKX_SWAP:times=3"))
+                for client in list(emulator.venues["OKX_SWAP"].clients):
+                    client.socket.transport.abort()
+                seen = set()
+                while not (feed.ready() and "waiting" in seen):
+                    seen |= {one.state for one in feed.connection_facts()}
+                    assert all(one.ts_last >= before[one.name] for one in feed.subscription_facts())
+                    assert all(one.ts_last >= min(before.values()) for one in feed.connection_facts())
+                    await asyncio.sleep(0.02)
+                assert seen >= {"waiting", "connecting", "open"}
 
     asyncio.run(main())
 

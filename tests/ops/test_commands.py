@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests import reading
+from tests.objectstore import free_port
 from tests.running import in_sync, log_of, recorder
 from tests.waiting import until, within
 from xtrader.emulator.server import Emulator
@@ -142,3 +143,23 @@ def test_a_book_is_told_with_the_place_in_the_journal_up_to_which_all_its_change
 def records_of(payload: memoryview) -> list[BookUpdate]:
     batch = codec.read_batch(codec.read_payload(payload))
     return [] if batch is None else [record for record in records(batch) if isinstance(record, BookUpdate)]
+
+
+def test_a_level_reaches_the_processes_of_sinks_and_of_http(tmp_path: Path) -> None:
+    """A sink that waits for its server says so from the level `warn` on."""
+
+    async def main() -> None:
+        async with Emulator(["OKX_SWAP"], instruments=1, rate=50) as emulator:
+            ports = {"QUESTDB_HTTP_PORT": str(free_port()), "QUESTDB_ILP_PORT": str(free_port())}
+            variables = {**emulator.variables, **ports, "XTRADER_LOG": "error", "XTRADER_SINK": "questdb"}
+            variables |= {"XTRADER_HTTP": f"127.0.0.1:{free_port()}"}
+            async with recorder(tmp_path, "L2:OKX_SWAP@BTC-USDT-SWAP", variables):
+                journal = tmp_path / "data" / ".journal"
+                await until(lambda: any(path.exists() for path in (journal / "door",)))
+                with Asking(journal) as asking:
+                    await until(lambda: any(one.error for one in asking.facts().sinks))
+                    assert '"sink_waits"' not in log_of(tmp_path)
+                    asking.result("log-level", module="all", level="info")
+                await until(lambda: '"sink_waits"' in log_of(tmp_path))
+
+    asyncio.run(main())

@@ -14,6 +14,9 @@ STALLED = msgspec.structs.replace(JOURNAL, silence=6.0)
 WELL = facts(subscription(), journals=(JOURNAL,), sinks=(sink(),))
 
 
+SILENT = subscription(since=NOW - 3600 * SECOND, ts_last=NOW - 21 * SECOND)
+
+
 def test_a_recorder_that_is_well_has_no_troubles() -> None:
     assert troubles(WELL, NOW) == []
     assert is_alive(WELL, NOW)
@@ -33,7 +36,7 @@ def test_a_recorder_that_is_well_has_no_troubles() -> None:
         (msgspec.structs.replace(WELL, sinks=(sink(error="HTTP status 503"),)), "sink files", "failing"),
         (msgspec.structs.replace(WELL, sinks=(sink(behind_seconds=61.0),)), "sink files", "behind"),
         (msgspec.structs.replace(WELL, subscriptions=(subscription(state="syncing"),)), subscription().name, "syncing"),
-        (msgspec.structs.replace(WELL, subscriptions=(subscription(ts_last=NOW - 21 * SECOND),)), subscription().name, "silent"),
+        (msgspec.structs.replace(WELL, subscriptions=(SILENT,)), subscription().name, "silent"),
     ],
 )  # fmt: skip
 def test_what_is_not_well_is_named_and_the_recorder_is_not_ready(ill: Facts, subject: str, kind: str) -> None:
@@ -41,6 +44,14 @@ def test_what_is_not_well_is_named_and_the_recorder_is_not_ready(ill: Facts, sub
     assert (told.subject, told.kind) == (subject, kind)
     assert told.words
     assert not is_ready(ill, NOW)
+
+
+def test_a_subscription_that_came_back_is_not_silent_for_what_came_before() -> None:
+    again = subscription(ts_last=NOW - 60 * SECOND, since=NOW - 19 * SECOND)
+    assert is_ready(msgspec.structs.replace(WELL, subscriptions=(again,)), NOW)
+    assert not is_ready(
+        msgspec.structs.replace(WELL, subscriptions=(msgspec.structs.replace(again, since=NOW - 21 * SECOND),)), NOW
+    )
 
 
 def test_what_hangs_is_not_alive_and_what_only_waits_for_room_or_for_a_worker_is() -> None:

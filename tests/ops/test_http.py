@@ -104,8 +104,10 @@ async def test_whatever_happens_to_the_process_that_serves_it_is_back_and_nothin
                 assert (await ask(f"{url}/health")).status == 200
                 assert server_of(process).pid != first.pid
             assert "child_hangs" in log_of(tmp_path)
-            # A recorder that is killed takes it with it, and leaves the address to the next.
+            # A recorder that is killed takes it with it, even one that is stopped, and leaves the address to the next.
+            await until(lambda: server_of(process).status() != "stopped")
             last = server_of(process)
+            last.send_signal(signal.SIGSTOP)
             process.kill()
             await until(lambda: not last.is_running() or last.status() == "zombie")
             assert log_of(tmp_path).count('"in_sync"') == 1

@@ -55,7 +55,7 @@ class Commands:
             "book": self.book,
             "resync": self.resync,
             "reconnect": self.reconnect,
-            "log-level": log_level,
+            "log-level": self.log_level,
             "stop": self.stop,
         }
 
@@ -115,6 +115,14 @@ class Commands:
             self._done[name] = self._clock.monotonic()
         result = {"reconnected": [] if against else [name], "left": [{"connection": name, "why": against}] if against else []}
         note("reconnect", caller, said, **result)
+        return result
+
+    async def log_level(self, caller: Caller, said: Mapping[str, Any]) -> dict[str, Any]:
+        """As `log_level`; in the processes of sinks and of HTTP too."""
+        result = await log_level(caller, said)
+        self._recorder.deliveries.set_levels(result["levels"])
+        if self._recorder.serving is not None:
+            self._recorder.serving.set_levels(result["levels"])
         return result
 
     async def stop(self, caller: Caller, said: Mapping[str, Any]) -> dict[str, Any]:

@@ -124,8 +124,9 @@ class Serving:
             log_level=settings.log_level,
             log_to=settings.log_to,
         )
-        self._stopping = asyncio.Event()
-        self._why = ""
+        self._said = asyncio.Event()
+        self._word = Word("")
+        """What it is told beyond its spec; told again to one that is started again."""
         self.url = where.url
         """For people on this machine."""
         self._spoke = False
@@ -156,8 +157,15 @@ class Serving:
 
     def stopping(self, why: str) -> None:
         """The recorder drains: it is alive, and not ready any more."""
-        self._why = why
-        self._stopping.set()
+        self._tell(msgspec.structs.replace(self._word, stopping=why))
+
+    def set_levels(self, levels: str) -> None:
+        """What its log says from now on: `info,http=debug`."""
+        self._tell(msgspec.structs.replace(self._word, levels=levels))
+
+    def _tell(self, word: Word) -> None:
+        self._word = word
+        self._said.set()
 
     def _has_achieved(self) -> bool:
         spoke, self._spoke = self._spoke, False
@@ -168,7 +176,11 @@ class Serving:
 
     async def _talk(self, stdin: asyncio.StreamWriter) -> None:
         stdin.write(msgspec.json.encode(self._spec) + b"\n")
-        await self._stopping.wait()
-        if not stdin.is_closing():
-            stdin.write(msgspec.json.encode(Word(self._why)) + b"\n")
-        await asyncio.Event().wait()
+        if self._word != Word(""):
+            self._said.set()
+        while True:
+            await self._said.wait()
+            if stdin.is_closing():
+                return
+            self._said.clear()
+            stdin.write(msgspec.json.encode(self._word) + b"\n")

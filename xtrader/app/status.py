@@ -58,12 +58,12 @@ def table(facts: Facts, note: str = "", ill: Collection[str] = ()) -> Table:
     drawn.add_column("subscription", no_wrap=True)
     drawn.add_column("state")
     drawn.add_column("messages/s", justify="right")
-    drawn.add_column("last price", justify="right")
+    drawn.add_column("last", justify="right")
     drawn.add_column("book")
     drawn.add_column("gaps", justify="right")
     drawn.add_column("", style="dim", no_wrap=True)
     for one in sorted(facts.subscriptions, key=lambda one: one.name not in ill):
-        price = (one.bid + one.ask) / 2 if one.bid is not None and one.ask is not None else one.last_price
+        price = (one.bid + one.ask) / 2 if one.bid is not None and one.ask is not None else one.last_value
         drawn.add_row(
             Text(one.name),
             Text(one.state, style=COLOURS.get(one.state, "")),

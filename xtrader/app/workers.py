@@ -308,6 +308,8 @@ class _Supervisor:
 
     async def _change_levels(self, caller: Caller, said: Mapping[str, Any]) -> Any:
         levels = await log_level(caller, said)
+        if self.serving is not None:
+            self.serving.set_levels(levels["levels"])
         await self._relayed["log-level"](caller, said)
         return levels
 

@@ -30,7 +30,7 @@ def deliver() -> None:
     logs.set_up(level, secrets, log_to=log_to)
     from xtrader.pipeline.delivery import delivery_main
 
-    code = delivery_main(_make_sink)
+    code = delivery_main(_make_sink, logs.set_levels)
     sys.stdout.flush()
     sys.stderr.flush()
     # Not through the interpreter's end: the thread that listens to the recorder holds standard input, and Python aborts over it.

@@ -16,4 +16,4 @@ def serve() -> None:
     if spec is None:
         return
     logs.set_up(spec.log_level, (spec.token,) if spec.token else (), log_to=spec.log_to)
-    serve_http(spec)
+    serve_http(spec, logs.set_levels)

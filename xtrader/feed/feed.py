@@ -23,7 +23,7 @@ from xtrader.feed.rest import Rest
 from xtrader.feed.silence import Expiry, never
 from xtrader.model.book import Book
 from xtrader.model.market import BookUpdate, Coverage, MarketRecord, Trade
-from xtrader.model.streams import BY_RECORD
+from xtrader.model.streams import BY_RECORD, STREAMS
 from xtrader.model.subscription import Subscription
 from xtrader.ops.facts import ConnectionFacts, SubscriptionFacts
 from xtrader.ops.measure import Durations
@@ -103,6 +103,8 @@ class Feed:
         self.handled = {exchange: Durations() for exchange in markets}
         """From the socket to the last record of a message, by exchange: of some."""
         self._last_trade: dict[str, Trade] = {}
+        self._last: dict[tuple[str, str], object] = {}
+        """(stream, instrument) -> its last record; of books and trades none."""
         self._messages: Counter[Subscription] = Counter()
         self._connects: dict[str, Pace] = {}
 
@@ -235,6 +237,7 @@ class Feed:
         depth = row.depth if row is not None and state == "live" else None
         deepest = self._deepest[subscription.exchange]
         trade = self._last_trade.get(subscription.key)
+        last = trade if subscription.stream == "TRADES" else self._last.get((subscription.stream, subscription.key))
         return SubscriptionFacts(
             name=str(subscription),
             exchange=subscription.exchange,
@@ -246,7 +249,7 @@ class Feed:
             detail="" if row is None else row.detail,
             messages=self._messages[subscription] + messages,
             rate=0.0,
-            ts_last=max((one.ts_last for one in seen), default=0),
+            ts_last=max(keeper.ts_last(subscription) for keeper in line.keepers),
             silence_limit=max((limit for limit in limits if limit is not None), default=None),
             gaps=dict(self._gaps[subscription]),
             resyncs=self._resyncs[subscription],
@@ -258,6 +261,7 @@ class Feed:
             bid=bid,
             ask=ask,
             last_price=None if trade is None else trade.price,
+            last_value=None if last is None else getattr(last, STREAMS[subscription.stream].value),
         )
 
     def _record(self, record: MarketRecord | Coverage) -> None:
@@ -270,6 +274,7 @@ class Feed:
         elif type(record) is Coverage:
             self._cover(record)
         elif type(record) in BY_RECORD:
+            self._last[BY_RECORD[type(record)].name, record.instrument] = record
             self._put(record)
         else:
             raise UnknownKind(record)

@@ -83,6 +83,9 @@ class Keeper:
         self._expiry = expiry
         self._resume: dict[str, SeenTrades] = {}
         self._earlier: Counter[Subscription] = Counter()
+        self._heard: dict[Subscription, int] = {}
+        """When the last message of each came, on the connections before this one."""
+        self._last_frame = 0
         self._was_live = False
         self._seats: list[Conversation | None] = [None, None]
         """Who talks: one, or two while the one is replaced by the other."""
@@ -105,6 +108,11 @@ class Keeper:
         current = self.current.session.activity if self.current is not None else {}
         return self._earlier + Counter({subscription: seen.messages for subscription, seen in current.items()})
 
+    def ts_last(self, subscription: Subscription) -> int:
+        """`ts_recv` of the last message of a subscription, over all connections; 0 before the first."""
+        current = 0 if self.current is None else self.current.session.activity[subscription].ts_last
+        return max(self._heard.get(subscription, 0), current)
+
     def facts(self) -> ConnectionFacts:
         """How it stands."""
         current = self.current
@@ -115,7 +123,7 @@ class Keeper:
             host=urlsplit(self.link.url).netloc.rpartition("@")[2],
             state="open" if opened else "waiting" if self._is_waiting else "connecting",
             since=opened or self._turned,
-            ts_last=0 if current is None else current.last_frame,
+            ts_last=max(self._last_frame, 0 if current is None else current.last_frame),
             frames=0 if current is None else current.received,
             subscriptions=len(self.link.subscriptions),
             reconnects=self.reconnects,
@@ -201,6 +209,8 @@ class Keeper:
 
     def _use(self, conversation: Conversation) -> None:
         self._earlier = self.messages()
+        self._heard = {one: ts for one in self.link.subscriptions if (ts := self.ts_last(one))}
+        self._last_frame = max(self._last_frame, 0 if self.current is None else self.current.last_frame)
         self.current = conversation
 
     def _begin(self, cause: str, resume: Mapping[str, SeenTrades], emit: Emit) -> Conversation:

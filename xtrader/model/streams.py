@@ -73,6 +73,11 @@ class Stream(msgspec.Struct, frozen=True):
     method: str = ""
     """The question to a data set that answers with its rows."""
 
+    @property
+    def value(self) -> str:
+        """The record's attribute that people look at first: its first number; empty where there is none."""
+        return next((column.field or column.name for column in self.columns if column.kind == "float"), "")
+
 
 class Funding(msgspec.Struct, frozen=True, gc=False):
     """What the holders of a perpetual pay each other. A positive `rate` is paid by the longs. It is as the venue gives it: in a

@@ -69,7 +69,7 @@ class SubscriptionFacts(msgspec.Struct, frozen=True):
     rate: float
     """Messages per second, over about the last five seconds."""
     ts_last: int
-    """`ts_recv` of the last message."""
+    """`ts_recv` of the last message, on whichever connection it came."""
     silence_limit: float | None
     """Seconds of silence that are usual for it at most; after that the venue is asked. None where it is not connected."""
     gaps: Mapping[str, int]
@@ -91,6 +91,9 @@ class SubscriptionFacts(msgspec.Struct, frozen=True):
     """The best prices of its book, in the venue's unit."""
     last_price: float | None = None
     """Of the instrument's last trade, where trades are recorded too."""
+    last_value: float | None = None
+    """Of this stream's last record what people look at first: a trade's price, a funding's rate. None of L2, which has `bid` and
+    `ask`."""
     worker: int | None = None
 
     @property
@@ -110,7 +113,7 @@ class ConnectionFacts(msgspec.Struct, frozen=True):
     since: int
     """When it was opened, or lost, or asked for."""
     ts_last: int
-    """When its last frame came."""
+    """When its last frame came, on whichever of the connections that took its place one after the other."""
     frames: int
     """Messages that came on the connection that is open now."""
     subscriptions: int

@@ -92,10 +92,15 @@ def _subscriptions(facts: Facts, now: int) -> Iterator[Trouble]:
         words = trouble(one)
         if one.state != "live":
             yield Trouble(one.name, one.state, one.since, words or one.cause)
-        elif one.silence_limit is not None and one.ts_last and now - one.ts_last > 2 * one.silence_limit * SECOND:
+        # Before it was live, here, no message was to be expected.
+        elif one.silence_limit is not None and one.ts_last and _silent(one, now) > 2 * one.silence_limit * SECOND:
             yield Trouble(one.name, "silent", one.ts_last, f"usual are {one.silence_limit:.0f} s of silence at most")
         elif words:
             yield Trouble(one.name, "shallow" if one.book == "shallow" else "single", one.since, words, blocks=False)
+
+
+def _silent(one: SubscriptionFacts, now: int) -> int:
+    return now - max(one.ts_last, one.since)
 
 
 def _connections(facts: Facts) -> Iterator[Trouble]:

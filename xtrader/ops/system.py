@@ -1,10 +1,12 @@
-"""What the system says of a process, from /proc: where that is not, nothing is known."""
+"""What the system says of a process, from /proc, and does for one: where it cannot, nothing is known, and nothing done."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import resource
+import signal
 import socket
 from contextlib import suppress
 from functools import cache
@@ -15,6 +17,8 @@ from xtrader.ops.facts import Histogram, ProcessFacts
 
 LIBRARIES = ("aiohttp", "msgspec", "numpy", "pyarrow", "uvloop", "websockets")
 """Those on the way of the data whose versions are told."""
+PARENT_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG."""
 
 
 def process_facts(name: str, pid: int, loop: Histogram | None = None) -> ProcessFacts:
@@ -53,6 +57,12 @@ def memory_limit(root: Path = Path("/")) -> int | None:
                         with suppress(OSError, ValueError):
                             found.append(int((group / name).read_text()))
     return min(found, default=None)
+
+
+def end_with_parent() -> None:
+    """Have this process killed when the one that started it is gone, even while it is stopped and could not see that itself."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0)
 
 
 def host() -> str:

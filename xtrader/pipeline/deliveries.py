@@ -63,6 +63,11 @@ class Deliveries:
         for delivery in self.deliveries.values():
             delivery.advance(durable)
 
+    def set_levels(self, levels: str) -> None:
+        """See DeliveryProcess."""
+        for delivery in self.deliveries.values():
+            delivery.set_levels(levels)
+
     async def run(self) -> None:
         """See DeliveryProcess; returns when all have finished."""
         async with asyncio.TaskGroup() as tasks:

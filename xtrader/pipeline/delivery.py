@@ -48,10 +48,12 @@ class DeliverySpec(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The journal is durable up to `durable`; with `finish`, that is the end: leave when it is reached."""
+    """The journal is durable up to `durable`; with `finish`, that is the end: leave when it is reached. `levels` are those of its
+    log from now on; empty: as they are."""
 
     durable: int
     finish: bool = False
+    levels: str = ""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -276,9 +278,10 @@ def follow(delivery: Delivery, orders: Orders) -> None:
             orders.pause(seconds)
 
 
-def delivery_main(make_sink: Callable[[DeliverySpec], Sink]) -> int:
-    """Run a delivery on stdin and stdout; `make_sink` gets its spec. Returns the exit code. What others print goes to stderr. The
-    signals of a shutdown are the recorder's to answer, also where they reach the whole process group."""
+def delivery_main(make_sink: Callable[[DeliverySpec], Sink], set_levels: Callable[[str], None] = lambda levels: None) -> int:
+    """Run a delivery on stdin and stdout; `make_sink` gets its spec, `set_levels` what its log is to say from then on. Returns the
+    exit code. What others print goes to stderr. The signals of a shutdown are the recorder's to answer, also where they reach the
+    whole process group."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     status = os.dup(1)
@@ -291,7 +294,7 @@ def delivery_main(make_sink: Callable[[DeliverySpec], Sink]) -> int:
         return 0
     spec = msgspec.json.decode(told, type=DeliverySpec)
     orders = Orders()
-    threading.Thread(target=_listen, args=(stdin, orders), daemon=True).start()
+    threading.Thread(target=_listen, args=(stdin, orders, set_levels), daemon=True).start()
     rotation = Rotation(spec.sink.rotate_seconds, spec.sink.rotate_bytes, free=spec.sink.rotate_freely)
     try:
         delivery = Delivery(Path(spec.journal), make_sink(spec), rotation, partial(_say, status))
@@ -303,10 +306,15 @@ def delivery_main(make_sink: Callable[[DeliverySpec], Sink]) -> int:
     return 0
 
 
-def _listen(stream: Iterable[bytes], orders: Orders) -> None:
+def _listen(stream: Iterable[bytes], orders: Orders, set_levels: Callable[[str], None]) -> None:
+    levels = ""
     for line in stream:
         if line.endswith(b"\n"):
-            orders.give(msgspec.json.decode(line, type=Order))
+            order = msgspec.json.decode(line, type=Order)
+            if order.levels != levels:
+                levels = order.levels
+                set_levels(levels)
+            orders.give(order)
     os._exit(0)
 
 

@@ -82,7 +82,12 @@ class DeliveryProcess:
 
     def advance(self, durable: int) -> None:
         """The journal is durable up to this offset."""
-        self._order = Order(durable, self._order.finish)
+        self._order = msgspec.structs.replace(self._order, durable=durable)
+        self._ordered.set()
+
+    def set_levels(self, levels: str) -> None:
+        """What its log says from now on, now and whenever it is started again: `info,sinks=debug`."""
+        self._order = msgspec.structs.replace(self._order, levels=levels)
         self._ordered.set()
 
     async def run(self) -> None:
@@ -95,7 +100,7 @@ class DeliveryProcess:
     async def finish(self, timeout: float) -> bool:
         """Have the delivery carry everything up to the last `advance` and leave; `run` returns then. False if it was not done in
         `timeout` seconds: then it is killed, `run` must be cancelled, and the next recorder finishes its work."""
-        self._order = Order(self._order.durable, finish=True)
+        self._order = msgspec.structs.replace(self._order, finish=True)
         self._ordered.set()
         self._child.hurry()
         try:

@@ -9,6 +9,7 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ from xtrader.ops.http.guard import IDLE, Welcome
 from xtrader.ops.http.latest import Latest
 from xtrader.ops.http.routes import Routes, application
 from xtrader.ops.http.spec import ServeSpec, Word
+from xtrader.ops.system import end_with_parent
 
 BEAT: Final = 0.4
 """Seconds between two signs of life."""
@@ -31,10 +33,11 @@ LOOK: Final = 5.0
 log = structlog.get_logger("xtrader.http")
 
 
-def serve(spec: ServeSpec) -> None:
-    """Serve until whoever started this process is gone."""
+def serve(spec: ServeSpec, set_levels: Callable[[str], None] = lambda levels: None) -> None:
+    """Serve until whoever started this process is gone. `set_levels` gets what the log is to say."""
+    end_with_parent()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(spec))
+        runner.run(_serve(spec, set_levels))
 
 
 def read_spec() -> ServeSpec | None:
@@ -46,7 +49,7 @@ def read_spec() -> ServeSpec | None:
     return msgspec.json.decode(line, type=ServeSpec) if line.endswith(b"\n") else None
 
 
-async def _serve(spec: ServeSpec) -> None:
+async def _serve(spec: ServeSpec, set_levels: Callable[[str], None]) -> None:
     latest = Latest(Path(spec.journal))
     app, routes = application(spec, latest)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=IDLE, handle_signals=False)
@@ -56,7 +59,7 @@ async def _serve(spec: ServeSpec) -> None:
     listening = socket.socket(fileno=spec.descriptor)
     listening.setblocking(False)
     server = await asyncio.get_running_loop().create_server(welcome, sock=listening)
-    works = [_listen(latest), _beat(), _look(routes), welcome.sweep()]
+    works = [_listen(latest, set_levels), _beat(), _look(routes), welcome.sweep()]
     looking_back = asyncio.create_task(routes.look_back())
     tasks = [asyncio.create_task(work) for work in works]
     try:
@@ -73,12 +76,15 @@ async def _serve(spec: ServeSpec) -> None:
         os._exit(0)
 
 
-async def _listen(latest: Latest) -> None:
+async def _listen(latest: Latest, set_levels: Callable[[str], None]) -> None:
     """Hear what whoever started this process says, until they are gone."""
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(0, "rb", 0))
     while line := await reader.readline():
-        latest.stopping = msgspec.json.decode(line, type=Word).stopping
+        word = msgspec.json.decode(line, type=Word)
+        latest.stopping = word.stopping
+        if word.levels:
+            set_levels(word.levels)
 
 
 async def _beat() -> None:

@@ -27,3 +27,6 @@ class Word(msgspec.Struct, frozen=True):
     """What it is told later."""
 
     stopping: str
+    """Why the recorder is about to end; empty while it records."""
+    levels: str = ""
+    """What the log says from now on; empty: as it is."""
