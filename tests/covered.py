@@ -74,6 +74,7 @@ COVERED: dict[str, tuple[str, ...]] = {
     "emulator/test_faults.py": ("emulator/strikes.py",),
     "emulator/test_frames.py": ("emulator/client.py",),
     "emulator/test_playback.py": ("emulator/dialects.py",),
+    "emulator/test_okx.py": ("emulator/window.py",),
     "emulator/test_server.py": (
         "cli/emulate.py",
         "emulator/truth.py",
@@ -282,6 +283,12 @@ COVERED: dict[str, tuple[str, ...]] = {
     "venues/test_binance_trades.py": (
         "venues/binance/tape.py",
         "venues/machine/trades.py",
+    ),
+    "venues/test_bybit.py": (
+        "venues/machine/compare.py",
+        "venues/machine/market.py",
+        "venues/machine/paging.py",
+        "venues/machine/topics.py",
     ),
     "venues/test_crossed_books.py": ("venues/machine/crossing.py",),
     "venues/test_deribit_recording.py": (

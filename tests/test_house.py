@@ -256,10 +256,14 @@ def test_a_class_name_stands_for_one_thing() -> None:
 
 
 def test_a_file_name_stands_for_one_thing() -> None:
-    """But for what is the same thing in each of its rooms (SAME_IN_EACH), and a command, which is named as users call it."""
+    """But for what is the same thing in each of its rooms (SAME_IN_EACH), a venue's two files (it, and it emulated), and a command,
+    which is named as users call it."""
+    venues = {exchange.split("_")[0].lower() for exchange in exchanges()}
     places: dict[str, list[str]] = defaultdict(list)
     for path in FILES:
         parts = path.relative_to(PACKAGE).parts
+        if parts[0] == "emulator" and path.stem in venues:
+            continue
         if parts[0] != "cli" and path.stem not in SAME_IN_EACH.get("/".join([parts[0], *["*"] * (len(parts) - 2)]), ()):
             places[path.name].append(module(path))
     del places["__init__.py"], places["__main__.py"]

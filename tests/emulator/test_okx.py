@@ -13,9 +13,10 @@ from websockets.asyncio.client import ClientConnection
 
 from tests.emulator.talk import Side, alone, apply, ask, get, receive, talk
 from xtrader.emulator.matching import OrderSide as Levels
-from xtrader.emulator.okx import WINDOW, Okx, floor, window_changes
+from xtrader.emulator.okx import WINDOW, Okx
 from xtrader.emulator.server import Emulator
 from xtrader.emulator.venue import Timers
+from xtrader.emulator.window import floor, window_changes
 
 PUBLIC = "/ws/v5/public"
 SWAP = "BTC-USDT-SWAP"
@@ -74,12 +75,12 @@ def test_window_changes_turn_one_window_into_the_next(seed: int, sign: int) -> N
                 order += 1
                 resting.append((order, rng.randrange(1000, 2200)))
                 side.rest(*resting[-1], rng.randrange(1, 9))
-        for price, lots in window_changes(side, before, side.drain()):
+        for price, lots in window_changes(side, WINDOW, before, side.drain()):
             if lots:
                 shown[price] = lots
             else:
                 shown.pop(price, None)
-        before = floor(side)
+        before = floor(side, WINDOW)
         assert shown == dict(side.top(WINDOW))
 
 

@@ -45,6 +45,8 @@ LINK = frozenset({"malformed", "bad_utf8", "truncated", "compressed", "close_100
 LINK |= {"notice"}
 """Faults of one connection."""
 ALTERED = frozenset({"crossed", "crossings", "undeleted"})
+UNSEEN = frozenset({"lost", "silent"})
+"""Faults that cannot be seen where messages have no numbers, unless they last: a silence that does is asked about."""
 LATER = 120 * 10**9
 """Within so many ns of a fault its consequences show."""
 
@@ -155,16 +157,20 @@ def trades(outcome: Outcome, subscription: Subscription, intervals: list[Interva
         if (row.side, row.price, row.size, row.ts_event) != expected:
             yield f"altered: {row} was {true}"
     late = filled(outcome, subscription)
+    is_blind = (subscription.exchange, "TRADES") in outcome.blind
     reached = -1
     for row in stored:
         place = sent[row.trade_id][1] if row.trade_id in sent else reached
-        if place < reached and row.sequence not in late:
+        if place < reached and row.sequence not in late and not is_blind:
             yield f"out of order: {row}"
         reached = max(place, reached)
     numbered = [(row.sequence if row.first is None else row.first, row.sequence) for row in stored if row.sequence is not None]
     if not late <= {number for first, last in numbered for number in range(first, last + 1)}:
         yield "a row says that trades came late which are not stored"
     kept = set(names)
+    if is_blind:
+        # Where trades have no numbers, only a silence can be seen.
+        kept |= {name for fault in altered(outcome, subscription, UNSEEN) if fault.stream == "TRADES" for name in fault.ids}
     missing = {name: at for name, (at, _, _) in sent.items() if name not in kept}
     exchange = subscription.exchange
     silent = [name for name, at in missing.items() if not declared(intervals, at, arrival(outcome, exchange, at))]
@@ -227,6 +233,9 @@ def books(outcome: Outcome, subscription: Subscription, intervals: list[Interval
             if last is not None and row.prev_sequence is not None and row.prev_sequence > last and event.previous != last:
                 yield f"{row.prev_sequence} does not follow {last}"
         if row.is_snapshot:
+            if place is not None and has_none(sent[place][1]):
+                # The venue told this state as a whole book in the middle of the others.
+                covered.add(place)
             answers = answered.get(row.sequence, []) if row.sequence is not None else []
             # What a venue left crossed, and uncrossed again, may still hold what an altered message made of it.
             is_whole = is_whole or bool(answers) or not (place is not None and row.ts_recv in uncrossed)
@@ -278,6 +287,11 @@ def have_levels(row: BookUpdate, event: BookEvent | SnapshotEvent) -> bool:
     """Whether both tell the same levels."""
     texts = [sorted((float(price), float(size)) for price, size in levels) for levels in (event.bids, event.asks)]
     return [sorted(row.bids), sorted(row.asks)] == texts
+
+
+def has_none(event: BookEvent) -> bool:
+    """Whether an event changes no level."""
+    return not event.bids and not event.asks
 
 
 def apply(book: Books, row: BookUpdate) -> None:

@@ -100,4 +100,11 @@ def deribit(event: object) -> Iterator[Message]:
         yield data["type"] == "snapshot", data.get("prev_change_id", 0), data["change_id"], *levels
 
 
-READ = {"BINANCE_SPOT": binance, "BINANCE_FUTURES": binance, "OKX_SWAP": okx, "DERIBIT": deribit}
+def bybit(event: object) -> Iterator[Message]:
+    said = _json(event)
+    if said.get("topic", "").startswith("orderbook.") and said["data"]:
+        data = said["data"]
+        yield said["type"] == "snapshot", data["u"] - 1, data["u"], data["b"], data["a"]
+
+
+READ = {"BINANCE_SPOT": binance, "BINANCE_FUTURES": binance, "OKX_SWAP": okx, "DERIBIT": deribit, "BYBIT_LINEAR": bybit}

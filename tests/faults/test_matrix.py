@@ -38,6 +38,7 @@ WORDS = {
     "BINANCE_FUTURES": "400 -1121 Invalid symbol.",
     "OKX_SWAP": "51001 Instrument ID doesn't exist",
     "DERIBIT": "-32602 Invalid params wrong format",
+    "BYBIT_LINEAR": "10001 params error: Symbol Is Invalid",
 }
 
 

@@ -28,7 +28,7 @@ from xtrader.recordings.raw import RawWriter
 from xtrader.venues import market
 from xtrader.venues.base import Link
 
-VENUES = ("BINANCE_SPOT", "BINANCE_FUTURES", "OKX_SWAP", "DERIBIT")
+VENUES = ("BINANCE_SPOT", "BINANCE_FUTURES", "OKX_SWAP", "DERIBIT", "BYBIT_LINEAR")
 LOGIN = {"DERIBIT_CLIENT_ID": CLIENT_ID, "DERIBIT_CLIENT_SECRET": CLIENT_SECRET}
 TICK = 0.05
 """Seconds after which the venues write at the latest what they published."""
@@ -80,6 +80,8 @@ class Outcome:
     latency: float = TICK
     """Seconds from an event to its arrival at the most, where nothing is frozen."""
     subscriptions: tuple[Subscription, ...] = field(default_factory=tuple)
+    blind: frozenset[tuple[str, str]] = frozenset()
+    """Exchanges and their streams that have no numbers, so that nobody can see what is lost between two messages."""
 
     @cached_property
     def faults(self) -> list[tuple[int, FaultEvent]]:
@@ -229,6 +231,7 @@ async def _record(plan: Plan) -> Outcome:
             ended=clock.now(),
             began=began,
             subscriptions=subscriptions,
+            blind=frozenset((name, stream) for name, made in emulator.venues.items() for stream in made.blind),
         )
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

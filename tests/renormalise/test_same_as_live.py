@@ -34,6 +34,8 @@ STORIES: dict[str, tuple[str, ...]] = {
     "connections are cut": ("close_1006:L2:{target}:after=5,times=3,every=20", "close_1001:TRADES:{target}:after=30"),
 }
 
+UNNAMED = frozenset({"BYBIT_LINEAR"})
+"""Venues whose confirmations do not name what they confirm: a connection that brought nothing else is not seen in a recording."""
 TROUBLE = (
     "close_1006:L2:{target}:after=5,times=4,every=25",
     "close_1006:TRADES:{target}:after=9,times=3,every=30",
@@ -80,8 +82,9 @@ def live(exchange: str, texts: Sequence[str], connections: int, raw: Path) -> Ou
     return record(Plan(faults, venues=[exchange], instruments=1, connections=connections, stopped=SECONDS, raw=raw))
 
 
-@pytest.mark.parametrize("story", STORIES)
-@pytest.mark.parametrize("exchange", VENUES)
+@pytest.mark.parametrize(
+    ("exchange", "story"), [(one, story) for one in VENUES for story in STORIES if one not in UNNAMED or "cut" not in story]
+)
 def test_a_raw_recording_gives_the_rows_and_the_files_of_the_live_run(exchange: str, story: str, tmp_path: Path) -> None:
     outcome = live(exchange, STORIES[story], 1, tmp_path / "raw")
     records = renormalised(tmp_path / "raw")
@@ -91,7 +94,7 @@ def test_a_raw_recording_gives_the_rows_and_the_files_of_the_live_run(exchange: 
     assert written == files([*outcome.records], tmp_path / "live")
 
 
-@pytest.mark.parametrize("exchange", VENUES)
+@pytest.mark.parametrize("exchange", [one for one in VENUES if one not in UNNAMED])
 def test_of_two_connections_in_trouble_the_raw_files_give_the_same_messages_live_times_and_missing_numbers(
     exchange: str, tmp_path: Path
 ) -> None:

@@ -49,6 +49,11 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
             "xtrader plan --config xtrader.toml --json",
         ),
     ),
+    "venues": CommandEntry(
+        "venues:venues",
+        "Say what can be recorded of which exchange, and what its numbers prove.",
+        ("xtrader venues", "xtrader venues --json"),
+    ),
     "renormalise": CommandEntry(
         "renormalise:renormalise",
         "Make the same Parquet files from raw recordings.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from random import Random
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -76,6 +77,11 @@ class Binance(Venue[BinanceBoard]):
     """One of the three Binance markets."""
 
     connects = (300, 300.0)
+    times = MappingProxyType(
+        {"lifetime": 86_400.0, "spot_ping": 20.0, "spot_pong": 60.0, "futures_ping": 180.0, "futures_pong": 600.0}
+    )
+    """Life of a connection; how often the venue pings, and closes when no pong came for how long."""
+    snapshots = frozenset({"depth"})
 
     def __init__(self, exchange: str, listings: Sequence[ListedInstrument], stage: Stage) -> None:
         super().__init__(exchange, [BinanceBoard(exchange, listing, stage) for listing in listings], stage)
@@ -84,8 +90,8 @@ class Binance(Venue[BinanceBoard]):
         self._cuts = Random(f"{stage.seed}/{exchange}/cuts")
         self._spot = exchange == "BINANCE_SPOT"
         self._routed = exchange == "BINANCE_FUTURES"
-        timers = stage.timers
-        self.ping = (timers.spot_ping, timers.spot_pong) if self._spot else (timers.futures_ping, timers.futures_pong)
+        pace = "spot" if self._spot else "futures"
+        self.ping = (self.seconds(f"{pace}_ping"), self.seconds(f"{pace}_pong"))
         if self._spot:
             self.cannot = frozenset({"expiry_change"})
         self._rest = BinanceRest(exchange, self.boards, stage)
@@ -115,7 +121,7 @@ class Binance(Venue[BinanceBoard]):
         if combined:
             streams = [name for joined in parse_qs(url.query).get("streams", []) for name in joined.split("/")]
         loop = asyncio.get_running_loop()
-        session.end = loop.call_later(self.stage.timers.lifetime, client.close, 1001, "connection lifetime is over")
+        session.end = loop.call_later(self.seconds("lifetime"), client.close, 1001, "connection lifetime is over")
         client.socket.watch = lambda: self._heard(client, loop.time())
         self._subscribe(client, session, streams)
 

@@ -8,54 +8,60 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from struct import pack
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from xtrader.emulator.client import text_frame
 
-Damage: TypeAlias = Callable[[str], list[bytes] | None]
 BIG = 2 * 2**20
-SIDES = (("b", "a"), ("bids", "asks"))
-"""How the venues name bids and asks."""
-AGGRESSORS = ("m", "side", "direction")
-NUMBERS = ("u", "seqId", "change_id")
-"""How the venues name the state that a book message leads to."""
-NAMES = ("e", "channel", "method")
-"""Fields that say what kind of message it is."""
 
 
-def lost(text: str) -> list[bytes]:
+class Words(NamedTuple):
+    """How a venue's messages name what is damaged: bids and asks, the aggressor of a trade, the state that a book message leads
+    to, and what says of what kind a message is."""
+
+    sides: tuple[tuple[str, str], ...] = (("b", "a"), ("bids", "asks"))
+    aggressors: tuple[str, ...] = ("m", "side", "direction")
+    numbers: tuple[str, ...] = ("u", "seqId", "change_id")
+    names: tuple[str, ...] = ("e", "channel", "method")
+
+
+USUAL = Words()
+Damage: TypeAlias = Callable[[str, Words], list[bytes] | None]
+
+
+def lost(text: str, words: Words = USUAL) -> list[bytes]:
     """The message is never sent."""
     return []
 
 
-def duplicate(text: str) -> list[bytes]:
+def duplicate(text: str, words: Words = USUAL) -> list[bytes]:
     """The message is sent twice."""
     return [text_frame(text.encode())] * 2
 
 
-def malformed(text: str) -> list[bytes]:
+def malformed(text: str, words: Words = USUAL) -> list[bytes]:
     """The message ends in the middle, the frame is whole."""
     return [text_frame(text[: len(text) // 2].encode())]
 
 
-def bad_utf8(text: str) -> list[bytes]:
+def bad_utf8(text: str, words: Words = USUAL) -> list[bytes]:
     """The message is no UTF-8."""
     payload = text.encode()
     return [text_frame(payload[:-2] + b"\xff\xfe" + payload[-2:])]
 
 
-def truncated(text: str) -> list[bytes]:
+def truncated(text: str, words: Words = USUAL) -> list[bytes]:
     """Half a frame; the connection ends there."""
     frame = text_frame(text.encode())
     return [frame[: len(frame) // 2]]
 
 
-def huge(text: str) -> list[bytes]:
+def huge(text: str, words: Words = USUAL) -> list[bytes]:
     """The same message with two megabytes of padding in a field that nobody knows."""
     return [text_frame(f'{text[:-1]},"padding":"{"x" * BIG}"}}'.encode())]
 
 
-def fragmented(text: str) -> list[bytes]:
+def fragmented(text: str, words: Words = USUAL) -> list[bytes]:
     """The message in three frames with a ping between them."""
     payload = text.encode()
     third = len(payload) // 3
@@ -63,12 +69,12 @@ def fragmented(text: str) -> list[bytes]:
     return [_frame(0x01, first), _frame(0x00, middle), _frame(0x89, b"?"), _frame(0x80, last)]
 
 
-def compressed(text: str) -> list[bytes]:
+def compressed(text: str, words: Words = USUAL) -> list[bytes]:
     """A frame that claims to be compressed although no compression was agreed on."""
     return [_frame(0x81 | 0x40, text.encode())]
 
 
-def unknown_field(text: str) -> list[bytes]:
+def unknown_field(text: str, words: Words = USUAL) -> list[bytes]:
     """Fields that nobody knows, in every object."""
     message = json.loads(text)
     for found in list(_objects(message)):
@@ -76,11 +82,11 @@ def unknown_field(text: str) -> list[bytes]:
     return [text_frame(_text(message))]
 
 
-def unknown_event(text: str) -> list[bytes]:
+def unknown_event(text: str, words: Words = USUAL) -> list[bytes]:
     """A message of a kind that nobody knows, then the message itself."""
     message = json.loads(text)
     for found in list(_objects(message)):
-        for name in NAMES:
+        for name in words.names:
             if name in found:
                 found[name] = "mysteryUpdate"
         if "stream" in found:
@@ -88,19 +94,19 @@ def unknown_event(text: str) -> list[bytes]:
     return [text_frame(_text(message)), text_frame(text.encode())]
 
 
-def unknown_enum(text: str) -> list[bytes] | None:
+def unknown_enum(text: str, words: Words = USUAL) -> list[bytes] | None:
     """An aggressor that is neither buyer nor seller."""
     message = json.loads(text)
-    found = [(inner, name) for inner in _objects(message) for name in AGGRESSORS if name in inner]
+    found = [(inner, name) for inner in _objects(message) for name in words.aggressors if name in inner]
     for inner, name in found:
         inner[name] = "sideways"
     return [text_frame(_text(message))] if found else None
 
 
-def crossed(text: str) -> list[bytes] | None:
+def crossed(text: str, words: Words = USUAL) -> list[bytes] | None:
     """One more bid, at twice the best price that the message has."""
     message = json.loads(text)
-    for inner, bids, asks in _books(message):
+    for inner, bids, asks in _books(message, words):
         levels = inner[bids] + inner[asks]
         if levels:
             inner[bids] = [*inner[bids], _level(levels[0], 2 * max(_price(level) for level in levels))]
@@ -108,11 +114,11 @@ def crossed(text: str) -> list[bytes] | None:
     return None
 
 
-def undeleted(text: str) -> list[bytes] | None:
+def undeleted(text: str, words: Words = USUAL) -> list[bytes] | None:
     """The same message without its removals of levels."""
     message = json.loads(text)
     removed = 0
-    for inner, *sides in _books(message):
+    for inner, *sides in _books(message, words):
         for side in sides:
             kept = [level for level in inner[side] if _size(level)]
             removed += len(inner[side]) - len(kept)
@@ -120,7 +126,7 @@ def undeleted(text: str) -> list[bytes] | None:
     return [text_frame(_text(message))] if removed else None
 
 
-def odd(text: str) -> list[bytes] | None:
+def odd(text: str, words: Words = USUAL) -> list[bytes] | None:
     """The message names its stream and says nothing: an empty list stands for its data."""
     message = json.loads(text)
     for found in list(_objects(message)):
@@ -131,10 +137,10 @@ def odd(text: str) -> list[bytes] | None:
     return [text_frame(_text(kept))] if len(kept) == 2 else None
 
 
-def odd_ids(text: str) -> list[bytes] | None:
+def odd_ids(text: str, words: Words = USUAL) -> list[bytes] | None:
     """A book message that leads to an impossible state."""
     message = json.loads(text)
-    found = [(inner, name) for inner in _objects(message) for name in NUMBERS if name in inner]
+    found = [(inner, name) for inner in _objects(message) for name in words.numbers if name in inner]
     for inner, name in found:
         inner[name] = -1
     return [text_frame(_text(message))] if found else None
@@ -182,9 +188,9 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
             yield from _objects(inner)
 
 
-def _books(message: Any) -> Iterator[tuple[dict[str, Any], str, str]]:
+def _books(message: Any, words: Words) -> Iterator[tuple[dict[str, Any], str, str]]:
     for inner in _objects(message):
-        for bids, asks in SIDES:
+        for bids, asks in words.sides:
             if isinstance(inner.get(bids), list) and isinstance(inner.get(asks), list):
                 yield inner, bids, asks
 

@@ -13,6 +13,7 @@ from hashlib import sha256
 from itertools import groupby
 from random import Random
 from secrets import token_hex
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -61,6 +62,10 @@ class Deribit(Venue[DeribitBoard]):
     cannot = frozenset({"slow_snapshot", "stale_snapshot", "refused_snapshot", "notice"})
     """Its books start on the socket, and it announces nothing."""
     sockets = 32
+    times = MappingProxyType({"deribit_second": 1.0, "deribit_token": 900.0})
+    """How long a second of `set_heartbeat` takes; life of an access token."""
+    parameter = "instrument_name"
+    snapshots = frozenset({"get_order_book"})
 
     def __init__(self, exchange: str, listings: Sequence[ListedInstrument], stage: Stage) -> None:
         super().__init__(exchange, [DeribitBoard(exchange, listing, stage) for listing in listings], stage)
@@ -227,7 +232,7 @@ class Deribit(Venue[DeribitBoard]):
             interval = params.get("interval")
             if not isinstance(interval, int | float) or interval < 10:
                 raise Failed(-32602, "Invalid params", param="interval", reason="must be at least 10")
-            session.heartbeat = interval * self.stage.timers.deribit_second
+            session.heartbeat = interval * self.seconds("deribit_second")
             session.beat_at = now + session.heartbeat
             session.tested = False
             return "ok"
@@ -280,7 +285,7 @@ class Deribit(Venue[DeribitBoard]):
             raise Failed(-32602, "Invalid params", param="grant_type", reason="wrong format")
         if not right:
             raise Failed(13004, "invalid_credentials")
-        life = self.stage.timers.deribit_token
+        life = self.seconds("deribit_token")
         session.trusted_until = now + life
         number = token_hex(8)
         self._tokens = {token: until for token, until in self._tokens.items() if until >= now}

@@ -6,9 +6,9 @@ Its one rule: a book is a window of the best 400 levels a side, and every level 
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from xtrader.emulator.listed_instruments import EXPIRY, Coin, ListedInstrument, 
 from xtrader.emulator.matching import OrderSide
 from xtrader.emulator.truth import BookEvent, TradeEvent
 from xtrader.emulator.venue import Allowance, Board, HttpAnswer, Stage, Venue
+from xtrader.emulator.window import floor, window_changes
 
 EXCHANGES = ("OKX_SPOT", "OKX_SWAP", "OKX_FUTURES", "OKX_OPTION")
 LISTING = "instruments"
@@ -72,7 +73,7 @@ class OkxBoard(Board):
         super().__init__(exchange, listing, stage, RESTING)
         self.numbers = Random(f"{stage.seed}/{exchange}/{listing.symbol}/ids")
         self.sequence = self.numbers.randrange(10**11, 10**12)
-        self.floors = [floor(self.market.book.bids), floor(self.market.book.asks)]
+        self.floors = [floor(self.market.book.bids, WINDOW), floor(self.market.book.asks, WINDOW)]
         self.trades: list[str] = []
         self.pushed = 0.0
         self.funded = 0.0
@@ -89,34 +90,6 @@ class OkxBoard(Board):
         )
 
 
-def floor(side: OrderSide) -> int | None:
-    """The key of the last level inside the window; None if the window is not full."""
-    return side.keys[-WINDOW] if len(side.keys) >= WINDOW else None
-
-
-def window_changes(side: OrderSide, before: int | None, touched: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """What to send so that a window whose floor was `before` shows today's best levels: touched ones, ones that fell out (size 0)
-    and ones that came in; best first. Levels that came and went within the batch are sent as removed."""
-    sign, keys, totals = side.sign, side.keys, side.totals
-    after = floor(side)
-    changes: dict[int, int] = {}
-    for price, lots in touched:
-        key = sign * price
-        if after is None or key >= after:
-            changes[key] = lots
-        elif before is None or key >= before:
-            changes[key] = 0
-    if after is not None and (before is None or before < after):
-        start = 0 if before is None else bisect_left(keys, before)
-        for key in keys[start : bisect_left(keys, after)]:
-            changes[key] = 0
-    elif before is not None and (after is None or after < before):
-        start = 0 if after is None else bisect_left(keys, after)
-        for key in keys[start : bisect_left(keys, before)]:
-            changes[key] = totals[sign * key]
-    return [(sign * key, changes[key]) for key in sorted(changes, reverse=True)]
-
-
 class Okx(Venue[OkxBoard]):
     """One OKX instrument type."""
 
@@ -124,6 +97,10 @@ class Okx(Venue[OkxBoard]):
     cannot = frozenset({"slow_snapshot", "stale_snapshot", "refused_snapshot"})
     """Its books start on the socket."""
     connects = (3, 1.0)
+    times = MappingProxyType({"okx_silence": 30.0, "okx_keepalive": 60.0})
+    """Closed with 4004 when nothing went either way for so long; an unchanged book is confirmed so often."""
+    parameter = "instId"
+    snapshots = frozenset({"books"})
 
     def __init__(self, exchange: str, listings: Sequence[ListedInstrument], stage: Stage) -> None:
         super().__init__(exchange, [OkxBoard(exchange, listing, stage) for listing in listings], stage)
@@ -176,14 +153,13 @@ class Okx(Venue[OkxBoard]):
                 self._change(client, number, operation, channel, name, arg)
 
     def idle(self, now: float) -> None:
-        timers = self.stage.timers
         for client in self.clients:
-            if client.state == "open" and now - max(client.last_sent, client.last_received) > timers.okx_silence:
+            if client.state == "open" and now - max(client.last_sent, client.last_received) > self.seconds("okx_silence"):
                 client.close(4004, "No data received in 30s")
         for board in self.boards.values():
             if board.pushed == 0.0:
                 board.pushed = now
-            elif now - board.pushed > timers.okx_keepalive:
+            elif now - board.pushed > self.seconds("okx_keepalive"):
                 self._push(board, [], [], board.sequence)
             if now - board.funded > FUNDING_SECONDS:
                 board.funded = now
@@ -194,9 +170,9 @@ class Okx(Venue[OkxBoard]):
         for row in prints(batch.fills):
             self._publish_trade(board, row)
         book = board.market.book
-        bids = window_changes(book.bids, board.floors[0], batch.bids)
-        asks = window_changes(book.asks, board.floors[1], batch.asks)
-        board.floors = [floor(book.bids), floor(book.asks)]
+        bids = window_changes(book.bids, WINDOW, board.floors[0], batch.bids)
+        asks = window_changes(book.asks, WINDOW, board.floors[1], batch.asks)
+        board.floors = [floor(book.bids, WINDOW), floor(book.asks, WINDOW)]
         if bids or asks:
             self._push(board, bids, asks, board.next_number())
 

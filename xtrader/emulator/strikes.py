@@ -27,8 +27,6 @@ Groups: TypeAlias = Sequence[tuple[Collection[Client], str]]
 """Clients, and the text that they get: the same message may go out in two envelopes."""
 CONTROL = "/_fault"
 """The path on a venue's port at which faults are added and asked for."""
-SNAPSHOTS = ("depth", "books", "get_order_book")
-SYMBOLS = ("symbol", "instId", "instrument_name")
 SNAPSHOT_FAULTS = ("slow_snapshot", "stale_snapshot", "refused_snapshot")
 BURST = 10
 MOST = 1_000
@@ -93,7 +91,7 @@ class Strikes:
                 (client, text_frame(text.encode())) for clients, text in groups for client in clients
             ]
         else:
-            made = [(clients, FRAMES[fault.kind](text)) for clients, text in groups]
+            made = [(clients, FRAMES[fault.kind](text, self._venue.words)) for clients, text in groups]
             if any(frames is None for _, frames in made):
                 return False
             for clients, frames in made:
@@ -222,8 +220,8 @@ class Strikes:
     async def answer(self, path: str, query: Mapping[str, str]) -> HttpAnswer:
         """Answer a REST GET, or do what a fault says instead."""
         await self._thawed()
-        symbol = next((query[name] for name in SYMBOLS if name in query), "")
-        is_snapshot = path.rpartition("/")[2] in SNAPSHOTS
+        symbol = query.get(self._venue.parameter, "")
+        is_snapshot = path.rpartition("/")[2] in self._venue.snapshots
         kinds = [kind for kind in KINDS if is_snapshot or kind not in SNAPSHOT_FAULTS]
         fault = self.faults.request("rest", symbol, kinds=kinds)
         answer = self._venue.answer(path, query)

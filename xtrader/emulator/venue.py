@@ -5,36 +5,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 import msgspec
 
 from xtrader.emulator.agents import Batch, EmulatedMarket, Flow
 from xtrader.emulator.client import Client, text_frame
+from xtrader.emulator.damage import USUAL, Words
 from xtrader.emulator.faults import Message
 from xtrader.emulator.listed_instruments import ListedInstrument, Texts
 from xtrader.emulator.strikes import Groups, Strikes
 from xtrader.emulator.truth import BookEvent, Truth
 
 
-class Timers(msgspec.Struct, frozen=True):
-    """The venues' own times in seconds; tests shorten them."""
+class Timers:
+    """Seconds that take the place of the venues' own (`Venue.seconds`), by their names there."""
 
-    lifetime: float = 86_400.0
-    """After this a connection is closed (Binance)."""
-    spot_ping: float = 20.0
-    spot_pong: float = 60.0
-    """Binance spot: pings this often, closes when no pong came for this long."""
-    futures_ping: float = 180.0
-    futures_pong: float = 600.0
-    okx_silence: float = 30.0
-    """OKX: closed with 4004 when nothing went either way for this long."""
-    okx_keepalive: float = 60.0
-    """OKX: an unchanged book is confirmed this often."""
-    deribit_second: float = 1.0
-    """Deribit: how long a second of `set_heartbeat` takes."""
-    deribit_token: float = 900.0
-    """Deribit: life of an access token."""
+    def __init__(self, **seconds: float) -> None:
+        self.given: Mapping[str, float] = seconds
 
 
 class HttpAnswer(msgspec.Struct, frozen=True):
@@ -94,6 +83,10 @@ class Board:
         """Whether the catalogue has the status of what does not trade."""
         self.expiry = listing.expiry
 
+    def top(self, count: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """The best `count` (price, lots) of both sides."""
+        return self.market.book.bids.top(count), self.market.book.asks.top(count)
+
     def refine(self) -> None:
         """The venue makes the tick ten times finer: prices are written with one more decimal."""
         tick = self.listing.tick
@@ -125,6 +118,16 @@ class Venue(ABC, Generic[BoardT]):
     """How many levels a side the venue's books show."""
     cannot: frozenset[str] = frozenset()
     """Faults that this venue cannot have."""
+    blind: frozenset[str] = frozenset()
+    """Streams in which a message that is lost between two others cannot be seen by anybody: they have no numbers."""
+    times: Mapping[str, float] = MappingProxyType({})
+    """The venue's own times in seconds; tests shorten them (`Timers`)."""
+    words: Words = USUAL
+    """How its messages name what faults change."""
+    parameter = "symbol"
+    """The query parameter of REST requests that names an instrument."""
+    snapshots: frozenset[str] = frozenset()
+    """Last words of the paths that answer with a book."""
     connects: tuple[int, float] | None = None
     """(count, seconds): more connection attempts are refused with 429; None if the venue states no such limit."""
     sockets: int | None = None
@@ -139,6 +142,10 @@ class Venue(ABC, Generic[BoardT]):
         """What clients did, by name: "connect", a request's method, "GET /path"."""
         self.strikes = Strikes(self)
         self._attempts = Allowance(*self.connects) if self.connects is not None else None
+
+    def seconds(self, name: str) -> float:
+        """One of `times`, or what was given in its place."""
+        return self.stage.timers.given.get(name, self.times[name])
 
     def admits(self, now: float) -> bool:
         """Whether one more connection is within the venue's limits."""
@@ -167,9 +174,7 @@ class Venue(ABC, Generic[BoardT]):
 
     def levels(self, board: BoardT, count: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """The best `count` (price, lots) of both sides, no more than the venue shows."""
-        book = board.market.book
-        count = min(count, self.window)
-        return book.bids.top(count), book.asks.top(count)
+        return board.top(min(count, self.window))
 
     @abstractmethod
     def accepts(self, path: str) -> bool:

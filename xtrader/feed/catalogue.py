@@ -23,6 +23,7 @@ from xtrader.errors import ConfigError, ProtocolError, VenueError, XTraderError,
 from xtrader.model.instrument import Instrument, believable
 from xtrader.model.subscription import Subscription
 from xtrader.venues.base import Fetch, Market
+from xtrader.venues.machine.paging import MOST, next_page
 
 log = structlog.get_logger("xtrader.catalogue")
 
@@ -169,9 +170,9 @@ class Catalogue:
         now = self._clock.now()
         try:
             async with asyncio.timeout(TIMEOUT):
-                bodies = await _all(self._fetch(market, request) for request in requests)
+                pages = await _all(self._pages(market, request) for request in requests)
             # In a thread, for a recorder reads catalogues too while messages come.
-            rows, unread, doubtful = await asyncio.to_thread(market.instruments, bodies, now)
+            rows, unread, doubtful = await asyncio.to_thread(market.instruments, [body for of in pages for body in of], now)
             self._say("catalogue_rows_unread", market, unread)
             self._say("catalogue_numbers_unknown", market, doubtful)
             if not rows:
@@ -181,6 +182,15 @@ class Catalogue:
                 raise
             return None, str(error) or type(error).__name__
         return CachedCatalogue(now, rows, unread), ""
+
+    async def _pages(self, market: Market, request: Fetch) -> list[bytes]:
+        """All pages of one list."""
+        bodies: list[bytes] = []
+        page: Fetch | None = request
+        while page is not None and len(bodies) < MOST:
+            bodies.append(await self._fetch(market, page))
+            page = next_page(page, bodies[-1])
+        return bodies
 
     def _say(self, event: str, market: Market, words: Sequence[str]) -> None:
         """Tell what is wrong with a catalogue, once as long as it stays the same."""

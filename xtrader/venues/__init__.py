@@ -1,8 +1,9 @@
 """Translators between the venues' own messages and records: no sockets, clocks, environment or logs.
 
 A venue is a module here that says in literals which EXCHANGES it speaks for, which STREAMS beyond books and trades each of them has
-(see model/streams.py), and which VARIABLES it has (name -> (default, what it is for)), some of them SECRETS; it is imported when
-one of its exchanges is used, and not before. It has `market(exchange, options)` and `rules(exchange)`.
+(see model/streams.py), which VARIABLES it has (name -> (default, what it is for)), some of them SECRETS, and, in words, what it was
+PROVEN on; it is imported when one of its exchanges is used, and not before. It has `market(exchange, options)` and
+`rules(exchange)`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from xtrader.venues.machine.fields import VenueFields
 
 def _said(constant: str) -> Mapping[str, Any]:
     """Module -> what it declares as `constant`."""
-    found = declarations(tuple(__path__), __name__, ("EXCHANGES", "STREAMS", "VARIABLES", "SECRETS"))
+    found = declarations(tuple(__path__), __name__, ("EXCHANGES", "STREAMS", "VARIABLES", "SECRETS", "PROVEN"))
     return {module: said[constant] for module, said in found.items() if "EXCHANGES" in said and constant in said}
 
 
@@ -55,6 +56,12 @@ def variables_of(module: str) -> Mapping[str, tuple[str, str]]:
 def secrets() -> tuple[str, ...]:
     """Those of `variables` that must never be shown, and may be given as NAME_FILE."""
     return tuple(name for own in _said("SECRETS").values() for name in own)
+
+
+def proven(exchange: str) -> str:
+    """In words, what an exchange's module was proven on."""
+    said: str = _said("PROVEN").get(exchanges()[exchange], "its emulated venue")
+    return said
 
 
 def module(exchange: str) -> ModuleType:

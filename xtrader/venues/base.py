@@ -66,7 +66,8 @@ class Fetch(msgspec.Struct, frozen=True):
     chosen limit is added as parameter `depth_param`. Without depths the request weighs `weight`. `key` says what it is about
     (an instrument key, or "catalogue"), `purpose` is one of "snapshot", "probe", "catalogue". One that is `patient` waits until
     nobody else needs the weight. `depth` is set by the shell when it hands over the answer: the limit that was chosen, None if
-    that is not known.
+    that is not known. Where an answer is one page of several, `cursor` says where it names the next one: the way to a text in its
+    JSON (empty after the last page), and the parameter that asks for it.
     """
 
     key: str
@@ -78,6 +79,7 @@ class Fetch(msgspec.Struct, frozen=True):
     depth_param: str = "limit"
     patient: bool = False
     depth: int | None = None
+    cursor: tuple[tuple[str, ...], str] | None = None
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -137,12 +139,16 @@ class Rules(msgspec.Struct, frozen=True):
 
     `bridges`: the first change after a snapshot may begin before it and end with it, not only follow it. `trade_ids`:
     "contiguous" (each is the one before + 1), "increasing", or "unique" (nothing but that). `depth`: levels a side of the deepest
-    snapshot, None where a snapshot has all.
+    snapshot, None where a snapshot has all. `chain` is what links the messages of a book: "numbers", a "checksum" in each,
+    the numbers of all messages of a "connection", nothing where each is "whole", or "none". `numbered` says of trades what is
+    checked while recording where that is more than `trade_ids`.
     """
 
     bridges: bool
     trade_ids: str
     depth: int | None = None
+    chain: str = "numbers"
+    numbered: str = ""
 
 
 class Activity(msgspec.Struct):

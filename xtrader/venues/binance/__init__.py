@@ -33,6 +33,7 @@ from xtrader.venues.binance.recorded import recognise
 __all__ = ["EXCHANGES", "FIELDS", "BinanceMarket", "market", "recognise", "rules"]
 
 EXCHANGES = ("BINANCE_SPOT", "BINANCE_FUTURES", "BINANCE_COINM")
+PROVEN = "recordings of the venue, its emulated venue"
 VARIABLES = {
     "XTRADER_BINANCE_FUTURES_TRADES": (
         "aggTrade",

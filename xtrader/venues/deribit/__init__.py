@@ -27,6 +27,7 @@ from xtrader.venues.deribit.recorded import recognise, recorded_options
 __all__ = ["EXCHANGES", "FIELDS", "DeribitMarket", "market", "recognise", "recorded_options", "rules"]
 
 EXCHANGES = ("DERIBIT",)
+PROVEN = "recordings of the venue, its emulated venue"
 VARIABLES = {
     "DERIBIT_CLIENT_ID": ("", "Deribit: raw books need credentials; without them books come every 100 ms."),
     "DERIBIT_CLIENT_SECRET": ("", ""),
@@ -42,4 +43,4 @@ def market(exchange: str, options: Mapping[str, str]) -> DeribitMarket:
 
 def rules(exchange: str) -> Rules:
     """`trade_id` counts over all instruments; the instrument's own `trade_seq` is checked while recording, and not stored."""
-    return Rules(bridges=False, trade_ids="unique")
+    return Rules(bridges=False, trade_ids="unique", numbered="contiguous")

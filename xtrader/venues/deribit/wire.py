@@ -6,12 +6,11 @@ from typing import Annotated, Any
 
 import msgspec
 
+from xtrader.venues.machine.wire import Int64, Milliseconds
+
 Price = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
 """Finite; combos have negative prices."""
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e300)]
-Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)]
-Int64 = Annotated[int, msgspec.Meta(ge=-(2**63) + 1, le=2**63 - 1)]
-"""A number that fits 64 bits, but the smallest one: columns have that for what is missing."""
 
 
 class Step(msgspec.Struct, array_like=True, gc=False):

@@ -202,10 +202,19 @@ class TradesChannel(ConfirmedChannel):
         self.chain = TradeChain(self.key, cause, counts, resume)
         self.names = Names(() if resume is None else resume.names)
         """Of trades that have no number."""
+        self.has_numbers = True
+        """Whether the venue numbers its trades; a session says if not."""
 
     def seen(self) -> SeenTrades | None:
         """What to hand to the next session; None before the first trade."""
         return self.names.handed_on(self.chain.seen())
+
+    def acked(self, ts_recv: int) -> list[Output]:
+        if self.cause == "silent" and not self.has_numbers and self.activity.state == "syncing":
+            # It was confirmed before, and then sent nothing of what there was: without a number only a trade proves that it does.
+            self.activity.ts_acked = ts_recv
+            return []
+        return super().acked(ts_recv)
 
     def resync(self, now: int) -> list[Output]:
         """Subscribed once more beside the subscription that there is: no trade is missed meanwhile."""

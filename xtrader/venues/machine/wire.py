@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from math import nan
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -13,6 +13,13 @@ from xtrader.model.instrument import Instrument, believable
 from xtrader.model.market import Level
 from xtrader.venues.base import Listed
 
+Number = Annotated[float, msgspec.Meta(ge=0, le=1e300)]
+"""A price or size: finite and not negative. The upper bound is there because `ge` alone lets infinity pass."""
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)]
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63) + 1, le=2**63 - 1)]
+"""A number that fits 64 bits, but the smallest one: columns have that for what is missing."""
+Levels = Annotated[list[tuple[Number, Number]], msgspec.Meta(max_length=50_000)]
+"""[price, size] each."""
 BAD = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """What decoding a text of unknown origin can raise."""
 _NUMBER = re.compile(rb"-?[0-9.]+(?:[eE][+-]?[0-9]+)?")
@@ -37,6 +44,16 @@ def ns(raw: msgspec.Raw) -> int | None:
     if text in (b"", b"null"):
         return None
     return int(text) * 1_000_000 or None if _MILLISECONDS.fullmatch(text) else -1
+
+
+def heads(payload: bytes | bytearray | memoryview, *names: str) -> list[str]:
+    """The texts of some fields of a JSON object that could not be decoded as what it should be; empty where there is no text."""
+    try:
+        found: dict[str, msgspec.Raw] = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
+        raw = [bytes(found.get(name, b"")) for name in names]
+        return [msgspec.json.decode(one, type=str) if one[:1] == b'"' else "" for one in raw]
+    except BAD:
+        return ["" for _ in names]
 
 
 def sorted_levels(levels: dict[float, float], *, descending: bool) -> list[Level]:

@@ -29,6 +29,7 @@ from xtrader.venues.okx.session import BOOK_DEPTH
 __all__ = ["EXCHANGES", "FIELDS", "OkxMarket", "exchange_of", "market", "recognise", "rules"]
 
 EXCHANGES = ("OKX_SPOT", "OKX_SWAP", "OKX_FUTURES", "OKX_OPTION")
+PROVEN = "recordings of the venue, its emulated venue"
 STREAMS = {"OKX_SWAP": ("FUNDING",)}
 
 

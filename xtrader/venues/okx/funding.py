@@ -13,8 +13,7 @@ import msgspec
 
 from xtrader.errors import Malformed
 from xtrader.model.streams import Funding
-from xtrader.venues.machine.wire import BAD
-from xtrader.venues.okx.wire import Milliseconds
+from xtrader.venues.machine.wire import BAD, Milliseconds
 
 CHANNEL = "funding-rate"
 PATH = "/api/v5/public/funding-rate"

@@ -9,11 +9,7 @@ from zlib import crc32
 
 import msgspec
 
-Number = Annotated[float, msgspec.Meta(ge=0, le=1e300)]
-"""A price or size: finite and not negative. The upper bound is there because `ge` alone lets infinity pass."""
-Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)]
-Int64 = Annotated[int, msgspec.Meta(ge=-(2**63) + 1, le=2**63 - 1)]
-"""A number that fits 64 bits, but the smallest one: columns have that for what is missing."""
+from xtrader.venues.machine.wire import Int64, Milliseconds, Number
 
 
 class PriceLevel(msgspec.Struct, array_like=True, gc=False):
