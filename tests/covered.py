@@ -18,6 +18,11 @@ COVERED: dict[str, tuple[str, ...]] = {
         "cli/report.py",
         "cli/verify.py",
     ),
+    "store/mend/test_prune.py": (
+        "cli/prune.py",
+        "sinks/bounds.py",
+    ),
+    "store/mend/test_sync.py": ("cli/sync.py",),
     "cli/test_stores.py": (
         "cli/places.py",
         "cli/progress.py",

@@ -58,23 +58,23 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "store.read": (
         (
             *(*BASE, "clock", "pipeline.codec", "pipeline.cursors", "pipeline.frames", "quantities", "records"),
-            *("sinks.bucket", "sinks.buffers", "sinks.described", "sinks.manifest"),
+            *("sinks.bounds", "sinks.bucket", "sinks.buffers", "sinks.described", "sinks.manifest"),
         ),
         ("duckdb", "fsspec", "msgspec", "numpy", "pandas", "polars", "pyarrow"),
     ),
     "store.prove": (
         (
             *(*BASE, "clock", "records", "store.read", "venues.base"),
-            *(f"sinks.{one}" for one in ("bucket", "buffers", "described", "manifest")),
+            *(f"sinks.{one}" for one in ("bounds", "bucket", "buffers", "described", "manifest")),
         ),
         ("msgspec", "numpy", "pyarrow"),
     ),
     "store.mend": (
-        (*BASE, "clock", "durable", "pipeline", "records", "sinks", "store.prove", "store.read"),
+        (*BASE, "clock", "durable", "pipeline", "records", "sinks", "store.prove", "store.read", "venues.base"),
         ("msgspec", "pyarrow"),
     ),
     "store.report": (
-        (*BASE, "clock", "records", "sinks.described", "sinks.manifest", "store.prove", "store.read"),
+        (*BASE, "clock", "records", "sinks.bounds", "sinks.described", "sinks.manifest", "store.prove", "store.read"),
         ("matplotlib", "msgspec", "numpy", "pyarrow"),
     ),
     "look": (

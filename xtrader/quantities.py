@@ -13,14 +13,14 @@ OWN = "xtrader"
 """What our modules begin with where Rust's way of writing levels is used."""
 MODULES = ("catalogue", "door", "feed", "http", "pipeline", "recorder", "rest", "sinks", "telemetry", "workers")
 """What may have a level of its own."""
-DURATION = re.compile(r"(\d+\.?\d*|\.\d+)\s*(ms|s|m|h|)", re.IGNORECASE)
-DURATION_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+DURATION = re.compile(r"(\d+\.?\d*|\.\d+)\s*(ms|s|m|h|d|)", re.IGNORECASE)
+DURATION_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 SIZE = re.compile(r"(\d+\.?\d*|\.\d+)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 TRUTHS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
 def seconds(text: str) -> float | None:
-    """Seconds of `0.1`, `0.1s`, `100ms`, `15m` or `1h`."""
+    """Seconds of `0.1`, `0.1s`, `100ms`, `15m`, `1h` or `90d`."""
     match = DURATION.fullmatch(text.strip())
     return float(match[1]) * DURATION_UNITS[match[2].lower()] if match else None
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
-from uuid import uuid4
 
 import msgspec
 import pytest
 
 from tests import objectstore
-from tests.objectstore import KEYS, Store
+from tests.objectstore import Store
 from tests.store import made
 from tests.store.damage import parts
+from tests.stores import Both, copied, put, reach
 from xtrader.cli.main import main
 from xtrader.cli.places import find_place
 from xtrader.durable import keep_file
@@ -79,42 +77,11 @@ def store() -> Iterator[Store]:
     yield from objectstore.server()
 
 
-class Both(NamedTuple):
-    """The same recording in a directory and in a bucket."""
-
-    directory: Path
-    url: str
-    capfd: pytest.CaptureFixture[str]
-
-    def said(self, *words: str) -> tuple[tuple[int, str, str], tuple[int, str, str]]:
-        """What a command says of the directory and of the bucket; PLACE stands for where the recording lies."""
-        return self._run(words, str(self.directory)), self._run(words, self.url)
-
-    def _run(self, words: Sequence[str], place: str) -> tuple[int, str, str]:
-        self.capfd.readouterr()
-        code = 0
-        try:
-            code = main([word.replace("PLACE", place) for word in words])
-        except SystemExit as stop:
-            code = int(str(stop.code or 0))
-        out, err = self.capfd.readouterr()
-        return code, out.replace(place, "PLACE"), err.replace(place, "PLACE")
-
-
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("stores") / "rec"
     made.record(directory, seconds=100)
     return directory
-
-
-def put(recording: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A bucket that holds the recording; its URL."""
-    for name, value in (KEYS | {"AWS_ENDPOINT_URL": store.url}).items():
-        monkeypatch.setenv(name, value)
-    url = f"s3://{store.make_bucket(f'bucket-{uuid4().hex[:12]}')}/of/rec"
-    objectstore.upload(recording, url)
-    return url
 
 
 @pytest.fixture(scope="module")
@@ -126,16 +93,14 @@ def url(recording: Path, store: Store) -> Iterator[str]:
 @pytest.fixture
 def both(recording: Path, url: str, store: Store, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Both:
     """To be read only."""
-    for name, value in (KEYS | {"AWS_ENDPOINT_URL": store.url}).items():
-        monkeypatch.setenv(name, value)
+    reach(store, monkeypatch)
     return Both(recording, url, capfd)
 
 
 @pytest.fixture
 def own(tmp_path: Path, recording: Path, store: Store, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Both:
     """To be changed."""
-    directory = tmp_path / "rec"
-    shutil.copytree(recording, directory)
+    directory = copied(recording, tmp_path / "rec")
     return Both(directory, put(directory, store, monkeypatch), capfd)
 
 

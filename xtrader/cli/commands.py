@@ -119,6 +119,19 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
         "Make lists again, set broken files aside, finish a journal that was left.",
         ("xtrader repair ./data", "xtrader repair ./data && xtrader verify ./data"),
     ),
+    "sync": CommandEntry(
+        "sync:sync",
+        "Bring a recording, or a range of it, home from an object store, and prove it.",
+        (
+            "xtrader sync s3://bucket/prefix ./data",
+            "xtrader sync s3://bucket/prefix ./noon --from 2026-11-21T12:00:00Z --to 2026-11-21T13:00:00Z",
+        ),
+    ),
+    "prune": CommandEntry(
+        "prune:prune",
+        "Take away old parts that are proven, and uploaded if they are to be.",
+        ("xtrader prune ./data --older-than 90d", "xtrader prune ./data --older-than 90d --uploaded --yes"),
+    ),
     "load": CommandEntry(
         "load:load",
         "Deliver a recording or a journal into a sink.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from xtrader.cli.places import files_at, recorded
+from xtrader.cli.places import files_at, find_place, recorded, require_local
 from xtrader.cli.progress import bar
 
 PERIODS = {"1h": 1, "1d": 24}
@@ -20,6 +20,7 @@ def compact(directory: str, every: str) -> None:
     from xtrader.store.mend.compact import HOUR
     from xtrader.store.mend.compact import compact as merge
 
+    require_local(find_place(directory).where, "compact")
     with files_at(directory) as files, bar("merging") as progress:
         done = merge(files.root, PERIODS[every] * HOUR, progress)
     if done.removed:

@@ -94,6 +94,12 @@ def require_directory(place: Place) -> None:
         raise ConfigError(f"there is no directory '{place.where}'{_near(Path(place.where).absolute().parent)}")
 
 
+def require_local(place: str, command: str) -> None:
+    """Raises ConfigError for a URL, with the way round."""
+    if "://" in place:
+        raise ConfigError(f"`xtrader {command}` works on directories: `xtrader sync {place} DIR` brings the recording into one")
+
+
 def _near(directory: Path) -> str:
     """What recordings lie in a directory."""
     beside = sorted(directory.iterdir()) if directory.is_dir() else []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from xtrader.cli.places import find_place, recorded, require_recording
+from xtrader.cli.places import find_place, recorded, require_local, require_recording
 
 
 @click.command()
@@ -23,6 +23,7 @@ def repair(directory: str) -> None:
     from xtrader.store.prove.recording_files import RecordingFiles
 
     place = find_place(directory)
+    require_local(place.where, "repair")
     settings, root = place.settings, Path(place.where)
     journals = [path for path in _journals(settings.journal_directory) if is_left(path, ParquetSink.name)]
     if not journals:

@@ -45,7 +45,7 @@ def verify(directory: str, as_json: bool, workers: int | None, sink: str | None)
     if as_json:
         click.echo(msgspec.json.encode(report))
     else:
-        _print(report)
+        print_report(report)
     sys.exit(report.exit_code)
 
 
@@ -76,7 +76,8 @@ def compare_tables(files: RecordingFiles, sink: str) -> int:
     return 2 if lacking else 0
 
 
-def _print(report: Report) -> None:
+def print_report(report: Report) -> None:
+    """Print a report for people."""
     from rich.console import Console
     from rich.markup import escape
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from xtrader.errors import ConfigError
+from xtrader.sinks.bounds import Bounds, bounds_below, bounds_of, names_of
 from xtrader.sinks.manifest import DIRECTORY
 from xtrader.store.prove.lock import alone, shared
 from xtrader.store.prove.verify_lists import Lists, files_below, is_running, read_lists
@@ -37,6 +38,8 @@ class RecordingFiles:
     def __init__(self, root: Path, journal: Path | None = None) -> None:
         self.name = str(root)
         self.journal = journal
+        self.bounds = Bounds()
+        """Which times are here, as it was when the lists were read last."""
         self._root = root
 
     @property
@@ -63,6 +66,7 @@ class RecordingFiles:
 
     def read_lists(self) -> Lists:
         """The lists as they are now. Raises OSError."""
+        self.bounds = bounds_below(self._root)
         return read_lists(self._root)
 
     def settled(self, names: Sequence[str], lists: Lists) -> list[str]:
@@ -134,13 +138,17 @@ class BucketFiles(RecordingFiles):
 
     def read_lists(self) -> Lists:
         self.fetch_lists()
+        self.bounds = bounds_below(self.root)
         return read_lists(self.root, self._begins)
 
     def fetch_lists(self) -> None:
         """Make the lists below `root` anew, each of its objects in the order of their names."""
         shutil.rmtree(self.root / DIRECTORY, ignore_errors=True)
         (self.root / DIRECTORY).mkdir()
-        objects = sorted(one.path for one in self.bucket.objects(DIRECTORY) if one.path.endswith(".jsonl"))
+        every = [one.path for one in self.bucket.objects(DIRECTORY)]
+        objects = sorted(path for path in every if path.endswith(".jsonl"))
+        for path in names_of(bounds_of(every)):
+            (self.root / path).touch()
         begins: dict[str, list[int]] = {}
         lines: dict[str, int] = {}
         with ThreadPoolExecutor(AT_ONCE) as pool:

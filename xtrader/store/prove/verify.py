@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from xtrader.clock import DAY
+from xtrader.clock import DAY, FOREVER
+from xtrader.sinks.bounds import Bounds
 from xtrader.sinks.described import UNREADABLE, Ranges, describe, first_line, metadata_of, misled, place_of, read_groups
-from xtrader.sinks.manifest import collector_of
+from xtrader.sinks.manifest import DIRECTORY, collector_of
 from xtrader.store.prove import live_end
 from xtrader.store.prove.book_proof import BookProof
 from xtrader.store.prove.coverage_map import CoverageMap, is_counted, share
@@ -125,6 +126,8 @@ def _verify(
             findings.append(Finding("damage", path, f"cannot be read: {first_line(error)}"))
     findings += without_parts(files.root, {collector_of(one.list) for one in parts})
     findings += live_end.told(files)
+    if not files.bounds.are_open:
+        findings.append(Finding("note", DIRECTORY, _kept(files.bounds)))
     units = sorted(cut(parts, rules), key=lambda unit: -unit.bytes)
     total = sum(unit.bytes for unit in units)
     days: list[Day] = []
@@ -139,6 +142,11 @@ def _verify(
     levels = {finding.level for finding in findings}
     code = 2 if "damage" in levels else 1 if "hole" in levels or not parts else 0
     return Report(files.name, len(parts), days, findings, code)
+
+
+def _kept(bounds: Bounds) -> str:
+    end = "the end" if bounds.ends == FOREVER else stamp(bounds.ends)
+    return f"only what was received from {stamp(bounds.begins)} to {end} is here: the rest was pruned, or not brought"
 
 
 def cut(parts: Iterable[ListedPart], rules: Callable[[str], Rules | None]) -> list[Unit]:
@@ -171,6 +179,7 @@ class _Check:
     def __init__(self, files: RecordingFiles, unit: Unit) -> None:
         self._files = files
         self._root = files.root
+        self._bounds = files.bounds
         self._unit = unit
         self._findings: list[Finding] = []
         self._days: dict[str, Day] = {}
@@ -187,6 +196,8 @@ class _Check:
             return Verified([day for one in without.items() for day in self._without(*one)], self._findings)
         coverage = CoverageMap(()) if maps is None else maps.get(unit.stream, CoverageMap(()))
         chain = proof(unit.stream, unit.key, unit.rules, coverage if maps is not None else ALL_LIVE, self._tell)
+        if chain is not None and self._bounds.begins:
+            chain.lost()
         self._read_parts(chain)
         if maps is not None and isinstance(chain, BookProof):
             self._tell_shallow(coverage)
@@ -213,12 +224,15 @@ class _Check:
         ends = [ts // DAY for one in known for ts in (one.ts_from, max(one.ts_from, one.end(unit.end) - 1))]
         dates = {date_of(number) for number in range(min(ends), max(ends) + 1)} if ends else set()
         for date in sorted(dates - set(found)):
-            if share(coverage.intervals, day_start(date), min(day_start(date) + DAY, unit.end)).known:
+            if (
+                self._is_here(day_start(date), day_start(date) + DAY)
+                and share(coverage.intervals, day_start(date), min(day_start(date) + DAY, unit.end)).known
+            ):
                 found[date] = Day(unit.collector, "", date)
         holes = coverage.holes(unit.end)
         for date, day in found.items():
-            first = day_start(date)
-            stop = min(first + DAY, max(unit.end, first))
+            first = max(day_start(date), self._bounds.begins)
+            stop = min(day_start(date) + DAY, self._bounds.ends, max(unit.end, first))
             day.subscription = f"{covers}:{unit.key}"
             day.live = share(coverage.intervals, first, stop).part
             day.gaps = sum(gap.ts_from < stop and gap.end(stop) > first for gap in holes)
@@ -294,9 +308,13 @@ class _Check:
         for covers, coverage in (maps or {}).items():
             name = f"{covers}:{self._unit.key}"
             for problem in coverage.problems:
+                if not self._is_here(problem.ts, problem.ts + 1):
+                    continue
                 level = "damage" if problem.is_damage else "hole"
                 self._findings.append(Finding(level, problem.file, f"{name} at {stamp(problem.ts)}: {problem.what}"))
             for gap in coverage.holes(self._unit.end):
+                if not self._is_here(gap.ts_from, gap.end(self._unit.end)):
+                    continue
                 end = "the end" if gap.ts_to is None else stamp(gap.ts_to)
                 why = f"{gap.cause}, {gap.detail}" if gap.detail else gap.cause
                 why = why if gap.state == "gap" else f"{gap.state} ({why})"
@@ -315,10 +333,16 @@ class _Check:
         """Whatever is said to be live began with a snapshot."""
         last = max((one.line.last_ts_recv or 0 for one in self._unit.parts), default=0)
         for one in coverage.intervals:
+            if not self._bounds.begins <= one.ts_from < self._bounds.ends:
+                continue
             is_lost = coverage.explains(one.ts_from, one.ts_from, "storage")
             if one.state == "live" and one.cause != "clock_step" and one.ts_from < last and not (one.ts_from in synced or is_lost):
                 what = f"L2:{self._unit.key} is said to be live from {stamp(one.ts_from)}, and no snapshot was recorded then"
                 self._findings.append(Finding("damage", one.file, what))
+
+    def _is_here(self, ts_from: int, ts_to: int) -> bool:
+        """Whether any of a time is one that this recording has parts of."""
+        return (ts_to > self._bounds.begins or ts_from >= self._bounds.begins) and ts_from < self._bounds.ends
 
     def _tell(self, what: str) -> None:
         self._findings.append(Finding("damage", self._file, what))

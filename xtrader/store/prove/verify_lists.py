@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from xtrader.errors import ConfigError
+from xtrader.sinks.bounds import bounds_below
 from xtrader.sinks.described import misplaced, place_of
 from xtrader.sinks.manifest import COMPACTED, DIRECTORY, ManifestLine, collector_of, list_files, read_lines
 
@@ -44,7 +45,9 @@ class Lists(NamedTuple):
     parts: Sequence[ListedPart]
     findings: Sequence[Finding]
     replaced: set[str]
-    """Paths of the parts whose rows are in others now."""
+    """Paths of the parts whose rows are in others now, or were pruned."""
+    pruned: set[str]
+    """Those of them that were pruned."""
 
 
 class Strangers(NamedTuple):
@@ -100,10 +103,13 @@ def read_lists(root: Path, begins: Mapping[str, Collection[int]] = MappingProxyT
         if count > 1:
             where = next(one.list for one in listed if one.line.path == path_)
             findings.append(Finding("damage", where, f"lists '{path_}' {count} times"))
+    bounds = bounds_below(root)
     replaced = {path for one in listed for path in one.line.replaces}
+    pruned = {one.line.path for one in listed if not bounds.keep(one.line.stream, one.line.last_ts_recv)} - replaced
+    replaced |= pruned
     unique = {one.line.path: one for one in reversed(listed) if one.line.path not in replaced}
     parts = list(reversed(unique.values()))
-    return Lists(parts, [*findings, *_overlaps(parts)], replaced)
+    return Lists(parts, [*findings, *_overlaps(parts)], replaced, pruned)
 
 
 def require_whole(lists: Lists) -> None:
@@ -156,7 +162,13 @@ def strangers(lists: Lists, files: Sequence[str]) -> Strangers:
             continue
         place = place_of(path)
         if path in lists.replaced:
-            findings.append(Finding("note", path, "was replaced by another part and not removed yet: the next `compact` does it"))
+            findings.append(
+                Finding(
+                    "note",
+                    path,
+                    "was replaced by another part, or pruned, and not removed yet: the next `compact` or `prune` does it",
+                )
+            )
         elif place is None:
             findings.append(Finding("damage", path, "is not a part of the recording"))
         else:

@@ -16,6 +16,7 @@ from pyarrow import fs as arrow_fs
 
 from xtrader.clock import FOREVER
 from xtrader.errors import ConfigError, DamagedFile
+from xtrader.sinks.bounds import Bounds, bounds_of
 from xtrader.sinks.described import first_line, misled
 from xtrader.sinks.manifest import COMPACTED, DIRECTORY, ListLine, ManifestLine, collector_of, is_path, read_lines
 
@@ -77,18 +78,19 @@ class PartList:
         except OSError as error:
             raise DamagedFile(where, f"cannot be read: {first_line(error)}") from error
         infos = [info for info in found if info.base_name.endswith(".jsonl")]
+        bounds = bounds_of(info.base_name for info in found)
         if not infos and self.is_local and any(Path(self.root).glob("stream=*/*/*/*/part-*.parquet")):
             raise DamagedFile(where, "holds no list of the parts that are there: `xtrader repair` makes it again")
         # Lists of merged parts first: whatever they have merged, the other lists, read later, have had before.
         infos.sort(key=lambda info: (not self._list(info).endswith(COMPACTED), info.path))
-        state = [(info.path, info.size, info.mtime_ns) for info in infos]
+        state = bounds, [(info.path, info.size, info.mtime_ns) for info in infos]
         with self._lock:
             if self._listed[0] != state:
                 lists: dict[str, list[ManifestLine]] = {}
                 with ThreadPoolExecutor(READS_AT_ONCE) as pool:
                     for info, lines in zip(infos, pool.map(self._lines, infos), strict=True):
                         lists.setdefault(self._list(info), []).extend(lines)
-                self._listed = state, self._collected(lists)
+                self._listed = state, self._collected(lists, bounds)
             return self._listed[1]
 
     def _list(self, info: Any) -> str:
@@ -138,8 +140,9 @@ class PartList:
             if wrong is not None:
                 raise DamagedFile(path, wrong)
 
-    def _collected(self, lists: dict[str, list[ManifestLine]]) -> dict[str, CollectorParts]:
+    def _collected(self, lists: dict[str, list[ManifestLine]], bounds: Bounds) -> dict[str, CollectorParts]:
         replaced = {path for lines in lists.values() for line in lines for path in line.replaces}
+        replaced |= {line.path for lines in lists.values() for line in lines if not bounds.keep(line.stream, line.last_ts_recv)}
         parts: dict[str, dict[tuple[str, str], list[Part]]] = {}
         merged: dict[str, int] = {}
         for name, lines in lists.items():

@@ -16,6 +16,7 @@ from xtrader.clock import FOREVER
 from xtrader.errors import ConfigError, DamagedFile
 from xtrader.model.streams import SUBSCRIBED
 from xtrader.records.schemas import COVERAGE
+from xtrader.sinks.bounds import Bounds
 from xtrader.store.prove.coverage_map import CoverageMap, holes_of, is_counted, share
 from xtrader.store.prove.recording_files import RecordingFiles, files_of
 from xtrader.store.prove.verify_lists import require_whole
@@ -90,7 +91,8 @@ def read_timeline(place: Path | RecordingFiles, ts_from: int | None = None, ts_t
                 raise ConfigError(f"the coverage of {key} is damaged: `xtrader verify {files.name}` says where") from None
             for covers, own in rows.items():
                 found = CoverageMap(own)
-                strips.append(Strip(source.collector, f"{covers}:{key}", found.intervals, max(source.until, found.last())))
+                end = min(max(source.until, found.last()), files.bounds.ends)
+                strips.append(Strip(source.collector, f"{covers}:{key}", _clipped(found.intervals, files.bounds), end))
     told = {(strip.collector, strip.subscription) for strip in strips}
     untold = [
         (collector, f"{stream}:{key}", own.ts_last)
@@ -102,10 +104,23 @@ def read_timeline(place: Path | RecordingFiles, ts_from: int | None = None, ts_t
     if not told:
         raise ConfigError(f"'{files.name}' holds no coverage rows")
     strips.sort(key=lambda strip: (strip.subscription.partition(":")[2], strip.subscription, strip.collector))
-    first = min(one.ts_from for strip in strips for one in strip.intervals)
+    first = min((one.ts_from for strip in strips for one in strip.intervals), default=files.bounds.begins)
     last = max((one.end(strip.end) for strip in strips for one in strip.shown(first, FOREVER)), default=first)
+    last = max(first, min(last, files.bounds.ends))
     start = first if ts_from is None else ts_from
     return Timeline(strips, start, max(start + 1, last if ts_to is None else ts_to))
+
+
+def _clipped(found: Sequence[Interval], bounds: Bounds) -> Sequence[Interval]:
+    """Intervals without what they say of times that are not here."""
+    if bounds.are_open:
+        return found
+    inside = [one for one in found if one.ts_from < bounds.ends and one.end(FOREVER) > bounds.begins]
+    for one in inside:
+        one.ts_from = max(one.ts_from, bounds.begins)
+        if one.ts_to is not None and one.ts_to >= bounds.ends:
+            one.ts_to = None
+    return inside
 
 
 def cells(strip: Strip, ts_from: int, ts_to: int, count: int) -> list[str]:
