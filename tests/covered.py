@@ -23,6 +23,7 @@ COVERED: dict[str, tuple[str, ...]] = {
         "sinks/bounds.py",
     ),
     "store/mend/test_sync.py": ("cli/sync.py",),
+    "cli/test_export.py": ("store/read/table_file.py",),
     "cli/test_stores.py": (
         "cli/places.py",
         "cli/progress.py",

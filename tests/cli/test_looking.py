@@ -157,7 +157,7 @@ def check_refusals(command: Callable[..., Ran]) -> None:
         (("book", KEY, "data", "--live"), "needs a terminal"),
         (("trades", KEY, "data", "--follow", "--to", "2026-01-01"), "contradict"),
         (("trades", OTHER, "data", "--follow"), "are not recorded here"),
-        (("trades", OTHER, "data"), "are recorded here; there is L2 from 20"),
+        (("trades", OTHER, "data"), "are recorded here; there is L2:OKX_SWAP@ETH-USDT-SWAP from 20"),
         (("trades", KEY, "data", "--from", "2026-01-02", "--to", "2026-01-01"), "--from '2026-01-02' is after --to '2026-01-01'"),
         (("plot", KEY, "data", "--output", "x.html", "--from", "2026-01-02", "--to", "2026-01-01"), "is after --to"),
         (("plot", KEY, "data", "--output", "x.pdf"), "ends in neither .png nor .html"),

@@ -116,6 +116,7 @@ LOOKING = (
     ("trades", "OKX_SWAP@BTCUSD", "PLACE"),
     ("book", made.OKX, "PLACE", "--at", f"{DAY}T23:58:00Z", "--format", "json"),
     ("book", made.OKX, "PLACE", "--at", "2020-01-01"),
+    ("export", f"L2:{made.OKX}", "PLACE", "--output", "x.csv.gz"),
     ("report", "PLACE", "--date", "2020-01-01"),
 )
 

@@ -94,6 +94,14 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
             "xtrader plot OKX_SWAP@BTCUSDT ./data --from 2026-11-21 --every 1m --output btc.png",
         ),
     ),
+    "export": CommandEntry(
+        "export:export",
+        "Write what was recorded into a CSV or Parquet file.",
+        (
+            "xtrader export TRADES:OKX_SWAP@BTCUSDT ./data --output trades.csv.gz --from 2026-11-21 --to 2026-11-22",
+            "xtrader export L2:OKX_SWAP@BTCUSDT s3://bucket/prefix --output book.csv.gz --columns tardis",
+        ),
+    ),
     "verify": CommandEntry(
         "verify:verify",
         "Prove a recording: files, manifest, sequences, books and coverage.",

@@ -52,9 +52,9 @@ def picture_at(recording: Dataset, of: Instrument, ts: int) -> Picture:
 
 def there_is(recording: Dataset, key: str) -> str:
     """What is recorded of an instrument, in words: each stream with its first and last time; else which instruments are."""
-    own = [*_spans(recording, key)]
+    own = _spans(recording, key)
     if own:
-        return "there is " + ", ".join(f"{stream} from {stamp(first, 3)} to {stamp(last, 3)}" for stream, first, last in own)
+        return "there is " + ", ".join(f"{name} from {stamp(first, 3)} to {stamp(last, 3)}" for name, first, last in own)
     rows = recording.recorded().to_arrow().to_pylist()
     others = sorted({f"{row['exchange']}@{row['instrument']}" for row in rows})
     more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
@@ -63,12 +63,12 @@ def there_is(recording: Dataset, key: str) -> str:
 
 def span(recording: Dataset, key: str, stream: str) -> tuple[int, int] | None:
     """The first and the last time (int ns) of a stream of an instrument; None if there is nothing of it."""
-    return next(((first, last) for name, first, last in _spans(recording, key) if name == stream), None)
+    return next(((first, last) for name, first, last in _spans(recording, key) if name == f"{stream}:{key}"), None)
 
 
-def _spans(recording: Dataset, key: str) -> Iterator[tuple[str, int, int]]:
+def _spans(recording: Dataset, key: str) -> list[tuple[str, int, int]]:
     rows = _integers(recording.recorded(key).to_arrow()).to_pylist()
-    return ((row["stream"], row["ts_first"], row["ts_last"]) for row in rows)
+    return [(f"{row['stream']}:{row['exchange']}@{row['instrument']}", row["ts_first"], row["ts_last"]) for row in rows]
 
 
 def trades(recording: Dataset, key: str, start: int | None, end: int | None) -> Iterator[Trade]:
