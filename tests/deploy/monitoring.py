@@ -5,6 +5,8 @@ The rule: expressions, labels and inhibitions are those of the files; only how l
 
 from __future__ import annotations
 
+import asyncio
+import importlib.util
 import json
 import os
 import re
@@ -24,7 +26,8 @@ import yaml
 from tests.needs import missing
 from tests.objectstore import free_port
 from tests.processes import kept_track_of
-from tests.waiting import wait_until
+from tests.waiting import until, wait_until
+from xtrader.ops.metrics import METRICS
 
 FILES = Path(__file__).parents[2] / "deploy" / "monitoring"
 RULES = FILES / "rules"
@@ -45,6 +48,36 @@ def rules(kind: str) -> list[dict[str, Any]]:
     """All alerts (`alert`), or all recorded series (`record`), as they stand in the files."""
     found = [yaml.safe_load(path.read_text()) for path in sorted(RULES.glob("*.yml"))]
     return [rule for file in found for group in file["groups"] for rule in group["rules"] if kind in rule]
+
+
+def loaded(name: str) -> Any:
+    """A module of deploy/monitoring."""
+    spec = importlib.util.spec_from_file_location(name, FILES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def served_series() -> set[str]:
+    """The names of all series that a recorder may serve."""
+    parts = ("_bucket", "_sum", "_count")
+    return {f"{name}{part}" for name, one in METRICS.items() for part in (parts if one.kind == "histogram" else ("",))}
+
+
+def named(expression: str) -> set[str]:
+    """The metrics that an expression names."""
+    plain = re.sub(r'"[^"]*"|\[\w+\]|\b(?:by|on|ignoring|without|group_left|group_right) *\([^)]*\)', " ", expression)
+    plain = re.sub(r"\{[^}]*\}", " ", plain)
+    return {word for word in re.findall(r"[a-zA-Z_:][\w:]*(?!\w* *\()", plain) if re.search("[_:]|^up$|^ALERTS$", word)}
+
+
+def expressions(dashboard: str) -> list[str]:
+    """What the panels of a dashboard ask, as it is where all is chosen."""
+    panels = json.loads((FILES / "grafana" / "dashboards" / f"{dashboard}.json").read_text(encoding="utf-8"))["panels"]
+    found = [target["expr"] for panel in panels for target in panel["targets"]]
+    return [re.sub(r"\$(instance|exchange)\b", ".+", one).replace("$__rate_interval", "1m") for one in found]
 
 
 def quick(text: str) -> str:
@@ -82,10 +115,10 @@ class People:
         self._server.shutdown()
         self._server.server_close()
 
-    def pages(self, path: str = "/people") -> list[tuple[str, str]]:
-        """(name of the alert, instance) of each notification that something fires, in order."""
-        firing = [one for one in self.told if one["status"] == "firing" and one["path"] == path]
-        return [(one["groupLabels"]["alertname"], one["groupLabels"].get("instance", "")) for one in firing]
+    def pages(self, path: str = "/people", exchange: str | None = None) -> list[tuple[str, str]]:
+        """(name of the alert, instance) of each notification that something fires, of an exchange or of all, in order."""
+        firing = [one["groupLabels"] for one in self.told if one["status"] == "firing" and one["path"] == path]
+        return [(one["alertname"], one.get("instance", "")) for one in firing if exchange in (None, one.get("exchange"))]
 
 
 class Stack:
@@ -101,12 +134,9 @@ class Stack:
         """Start both; returns when they answer."""
         shutil.copy(FILES / "alertmanager.sh", self.directory)
         self._copy("alertmanager.yml", {"wait: 20s": "wait: 1s", "interval: 2m": "interval: 5s", "interval: 1m": "interval: 5s"})
-        ports = {"alertmanager:9093": f"127.0.0.1:{self._alertmanager}", "prometheus:9090": f"127.0.0.1:{self._prometheus}"}
-        times = {
-            "scrape_interval: 5s": "scrape_interval: 1s",
-            "scrape_timeout: 4s": "scrape_timeout: 1s",
-            "refresh_interval: 15s": "refresh_interval: 1s",
-        }
+        ports = {"alertmanager:9093": f"127.0.0.1:{self._alertmanager}"}
+        # Of a recorder that hangs the answer takes two seconds.
+        times = {"interval: 5s": "interval: 3s", "timeout: 4s": "timeout: 3s", "refresh_interval: 15s": "refresh_interval: 1s"}
         self._copy("prometheus.yml", ports | times)
         (self.directory / "rules").mkdir()
         for path in RULES.glob("*.yml"):
@@ -175,6 +205,43 @@ class Stack:
     def _json(self, port: int, path: str) -> Any:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
             return json.load(answer)
+
+
+class Session:
+    """What fired so far, and what Alertmanager made of it: alerts are (name, instance)."""
+
+    def __init__(self, running: Stack) -> None:
+        self.stack = running
+        self.fired: set[tuple[str, str]] = set()
+        self.now: set[tuple[str, str]] = set()
+        self.active: set[tuple[str, str]] = set()
+        self.inhibited: set[tuple[str, str]] = set()
+
+    async def look(self) -> None:
+        """Look for ever."""
+        while True:
+            self.now = await asyncio.to_thread(self.stack.firing)
+            self.fired |= self.now
+            known = await asyncio.to_thread(self.stack.known)
+            self.active |= {one for one, state in known.items() if state == "active"}
+            self.inhibited |= {one for one, state in known.items() if state == "suppressed"}
+            await asyncio.sleep(0.3)
+
+    def restarts(self, instance: str) -> int:
+        """How often its sinks' processes were started again."""
+        found = self.stack.ask(f'sum(xtrader_sink_restarts_total{{instance="{instance}"}})')
+        return int(found[0]["value"][1])
+
+    async def fires(self, instance: str, *names: str) -> None:
+        """Wait until these alerts have fired."""
+        wanted = {(name, instance) for name in names}
+        await until(lambda: wanted <= self.fired, lambda: (sorted(wanted - self.fired), sorted(self.now)))
+
+    async def clears(self, instance: str, *names: str) -> None:
+        """Wait until these alerts, which had fired, do so no more."""
+        wanted = {(name, instance) for name in names}
+        assert wanted <= self.fired
+        await until(lambda: not wanted & self.now, lambda: sorted(wanted & self.now))
 
 
 @contextmanager

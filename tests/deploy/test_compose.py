@@ -24,6 +24,7 @@ HERE = """
 services:
   a:
     network_mode: host    # where the emulated venues are
+    ports: !reset []
     healthcheck: {disable: true}    # podman asks systemd to run it
     ulimits: !override {nofile: 4096, nproc: 4096}    # more is not given out here
 """
@@ -36,7 +37,8 @@ def compose(image: str, tmp_path: Path) -> Iterator[list[str]]:
     program = str(plugin) if plugin.exists() else shutil.which("docker-compose")
     if program is None:
         missing("docker compose is not installed: make deploytools")
-    shutil.copy(FILES / "compose.yml", tmp_path)
+    shutil.copytree(FILES, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(FILES.parent / "monitoring", tmp_path.parent / "monitoring", dirs_exist_ok=True)
     (tmp_path / "here.yml").write_text(HERE)
     # The name of a socket must be short.
     socket = images.STORE / f"{os.getpid()}.sock"

@@ -9,19 +9,18 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
-from tests.deploy import tools
-from tests.deploy.monitoring import FILES, LONGEST, RULES, needed, quick, rules
+from tests.deploy import platforms, tools
+from tests.deploy.monitoring import FILES, LONGEST, RULES, loaded, named, needed, quick, rules, served_series
 from xtrader.cli.main import cli
 from xtrader.ops.metrics import METRICS
 
 ALERTS = {one["alert"]: one for one in rules("alert")}
 RECORDED = {one["record"] for one in rules("record")}
 RUNBOOKS = (tools.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-PARTS = ("_bucket", "_sum", "_count")
-SERIES = {f"{name}{part}" for name, one in METRICS.items() for part in (PARTS if one.kind == "histogram" else ("",))}
 SECRETS = {
     "XTRADER_ALERT_SLACK_URL": "https://hooks.example/canary",
     "XTRADER_ALERT_PAGERDUTY_KEY": "canary-of-a-key",
@@ -30,13 +29,6 @@ SECRETS = {
 MAIL = {f"XTRADER_ALERT_EMAIL_{name}": f"{name.lower()}@example" for name in ("TO", "FROM", "USER")} | {
     "XTRADER_ALERT_EMAIL_SMARTHOST": "mail.example:587"
 }
-
-
-def named(expression: str) -> set[str]:
-    """The metrics that an expression names."""
-    plain = re.sub(r'"[^"]*"|\[\w+\]|\b(?:by|on|ignoring|without|group_left|group_right) *\([^)]*\)', " ", expression)
-    plain = re.sub(r"\{[^}]*\}", " ", plain)
-    return {word for word in re.findall(r"[a-zA-Z_:][\w:]*(?!\w* *\()", plain) if re.search("[_:]|^up$", word)} - {"group_left"}
 
 
 def rendered(**variables: str) -> subprocess.CompletedProcess[str]:
@@ -79,7 +71,7 @@ def test_no_alert_is_without_a_test_of_when_it_fires() -> None:
 
 def test_every_metric_that_a_rule_names_is_served_or_recorded() -> None:
     for one in (*ALERTS.values(), *rules("record")):
-        unknown = named(one["expr"]) - SERIES - RECORDED - {"up"}
+        unknown = named(one["expr"]) - served_series() - RECORDED - {"up"}
         assert not unknown, f"{one.get('alert') or one['record']} names {unknown}"
 
 
@@ -101,11 +93,12 @@ def test_every_runbook_is_one_of_an_alert_and_names_only_what_exists() -> None:
     for name in ALERTS:
         text = section(name)
         for command, *rest in (found.split() for found in re.findall(r"`xtrader ([a-z][^`]*)`", text)):
-            assert command in cli.commands, f"{name}: there is no xtrader {command}"
-            options = {option for one in cli.commands[command].params for option in (*one.opts, "--help")}
+            found = cli.get_command(click.Context(cli), command)
+            assert found is not None, f"{name}: there is no xtrader {command}"
+            options = {option for one in found.params for option in one.opts}
             assert {word for word in rest if word.startswith("-")} <= options, f"{name}: xtrader {command} {rest}"
         for variable in re.findall(r"`(XTRADER_[A-Z_]+|QUESTDB_[A-Z_]+)`", text):
-            assert variable in listed, f"{name}: there is no {variable}"
+            assert re.search(rf"\b{variable}\b", listed), f"{name}: there is no {variable}"
         for metric in re.findall(r"`(?:xtrader_)?((?:sink|process|connection|journal|rest)_\w+)`", text):
             assert f"xtrader_{metric}" in METRICS, f"{name}: there is no metric {metric}"
         for other in re.findall(r"`(Xtrader\w+)`", text):
@@ -188,3 +181,18 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(variables: dict[str, str
 def test_the_script_passes_its_validator() -> None:
     needed("shellcheck")
     tools.run("shellcheck", *sorted(FILES.glob("*.sh")))
+
+
+def test_the_rules_of_kubernetes_are_the_same() -> None:
+    files = [yaml.safe_load(path.read_text()) for path in sorted(RULES.glob("*.yml"))]
+    text = (FILES / "kubernetes.yaml").read_text(encoding="utf-8")
+    assert text == loaded("kubernetes").text(), "make it anew: python deploy/monitoring/kubernetes.py"
+    monitor, rule = platforms.objects(text)
+    assert rule["spec"] == {"groups": [group for file in files for group in file["groups"]]}
+    for kind, path in (("Deployment", "deployment"), ("StatefulSet", "stateful")):
+        found = platforms.objects((tools.ROOT / f"deploy/k8s/base/{path}/objects.yaml").read_text())
+        (workload,) = (one for one in found if one["kind"] == kind)
+        labels = workload["spec"]["template"]["metadata"]["labels"]
+        assert monitor["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    port = monitor["spec"]["podMetricsEndpoints"][0]["port"]
+    assert f"- name: {port}\n" in (tools.ROOT / "deploy/k8s/overlays/a/workload.yaml").read_text()

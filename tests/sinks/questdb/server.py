@@ -78,6 +78,7 @@ class Server:
             "pg.net.bind.to": f"127.0.0.1:{self._pg}",
             "line.udp.enabled": "false",
             "telemetry.enabled": "false",
+            "metrics.enabled": "true",
             "shared.worker.count": "1",
             "dev.mode.enabled": "true",
             **SMALL,
@@ -96,6 +97,11 @@ class Server:
         wait_until(lambda: not self.alive() or self._healthy(), lambda: (self.root / "log").read_text()[-3000:])
         if not self.alive():
             raise RuntimeError((self.root / "log").read_text()[-3000:])
+
+    @property
+    def metrics_url(self) -> str:
+        """Where it serves its own metrics."""
+        return f"http://127.0.0.1:{self._health}/metrics"
 
     @property
     def pid(self) -> int:
