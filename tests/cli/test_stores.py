@@ -192,3 +192,9 @@ def test_a_store_that_is_away_or_holds_nothing_is_one_sentence(both: Both, monke
     for words in (("verify", "PLACE"), ("trades", made.OKX, "PLACE", "--last", "1")):
         _, (code, out, err) = both.said(*words)
         assert (code in (1, 2), out, err.count("\n")) == (True, "", 1), err
+
+
+def test_repair_says_how_a_bucket_is_repaired(both: Both) -> None:
+    _, ran = both.said("repair", "PLACE")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert "`xtrader sync PLACE DIR` brings the recording into one" in ran.err

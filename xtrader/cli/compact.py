@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from xtrader.cli.places import files_at, find_place, recorded, require_local
+from xtrader.cli.places import files_at, recorded
 from xtrader.cli.progress import bar
 
 PERIODS = {"1h": 1, "1d": 24}
@@ -19,10 +19,14 @@ def compact(directory: str, every: str) -> None:
     """Merge closed parts, prove the result, then remove what it replaces. Safe beside a recorder, and to kill at any time."""
     from xtrader.store.mend.compact import HOUR
     from xtrader.store.mend.compact import compact as merge
+    from xtrader.store.mend.compact_bucket import compact_bucket
+    from xtrader.store.prove.recording_files import BucketFiles
 
-    require_local(find_place(directory).where, "compact")
     with files_at(directory) as files, bar("merging") as progress:
-        done = merge(files.root, PERIODS[every] * HOUR, progress)
+        if isinstance(files, BucketFiles):
+            done = compact_bucket(files, PERIODS[every] * HOUR, progress)
+        else:
+            done = merge(files.root, PERIODS[every] * HOUR, progress)
     if done.removed:
         click.echo(f"Removed {done.removed:,} files that an interrupted run had left.")
     for problem in done.problems:

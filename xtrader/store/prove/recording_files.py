@@ -165,6 +165,10 @@ class BucketFiles(RecordingFiles):
         """How many objects a list was of when it was fetched."""
         return len(self._begins.get(list_, ()))
 
+    def age(self, path: str) -> float:
+        """For how many seconds a part has been there, by the names that were asked for last."""
+        return self._ages.get(path, 0.0)
+
     def settled(self, names: Sequence[str], lists: Lists) -> list[str]:
         known = {one.line.path for one in lists.parts} | lists.replaced
         return [name for name in names if name in known or self._ages.get(name, UPLOAD_SECONDS) >= UPLOAD_SECONDS]
