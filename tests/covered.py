@@ -35,6 +35,7 @@ COVERED: dict[str, tuple[str, ...]] = {
         "cli/plot.py",
         "cli/trades.py",
     ),
+    "cli/test_trade.py": ("cli/breaker.py",),
     "cli/test_main.py": (
         "cli/options.py",
         "cli/plan.py",
@@ -338,6 +339,10 @@ COVERED: dict[str, tuple[str, ...]] = {
         "trading/outcome_facts.py",
         "trading/stats/ratios.py",
         "trading/stats/report_text.py",
+    ),
+    "trading/test_paper_run.py": (
+        "trading/halt_latch.py",
+        "trading/log/taken_inputs.py",
     ),
     "trading/test_app.py": (
         "trading/log/run_files.py",

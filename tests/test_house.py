@@ -110,8 +110,8 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "trading.strategies": (("model.analytics", "trading.model"), ("msgspec",)),
     "trading.stats": (("trading.model",), ("msgspec", "numpy", "pyarrow")),
-    "trading.log": (("errors", "clock", "durable", "pipeline.frames", "trading.model"), ("msgspec",)),
-    "trading.source": ((*BASE, "clock", "store.read", "trading.model"), ("msgspec",)),
+    "trading.log": ((*BASE, "clock", "durable", "pipeline.frames", "trading.model"), ("msgspec",)),
+    "trading.source": ((*BASE, "clock", "pipeline", "records", "store.read", "trading.model"), ("msgspec",)),
     "cli": (("",), ("click", "msgspec", "pyarrow", "rich", "structlog")),
     "__main__": (("cli",), ()),
 }

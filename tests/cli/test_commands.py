@@ -73,7 +73,7 @@ def test_version_and_help_wait_for_nothing_large(word: str) -> None:
     ("words", "said"),
     [
         (["verfy", "x"], "'verfy' is no command of xtrader; did you mean verify?"),
-        (["zzzzzz"], "'zzzzzz' is no command of xtrader; there are book, check, "),
+        (["zzzzzz"], "'zzzzzz' is no command of xtrader; there are book, breaker, check, "),
     ],
 )
 def test_what_is_no_command_is_answered_with_what_was_meant(

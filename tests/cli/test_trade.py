@@ -108,7 +108,10 @@ def test_the_limits_in_force_say_who_set_them(command: Callable[..., Ran]) -> No
         (("--strategy", "follower.py", "day", "--queue", "fifo"), "there is no queue model 'fifo'"),
         (("--strategy", "follower.py", "day", "--expect-digest", "xyz"), "is no digest"),
         (("--strategy", "follower.py", "day", "--from", "noon"), "'noon' is no time"),
-        (("--strategy", "follower.py", "day", "--mode", "live"), "'live' is not 'replay'"),
+        (("--strategy", "follower.py", "day", "--mode", "live"), "'live' is not one of 'replay', 'paper', 'simulated'"),
+        (("--strategy", "follower.py", "day", "--shutdown-after", "1s"), "--shutdown-after is for paper runs"),
+        (("--strategy", "follower.py", "day", "--mode", "paper", "--shutdown-after", "x"), "--shutdown-after 'x' is no time"),
+        (("--strategy", "follower.py", "day", "--mode", "paper"), "xtrader: there is no journal of a recorder in"),
         (("--strategy", "follower.py"), "Missing argument"),
         (("report", "none"), "there is no run 'none' in 'runs'"),
         (("verify", "none"), "there is no run 'none' in 'runs'"),
@@ -136,3 +139,19 @@ def test_other_commands_do_not_load_it(tmp_path: Path) -> None:
     code = "import xtrader.cli.main, sys; print([name for name in sys.modules if name.startswith('xtrader.trading')])"
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_breaker_of_paper_runs_is_shown_and_reset(command: Callable[..., Ran], capsys: pytest.CaptureFixture[str]) -> None:
+    from xtrader.trading.halt_latch import HaltLatch, write_latch
+
+    assert main(("breaker", "show")) == 0
+    assert capsys.readouterr().out == "nothing is latched\n"
+    assert main(("breaker", "reset", "--reason", "x")) == 2
+    assert "no breaker is latched" in capsys.readouterr().err
+    write_latch(Path("runs"), HaltLatch("the price jumped", 10**18))
+    assert main(("breaker", "show")) == 0
+    assert "halted: the price jumped\nstopped by a loss until 2001-09-09" in capsys.readouterr().out
+    assert main(("breaker", "reset", "--reason", "it was a test")) == 0
+    assert "it was: the price jumped" in capsys.readouterr().out
+    assert main(("breaker", "show")) == 0
+    assert "it was a test (was: the price jumped)" in capsys.readouterr().out

@@ -83,8 +83,13 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
         "Trade a recording on paper with a strategy.",
         (
             "xtrader trade --strategy simple_spread ./data --market OKX_SWAP@BTCUSDT --param order_size=0.01",
-            "xtrader trade runs",
+            "xtrader trade --mode paper --strategy my_maker.py ./data",
         ),
+    ),
+    "breaker": CommandEntry(
+        "breaker:breaker",
+        "Show or reset what halted paper trading.",
+        ("xtrader breaker show", "xtrader breaker reset --reason 'the feed of the venue was wrong'"),
     ),
     "plot": CommandEntry(
         "plot:plot",
@@ -216,6 +221,11 @@ FURTHER: Final[Mapping[str, tuple[str, ...]]] = {
     "trade verify": (
         "xtrader trade verify 20261121T120000Z-simple_spread-1",
         "xtrader trade verify 20261121T120000Z-simple_spread-1 --runs ./elsewhere",
+    ),
+    "breaker show": ("xtrader breaker show", "xtrader breaker show --runs ./elsewhere"),
+    "breaker reset": (
+        "xtrader breaker reset --reason 'the feed of the venue was wrong'",
+        "xtrader breaker reset --reason 'a test' --runs ./elsewhere",
     ),
     "trade limits": ("xtrader trade limits", "xtrader trade limits --profile conservative"),
     "config show": COMMANDS["config"].examples,

@@ -15,6 +15,7 @@ import click
 from xtrader.errors import ConfigError
 
 if TYPE_CHECKING:
+    from xtrader.trading.app import TradeOptions, TradeRun
     from xtrader.trading.stats.run_report import RunReport
 
 DIFFERENT = 3
@@ -47,7 +48,14 @@ def runs_option(command: Any) -> Any:
 
 @trade.command("run")
 @click.argument("places", metavar="DIR…", nargs=-1, required=True)
-@click.option("--mode", type=click.Choice(["replay"]), default="replay", show_default=True, help="How: replay a recording.")
+@click.option(
+    "--mode",
+    type=click.Choice(["replay", "paper", "simulated"]),
+    default="replay",
+    show_default=True,
+    help="replay: trade a recording. paper (or simulated): follow the recorder that writes to DIR, until interrupted.",
+)
+@click.option("--shutdown-after", metavar="TIME", help="End a paper run after so long, such as 1h.")
 @click.option("--strategy", required=True, metavar="NAME", help="A shipped strategy (simple_spread) or the path of a .py file.")
 @click.option(
     "--market", "markets", multiple=True, metavar="INSTRUMENT", help="Only this one: key, alias or symbol. May be repeated."
@@ -74,14 +82,14 @@ def runs_option(command: Any) -> Any:
 @runs_option
 def run(places: tuple[str, ...], **given: Any) -> None:
     """Trade the recordings in DIR… with a strategy."""
-    from xtrader.trading.app import TradeOptions, amounts, replay
+    from xtrader.trading.app import TradeOptions, amounts
     from xtrader.trading.paper.venue_rules import Fees
 
     expected = given["expect_digest"].lower()
     if expected and (set(expected) - set("0123456789abcdef") or len(expected) < 4):
         raise ConfigError(f"--expect-digest '{expected}' is no digest: give 4 or more of the hexadecimal digits that a run printed")
     options = TradeOptions(
-        mode=given["mode"],
+        mode="paper" if given["mode"] == "simulated" else given["mode"],
         strategy=given["strategy"],
         places=places,
         markets=given["markets"],
@@ -101,12 +109,34 @@ def run(places: tuple[str, ...], **given: Any) -> None:
         runs=Path(given["runs_directory"]),
         directory=None if given["run_directory"] is None else Path(given["run_directory"]),
     )
-    found = replay(options)
+    found = _run(options, given["shutdown_after"])
     _show(found.report)
     click.echo(f"everything is in {found.directory}")
     if expected and not found.report.digest.startswith(expected):
         click.echo(f"xtrader: the digest is {found.report.digest}, not {expected}: the decisions differ", err=True)
         sys.exit(DIFFERENT)
+
+
+def _run(options: TradeOptions, shutdown_after: str | None) -> TradeRun:
+    if options.mode == "replay":
+        from xtrader.trading.app import replay
+
+        if shutdown_after is not None:
+            raise ConfigError("--shutdown-after is for paper runs; a replay ends with --to")
+        return replay(options)
+    from msgspec.structs import replace
+
+    from xtrader.cli.looking import place
+    from xtrader.cli.stopping import Stopping
+    from xtrader.trading.paper_run import paper
+
+    seconds = None if shutdown_after is None else _seconds(shutdown_after)
+    if len(options.places) == 1:
+        where = place(options.places[0], None)
+        options = replace(options, places=(str(where.directory),), journal=where.journal)
+    with Stopping(seconds) as stopping:
+        words = f"following the recorder of {options.places[0]}; an interrupt ends it with a report"
+        return paper(options, stopping.is_wanted, lambda: click.echo(words, err=True))
 
 
 @trade.command("runs")
@@ -227,6 +257,15 @@ def _bps(option: str, text: str) -> Decimal:
 
 def _asset(text: str) -> str:
     return text if text in ("quote", "base") else text.upper()
+
+
+def _seconds(text: str) -> float:
+    from xtrader.quantities import seconds
+
+    found = seconds(text)
+    if not found:
+        raise ConfigError(f"--shutdown-after '{text}' is no time: give one such as 90s or 1h")
+    return found
 
 
 def _delay(option: str, text: str) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation, localcontext
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -22,6 +22,7 @@ from xtrader.errors import ConfigError
 from xtrader.model.instrument import Instrument
 from xtrader.trading.core.engine import Engine, EngineSetup
 from xtrader.trading.core.strategy_host import StrategyPlan
+from xtrader.trading.halt_latch import HaltLatch, read_latch
 from xtrader.trading.log import run_files
 from xtrader.trading.log.run_files import RunManifest
 from xtrader.trading.log.run_log import RunLog
@@ -30,8 +31,8 @@ from xtrader.trading.model.inputs import Input
 from xtrader.trading.outcome_facts import facts_of
 from xtrader.trading.paper.queue_position import queue_model
 from xtrader.trading.paper.venue_rules import Delays, Fees
-from xtrader.trading.risk.gate_state import Tradeable
-from xtrader.trading.risk.limit_table import LimitFile, RiskLimits, digest, limits_in_force, read_limits
+from xtrader.trading.risk.gate_state import MODES, Tradeable
+from xtrader.trading.risk.limit_table import LimitFile, LimitValue, RiskLimits, digest, limits_in_force, read_limits
 from xtrader.trading.source import recording_inputs
 from xtrader.trading.stats.run_report import RunReport, run_report
 from xtrader.trading.strategy_files import LoadedStrategy, load_strategy, parameters
@@ -66,6 +67,8 @@ class TradeOptions(msgspec.Struct, kw_only=True):
     seed: int = 0
     runs: Path = Path("runs")
     directory: Path | None = None
+    journal: Path | None = None
+    """The journal of the recorder that a paper run follows."""
 
 
 class TradeRun(NamedTuple):
@@ -83,9 +86,11 @@ class Prepared(NamedTuple):
     recording: Any
     strategy: LoadedStrategy
     params: Any
+    instruments: Sequence[Instrument]
     tradeables: Mapping[str, Tradeable]
     limits: RiskLimits
     capital: Mapping[str, Decimal]
+    latch: HaltLatch = HaltLatch()
 
 
 def limits_of(file: Path | None, profile: str) -> RiskLimits:
@@ -103,8 +108,12 @@ def limits_of(file: Path | None, profile: str) -> RiskLimits:
 
 def prepare(options: TradeOptions, text: str | None = None, limits: RiskLimits | None = None) -> Prepared:
     """Find all that a run needs; `text` is the strategy's source where it is not that of the file. Raises ConfigError, OSError."""
-    if options.mode != "replay":
-        raise ConfigError(f"there is no mode '{options.mode}' yet; there is replay")
+    if options.mode not in MODES:
+        raise ConfigError(f"there is no mode '{options.mode}'; there are {' and '.join(MODES)}")
+    if options.mode == "paper" and (options.start is not None or options.end is not None):
+        raise ConfigError("a paper run begins now and ends when it is stopped: --from and --to are for replay")
+    if options.mode == "paper" and len(options.places) != 1:
+        raise ConfigError("a paper run follows one recorder: give one DIR")
     strategy = load_strategy(options.strategy, text)
     params = parameters(strategy, options.params, "--param")
     queue_model(options.queue)
@@ -113,25 +122,51 @@ def prepare(options: TradeOptions, text: str | None = None, limits: RiskLimits |
     found = limits_of(options.limits_file, options.profile) if limits is None else limits
     recording = xtrader.open(*options.places)
     instruments = recording_inputs.instruments(recording, options.markets, options.start)
-    tradeables = {one.key: _tradeable(one) for one in instruments if options.markets or _is_gridded(one)}
+    tradeables = {one.key: tradeable(one) for one in instruments if options.markets or _is_gridded(one)}
     if not tradeables:
         raise ConfigError("no instrument of the recording has a tick and a lot: without them nothing can be traded")
-    if not recording_inputs.is_ever_live(recording, sorted(tradeables), options.start, options.end):
+    if options.mode == "replay" and not recording_inputs.is_ever_live(recording, sorted(tradeables), options.start, options.end):
         raise ConfigError(f"no book of {', '.join(sorted(tradeables))} is live in this range: see `xtrader coverage`")
     capital = CAPITAL if options.capital is None else options.capital
-    return Prepared(options, recording, strategy, params, tradeables, found, capital)
+    chosen = [one for one in instruments if one.key in tradeables]
+    latch = read_latch(options.runs) if options.mode == "paper" else HaltLatch()
+    return Prepared(options, recording, strategy, params, chosen, tradeables, found, capital, latch)
+
+
+def prepare_again(manifest: RunManifest) -> Prepared:
+    """A run as its manifest says. Raises ConfigError, OSError."""
+    options, limits = options_of(manifest)
+    text = manifest.strategy_text or None
+    if options.mode == "replay":
+        return prepare(options, text, limits)
+    strategy = load_strategy(options.strategy, text)
+    params = parameters(strategy, options.params, "the manifest")
+    tradeables = {one.key: tradeable(one) for one in manifest.tradeables}
+    latch = HaltLatch(manifest.halted, manifest.stopped_until)
+    return Prepared(options, None, strategy, params, manifest.tradeables, tradeables, limits, options.capital or {}, latch)
 
 
 def _is_gridded(one: Instrument) -> bool:
     return bool(one.tick_size and (one.lot_size or one.min_size))
 
 
-def _tradeable(one: Instrument) -> Tradeable:
+def tradeable(one: Instrument) -> Tradeable:
+    """What is known of an instrument, as the gate has it."""
     return Tradeable(Grid(one), one.exchange, one.status, one.ts, one.expiry)
 
 
 def replay(options: TradeOptions) -> TradeRun:
     """Trade a recording. Raises ConfigError, OSError, StorageError."""
+    return run_prepared(options, inputs_of)
+
+
+def run_prepared(
+    options: TradeOptions,
+    inputs: Callable[[Prepared], Iterable[Input]],
+    *,
+    watch: Callable[[Engine, RunLog, Iterable[Input]], Iterable[Input]] | None = None,
+) -> TradeRun:
+    """Prepare a run, and run it on its inputs. `watch` sees every input on its way. Raises ConfigError, OSError, StorageError."""
     with localcontext(prec=PRECISION):
         prepared = prepare(options)
         now = SystemClock.now()
@@ -141,14 +176,14 @@ def replay(options: TradeOptions) -> TradeRun:
             directory = run_files.new_directory(options.runs, options.mode, prepared.strategy.name, now)
         manifest = manifest_of(prepared, directory.name, run_files.utc(now))
         run_files.save(directory, manifest)
-        return _run(prepared, manifest, directory)
+        return _run(prepared, manifest, directory, inputs(prepared), watch)
 
 
-def _run(prepared: Prepared, manifest: RunManifest, directory: Path) -> TradeRun:
-    log = RunLog(directory / run_files.LOG)
+def _run(prepared: Prepared, manifest: RunManifest, directory: Path, inputs: Iterable[Input], watch: Any) -> TradeRun:
+    log = RunLog(directory / run_files.LOG, is_live=watch is not None)
     try:
         engine = Engine(setup_of(prepared, log.write, time.perf_counter_ns))
-        engine.run(inputs_of(prepared))
+        engine.run(inputs if watch is None else watch(engine, log, inputs))
         log.write("end", {"digest": log.digest})
     finally:
         log.close()
@@ -182,6 +217,8 @@ def setup_of(prepared: Prepared, write: Callable[[str, object], None], stopwatch
         queue=options.queue,
         write=write,
         stopwatch=stopwatch,
+        halted=prepared.latch.halted,
+        stopped_until=prepared.latch.stopped_until,
     )
 
 
@@ -213,6 +250,9 @@ def manifest_of(prepared: Prepared, name: str, created: str) -> RunManifest:
         limits_hash=limits.digest,
         config_hash="",
         versions=run_files.versions(xtrader.__version__),
+        halted=prepared.latch.halted,
+        stopped_until=prepared.latch.stopped_until,
+        tradeables=prepared.instruments if options.mode == "paper" else (),
     )
     manifest.config_hash = hashlib.sha256(msgspec.json.encode([manifest.params, manifest.capital, manifest.fees])).hexdigest()
     return manifest
@@ -220,8 +260,6 @@ def manifest_of(prepared: Prepared, name: str, created: str) -> RunManifest:
 
 def options_of(manifest: RunManifest) -> tuple[TradeOptions, RiskLimits]:
     """The options and limits that a manifest says. Raises ConfigError if its limits are not those of its hash."""
-    from xtrader.trading.risk.limit_table import LimitValue
-
     values = {key: LimitValue(Decimal(text), "manifest") for key, text in manifest.limits.items()}
     if digest(values) != manifest.limits_hash:
         raise ConfigError(f"the manifest of {manifest.run} was changed: its limits are not those of its hash")

@@ -15,6 +15,7 @@ from xtrader.trading import app
 from xtrader.trading.core.engine import Engine
 from xtrader.trading.log import run_files
 from xtrader.trading.log.run_log import RunLog, decided, digest_of
+from xtrader.trading.log.taken_inputs import taken
 from xtrader.trading.model.grid import PRECISION
 
 
@@ -31,13 +32,14 @@ class RunVerdict(NamedTuple):
 def verify_run(directory: Path) -> RunVerdict:
     """Decide the run in a directory again. Of one that did not end, what is there is compared. Raises ConfigError, OSError."""
     manifest = run_files.load(directory)
-    options, limits = app.options_of(manifest)
-    text = manifest.strategy_text or None
     with localcontext(prec=PRECISION), tempfile.TemporaryDirectory(prefix="xtrader-verify-") as temporary:
-        prepared = app.prepare(options, text, limits)
+        prepared = app.prepare_again(manifest)
+        has_inputs = manifest.mode != "replay"
         log = RunLog(Path(temporary))
         try:
-            Engine(app.setup_of(prepared, log.write, lambda: 0)).run(app.inputs_of(prepared))
+            Engine(app.setup_of(prepared, log.write, lambda: 0)).run(
+                taken(directory / run_files.LOG) if has_inputs else app.inputs_of(prepared)
+            )
         finally:
             log.close()
         is_whole = bool(manifest.ended)

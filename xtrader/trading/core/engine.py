@@ -52,6 +52,9 @@ class EngineSetup(NamedTuple):
     write: Write
     stopwatch: Callable[[], int]
     bankrolls: Mapping[str, Decimal] = {}
+    halted: str | None = None
+    """Why an earlier run was halted, for ever until a person says otherwise."""
+    stopped_until: int | None = None
 
 
 class Blind(NamedTuple):
@@ -86,7 +89,8 @@ class Engine:
         books = {key: InstrumentBook(one.grid, age) for key, one in setup.tradeables.items()}
         self.slots = {key: MarketSlot(books[key], one) for key, one in setup.tradeables.items()}
         self.state = state = GateState(setup.limits, lambda asset: None)
-        state.mode, state.phase, state.is_log_writable, state.halted = setup.mode, "paper", True, None
+        state.mode, state.phase, state.is_log_writable = setup.mode, "paper", True
+        state.halted, state.stopped_until = setup.halted, setup.stopped_until
         state.instruments, state.books, state.added = setup.tradeables, books, deque()
         self.connected = dict.fromkeys(books, False)
         state.connected, state.bankrolls = self.connected, setup.bankrolls
@@ -119,6 +123,7 @@ class Engine:
             Coverage: self._coverage,
             Instrument: self._instrument,
             Funding: self._funding,
+            type(None): self._nothing,
         }
 
     def run(self, inputs: Iterable[Input]) -> None:
@@ -198,6 +203,9 @@ class Engine:
         is_new = best != slot.best
         if slot.lost is not None and book.is_continuous:
             self._found(key, slot)
+        elif self.host.is_warming:
+            # A book that was there already, but stale or crossed then, may be live only now.
+            self.host.warm(key)
         if is_new and book.is_continuous:
             if best[:2] != slot.best[:2]:
                 self.breaker.quote(key, best_bid, best_ask)  # type: ignore[arg-type]
@@ -251,6 +259,9 @@ class Engine:
             for one in self.host.hosted.values():
                 if one.is_running and row.instrument in one.plan.instruments:
                     self.host.call(one, "on_disconnect", row.instrument)
+
+    def _nothing(self, ts: int, record: None) -> None:
+        """Only the time went on."""
 
     def _found(self, key: str, slot: MarketSlot) -> None:
         """The book is there, for the first time or again."""

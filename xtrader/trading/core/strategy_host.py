@@ -115,6 +115,8 @@ class StrategyHost:
         self.books = state.books
         self._state = state
         self._stopwatch = stopwatch
+        self.is_warming = False
+        """Whether any strategy waits for its books."""
         self.hosted = {plan.name: Hosted(plan, self) for plan in plans}
 
     def start(self) -> None:
@@ -198,6 +200,7 @@ class StrategyHost:
     def move(self, one: Hosted, state: str, why: str = "") -> None:
         """Note a new state."""
         one.state = state
+        self.is_warming = any(each.state == "WARMING" for each in self.hosted.values())
         self.write("state", {"ts": self._state.now, "strategy": one.plan.name, "state": state, "why": why})
 
     def _failed(self, one: Hosted, name: str, error: Exception) -> None:

@@ -16,6 +16,7 @@ import msgspec
 
 from xtrader.durable import make_directory, replace_file
 from xtrader.errors import ConfigError, DamagedFile
+from xtrader.model.instrument import Instrument
 
 MANIFEST: Final = "manifest.json"
 REPORT: Final = "report.json"
@@ -24,7 +25,8 @@ LIBRARIES: Final = ("msgspec", "numpy", "pyarrow")
 
 
 class RunManifest(msgspec.Struct):
-    """What a run is made of: all that is needed to decide it again. Times are int ns; `strategy` is a name or the path of a file,
+    """What a run is made of: all that is needed to decide it again. Times are int ns, `halted` and
+    `stopped_until` what was latched before it began; `strategy` is a name or the path of a file,
     `strategy_text` the file as it was. `digest` and `ended` are filled in when it ends."""
 
     run: str
@@ -50,6 +52,10 @@ class RunManifest(msgspec.Struct):
     config_hash: str
     versions: Mapping[str, str]
     strategy_text: str = ""
+    halted: str | None = None
+    stopped_until: int | None = None
+    tradeables: Sequence[Instrument] = ()
+    """What was known of the instruments when a run with a clock began."""
     digest: str = ""
     ended: str = ""
 

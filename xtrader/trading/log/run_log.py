@@ -24,8 +24,8 @@ BUFFER: Final = 1 << 20
 
 
 class RunLog:
-    """Appends to a new log. With `is_live`, every row is in the file when `write` returns. Raises StorageError where the disk does
-    not take it."""
+    """Appends to a new log. With `is_live`, every row but an input is in the file when `write` returns. Raises StorageError where
+    the disk does not take it."""
 
     def __init__(self, directory: Path, *, is_live: bool = False) -> None:
         make_directory(directory)
@@ -53,20 +53,21 @@ class RunLog:
         self._offset += length
         self._kept += parts
         self._bytes += length
-        if self._is_live or self._bytes >= BUFFER:
-            self._flush()
+        if (self._is_live and kind != "input") or self._bytes >= BUFFER:
+            self.flush()
 
     def close(self) -> None:
         """Write what is left and make it durable."""
         try:
-            self._flush()
+            self.flush()
             os.fsync(self._descriptor)
         except OSError as error:
             raise StorageError(self._path, error) from error
         finally:
             os.close(self._descriptor)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Have all rows in the file."""
         rest = memoryview(b"".join(self._kept))
         self._kept.clear()
         self._bytes = 0
@@ -77,9 +78,9 @@ class RunLog:
             raise StorageError(self._path, error) from error
 
 
-def read_log(directory: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_log(directory: Path) -> Iterator[tuple[str, Any]]:
     """(kind, row) in order, as far as the log is whole. Raises DamagedFile for damage in the middle, OSError."""
-    decoder = msgspec.json.Decoder(tuple[str, dict[str, Any]])
+    decoder = msgspec.json.Decoder(tuple[str, Any])
     damaged: int | None = None
     for item in read_frames(directory, 0):
         if not isinstance(item, JournalFrame):
