@@ -209,6 +209,8 @@ def books(outcome: Outcome, subscription: Subscription, intervals: list[Interval
             # A probe asks for a few levels of the same state.
             answered[event.sequence].append(event)
     changed = {fault.number for fault in altered(outcome, subscription, ALTERED)}
+    is_blind = (subscription.exchange, "L2") in outcome.blind
+    unseen = {fault.number for fault in altered(outcome, subscription, UNSEEN | {"reorder"}) if fault.stream == "L2" and is_blind}
     ours: Books = ({}, {})
     true: Books = ({}, {})
     reached = -1
@@ -233,8 +235,8 @@ def books(outcome: Outcome, subscription: Subscription, intervals: list[Interval
             if last is not None and row.prev_sequence is not None and row.prev_sequence > last and event.previous != last:
                 yield f"{row.prev_sequence} does not follow {last}"
         if row.is_snapshot:
-            if place is not None and has_none(sent[place][1]):
-                # The venue told this state as a whole book in the middle of the others.
+            if place is not None and (is_blind or has_none(sent[place][1])):
+                # The venue told this state as a whole book, in the middle of changes or always.
                 covered.add(place)
             answers = answered.get(row.sequence, []) if row.sequence is not None else []
             # What a venue left crossed, and uncrossed again, may still hold what an altered message made of it.
@@ -259,7 +261,9 @@ def books(outcome: Outcome, subscription: Subscription, intervals: list[Interval
     silent = [
         event.sequence
         for place, (at, event) in enumerate(sent)
-        if place not in covered and not declared(intervals, at, arrival(outcome, subscription.exchange, at))
+        if place not in covered
+        and event.sequence not in unseen
+        and not declared(intervals, at, arrival(outcome, subscription.exchange, at))
     ]
     if silent:
         yield f"missing without a row: {silent[:5]} ({len(silent)})"

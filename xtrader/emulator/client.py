@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from struct import pack
+from urllib.parse import urlencode
 
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import Event, State
+
+BODY = "body"
+"""The name under which a venue's `answer` finds the body of a POST."""
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -28,6 +33,22 @@ class Socket(ServerConnection):
 
     watch: Callable[[], None] | None = None
     mute = ""
+    _posted = b""
+    """A POST of which the rest is still to come."""
+
+    def data_received(self, data: bytes) -> None:
+        """websockets reads requests without a body only: a POST becomes the GET with that body as its query."""
+        if not self._posted and not data.startswith(b"POST "):
+            super().data_received(data)
+            return
+        self._posted += data
+        head, end, body = self._posted.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head)
+        if not end or (length is not None and len(body) < int(length[1])):
+            return
+        self._posted = b""
+        path = head.split(b" ", 2)[1].decode()
+        super().data_received(f"GET {path}?{urlencode({BODY: body.decode()})} HTTP/1.1\r\nHost: emulator\r\n\r\n".encode())
 
     def send_data(self) -> None:
         if not self.mute:

@@ -63,7 +63,7 @@ def body_of(get: Callable[[Market, Fetch], Awaitable[tuple[int, bytes]]]) -> Bod
     async def fetch(market: Market, request: Fetch) -> bytes:
         status, body = await get(market, request)
         if status != 200:
-            raise VenueError(market.exchange, f"GET {request.path}: HTTP {status}")
+            raise VenueError(market.exchange, f"{request.method} {request.path}: HTTP {status}")
         return body
 
     return fetch
@@ -200,7 +200,7 @@ class Catalogue:
 
     def _path(self, market: Market, requests: Sequence[Fetch]) -> Path:
         """One file for each address and set of requests, so that a part of a catalogue is never taken for the whole."""
-        asked = [market.rest_url, *(f"{request.path}?{sorted(request.params)}" for request in requests)]
+        asked = [market.rest_url, *(f"{request.path}?{sorted(request.params)}{request.body}" for request in requests)]
         digest = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:12]
         return self._directory / f"{market.exchange}-{market.environment}-{digest}.json"
 

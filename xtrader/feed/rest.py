@@ -40,6 +40,7 @@ REDIRECTS = 3
 LONGEST_BAN = 3 * 86_400.0
 """Seconds; the longest that a venue is known to send anybody away for. A header that says more is not believed."""
 MAX_BODY = 64 * 1024 * 1024
+_JSON = {"Content-Type": "application/json"}
 _REDIRECTED = (301, 302, 303, 307, 308)
 
 
@@ -58,7 +59,7 @@ class RestAnswer(NamedTuple):
 
 
 class Rest:
-    """HTTP GETs for all venues. Proxies by the usual variables, certificates verified. `share`: see Budget."""
+    """HTTP requests for all venues. Proxies by the usual variables, certificates verified. `share`: see Budget."""
 
     def __init__(self, clock: Clock, share: float = 1.0) -> None:
         self._clock = clock
@@ -198,7 +199,14 @@ class Rest:
         try:
             url = market.rest_url + path
             for _ in range(REDIRECTS + 1):
-                async with self._http.get(url, params=params, allow_redirects=False) as response:
+                async with self._http.request(
+                    fetch.method,
+                    url,
+                    params=params,
+                    data=fetch.body or None,
+                    headers=_JSON if fetch.body else None,
+                    allow_redirects=False,
+                ) as response:
                     body = bytearray()
                     while not response.content.at_eof() and len(body) < MAX_BODY:
                         body += await response.content.read(MAX_BODY - len(body))
@@ -206,20 +214,20 @@ class Rest:
                     headers = response.headers
                 if status not in _REDIRECTED or "Location" not in headers:
                     break
-                url, params = _within(market, path, str(response.url), headers["Location"]), []
+                url, params = _within(market, f"{fetch.method} {path}", str(response.url), headers["Location"]), []
             else:
-                raise RestFailed(market.exchange, f"GET {path}: more than {REDIRECTS} redirects")
+                raise RestFailed(market.exchange, f"{fetch.method} {path}: more than {REDIRECTS} redirects")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise RestFailed(market.exchange, f"GET {path}: {str(error) or type(error).__name__}") from error
+            raise RestFailed(market.exchange, f"{fetch.method} {path}: {str(error) or type(error).__name__}") from error
         used = headers.get(market.limits.used_weight_header, "") if market.limits.used_weight_header else ""
         if re.fullmatch(r"[0-9]{1,9}", used):
             budget.observe(int(used))
         if status in (418, 429):
             seconds = _retry_after(headers.get("Retry-After", ""), 120.0 if status == 418 else 10.0)
             budget.block(seconds)
-            raise RestFailed(market.exchange, f"GET {path}: HTTP {status}, told to stay away for {seconds:.0f} s")
+            raise RestFailed(market.exchange, f"{fetch.method} {path}: HTTP {status}, told to stay away for {seconds:.0f} s")
         if status >= 500:
-            raise RestFailed(market.exchange, f"GET {path}: HTTP {status}")
+            raise RestFailed(market.exchange, f"{fetch.method} {path}: HTTP {status}")
         return RestAnswer(status, bytes(body), str(response.url), dict(headers), depth)
 
 
@@ -228,7 +236,7 @@ def _weigh(budget: Budget, fetch: Fetch) -> tuple[int | None, int]:
     return budget.choose(fetch.depths) if fetch.depths else (None, fetch.weight)
 
 
-def _within(market: Market, path: str, url: str, location: str) -> str:
+def _within(market: Market, what: str, url: str, location: str) -> str:
     """Where a redirect leads, if that is the same address. Raises RestFailed."""
     target = urljoin(url, location)
     try:
@@ -237,7 +245,7 @@ def _within(market: Market, path: str, url: str, location: str) -> str:
         where = urlsplit(target).hostname
     except ValueError:
         where = "an address that cannot be read"
-    raise RestFailed(market.exchange, f"GET {path}: redirected to {where}, which is not followed")
+    raise RestFailed(market.exchange, f"{what}: redirected to {where}, which is not followed")
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -60,7 +60,8 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class Fetch(msgspec.Struct, frozen=True):
-    """A REST GET. `path` starts with "/" and is relative to the market's REST URL; `params` are its query.
+    """A REST request: a GET, or, with a `body`, a POST of that JSON text. `path` starts with "/" and is relative to the market's
+    REST URL; `params` are its query.
 
     `depths` are the (limit, weight) pairs that the shell may choose from, deepest first, by the weight that is left; the
     chosen limit is added as parameter `depth_param`. Without depths the request weighs `weight`. `key` says what it is about
@@ -80,6 +81,12 @@ class Fetch(msgspec.Struct, frozen=True):
     patient: bool = False
     depth: int | None = None
     cursor: tuple[tuple[str, ...], str] | None = None
+    body: str = ""
+
+    @property
+    def method(self) -> str:
+        """GET | POST"""
+        return "POST" if self.body else "GET"
 
 
 class Ready(msgspec.Struct, frozen=True):
