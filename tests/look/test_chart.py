@@ -1,5 +1,6 @@
 """Series, axes, and the two forms in which they are drawn."""
 
+import asyncio
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -10,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.look.journals import INSTRUMENT, NOW
+from tests.ops.browser import chromium, opened, shot
 from xtrader.clock import SECOND
 from xtrader.look import axis, html, png
-from xtrader.look.series import RANKS, Series, SeriesStretch, stretches
+from xtrader.look.series import RANKS, Series, SeriesStretch, TradeBars, stretches
 from xtrader.look.style import caption, duration, subtitle
 from xtrader.store.read.coverage_fold import Interval
 
@@ -31,7 +33,10 @@ def series(points: int = 100, gap: tuple[int, int] = (40, 60)) -> Series:
         SeriesStretch("gap", "disconnect", cuts[1], cuts[2], EVIL),
         SeriesStretch("live", "disconnect", cuts[2], cuts[3], ""),
     ]
-    return Series(INSTRUMENT, NOW, end, SECOND, ts, 100 + wave, 1.5 + wave, 50 + wave, 60 + wave, covered)
+    some = ts[::7]
+    low = np.full(len(some), 99.5)
+    trades = TradeBars(some, low, low + 1, low, low * 2)
+    return Series(INSTRUMENT, NOW, end, SECOND, ts, 100 + wave, 1.5 + wave, 50 + wave, 60 + wave, covered, trades)
 
 
 intervals = st.builds(
@@ -78,11 +83,16 @@ def test_marks_of_time_are_round_inside_and_not_too_many(start: int, length: int
 def test_the_page_needs_nothing_but_itself_and_escapes_what_it_is_told(tmp_path: Path) -> None:
     html.write_html(tmp_path / "x.html", series())
     page = (tmp_path / "x.html").read_text(encoding="utf-8")
-    assert not re.search(r"(?:src|href)\s*=|url\(|@import", page)
+    assert not re.search(r"(?:src|href)\s*=|url\((?!#)|@import", page)
     assert EVIL not in page
-    svg = ElementTree.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])
+    svg = ElementTree.fromstring(page[(at := page.index('<svg id="chart"')) : page.index("</svg>", at) + 6])
     paths = [one.attrib["d"] for one in svg.iter("path")]
-    assert len(paths) == 2 * 5
+    # Of each run mid, spread and what is under it, bids and asks; of all trades their prices, and what was bought and sold.
+    assert len(paths) == 2 * 5 + 3
+    assert page.count('class="live"') == 3
+    assert 'class="gap hole"' in page
+    # Quotes are steps: nothing is drawn from one point straight to another.
+    assert "L" not in "".join(paths)
     assert page.count("<tr>") == 2
     assert "disconnect" in page
 
@@ -99,6 +109,33 @@ def test_every_share_of_gaps_can_be_drawn(tmp_path: Path, gap: tuple[int, int]) 
     html.write_html(tmp_path / "x.html", series(gap=gap))
     png.write_png(tmp_path / "x.png", series(gap=gap))
     assert (tmp_path / "x.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", ["desk", "phone"])
+def test_who_drags_over_the_chart_sees_that_time_and_a_double_click_shows_all_again(tmp_path: Path, size: str, scheme: str) -> None:
+    html.write_html(tmp_path / "x.html", series())
+
+    async def main() -> None:
+        async with chromium() as browser, opened(browser, f"file://{tmp_path}/x.html", size, scheme) as page:
+            box = await page.locator("#chart").bounding_box()
+            assert box is not None
+            whole = await page.inner_html("#axis")
+            left, right, middle = box["x"] + box["width"] * 0.3, box["x"] + box["width"] * 0.4, box["y"] + box["height"] / 3
+            await page.mouse.move(left, middle)
+            await page.mouse.down()
+            await page.mouse.move(right, middle)
+            await page.mouse.up()
+            assert "matrix(" in str(await page.get_attribute("#plot", "transform"))
+            assert await page.inner_html("#axis") != whole
+            assert "traded" in await page.inner_text("#reading")
+            await shot(page, tmp_path, f"plot-{size}-{scheme}")
+            await page.mouse.dblclick(right, middle)
+            assert await page.get_attribute("#plot", "transform") == "matrix(1 0 0 1 0 0)"
+            assert await page.inner_html("#axis") == whole
+
+    asyncio.run(main())
 
 
 def test_words_on_a_chart() -> None:

@@ -37,7 +37,7 @@ def coverage(directory: str, date: object, html: Path | None, png: Path | None) 
 
     start = None if date is None else day_start(f"{date:%Y-%m-%d}")
     with files_at(directory) as files:
-        timeline = read_timeline(files, start, None if start is None else start + DAY)
+        timeline = read_timeline(files, start, None if start is None else start + DAY).recorded()
         title = f"Coverage of {files.title}"
         unproven = list(told(files))
     if html is not None:

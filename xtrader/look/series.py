@@ -54,6 +54,20 @@ class SeriesStretch(NamedTuple):
     detail: str
 
 
+class TradeBars(NamedTuple):
+    """Trades in bars as far apart as the points: (n,) start `ts` (int ns UTC), lowest and highest price, sizes bought and sold by
+    takers (a trade of unknown side is half of each)."""
+
+    ts: npt.NDArray[np.int64]
+    low: Floats
+    high: Floats
+    bought: Floats
+    sold: Floats
+
+
+NO_TRADES: Final = TradeBars(np.array([], np.int64), *(np.array([], np.float64) for _ in range(4)))
+
+
 class Series(NamedTuple):
     """(n,) values at (n,) times `ts` (int ns UTC), NaN where no book is known: mid in quote currency, spread in basis points,
     sizes of bids and asks within DEPTH_BPS of the mid. `stretches` are [start, end) without a hole, in order."""
@@ -68,6 +82,13 @@ class Series(NamedTuple):
     bids: Floats
     asks: Floats
     stretches: Sequence[SeriesStretch]
+    trades: TradeBars = NO_TRADES
+
+    @property
+    def size_unit(self) -> str:
+        """What sizes are counted in."""
+        of = self.instrument
+        return "contracts" if of.contract_size not in (None, 1.0) or of.is_inverse else of.base or "size units"
 
     @property
     def covered(self) -> float:
@@ -94,7 +115,8 @@ def read_series(
     points = [point for table in tables for point in _points(table)]
     ts = np.array([moment for moment, _ in points], np.int64)
     mid, spread, bids, asks = np.array([row for _, row in points], np.float64).reshape(-1, 4).T
-    return Series(of, begin, until, step, ts, mid, spread, bids, asks, stretches(found, begin, until))
+    trades = _trades(recording, of.key, begin, until, step)
+    return Series(of, begin, until, step, ts, mid, spread, bids, asks, stretches(found, begin, until), trades)
 
 
 def stretches(found: Sequence[Sequence[Interval]], start: int, end: int) -> list[SeriesStretch]:
@@ -137,6 +159,16 @@ def _points(table: Any) -> Iterator[tuple[int, tuple[float, float, float, float]
         middle, width = analytics.mid(book), analytics.spread_bps(book)
         bids, asks = analytics.depth_within(book, DEPTH_BPS) or (np.nan, np.nan)
         yield ts, (np.nan if middle is None else middle, np.nan if width is None else width, bids, asks)
+
+
+def _trades(recording: Dataset, key: str, start: int, end: int, every: int) -> TradeBars:
+    bars = recording.bars(key, every=every, start=start, end=end).to_arrow()
+    if not bars.num_rows:
+        return NO_TRADES
+    ts = bars["ts"].cast(pa.int64()).to_numpy()
+    low, high, volume, bought, sold = (bars[name].to_numpy() for name in ("low", "high", "volume", "buy_volume", "sell_volume"))
+    unknown = np.maximum(volume - bought - sold, 0) / 2
+    return TradeBars(ts, low, high, bought + unknown, sold + unknown)
 
 
 def _step(length: int) -> int:

@@ -1,4 +1,4 @@
-"""What the PNG and the HTML have in common: colours and captions."""
+"""What the PNG and the HTML have in common: captions, and the colours of the light one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ LONGEST: Final = 48
 """Characters of a caption."""
 INK: Final = "#1f2933"
 MUTED: Final = "#5b6770"
-BID: Final = "#2e9e6b"
-ASK: Final = "#d1495b"
-STATES: Final = {"live": "#2e9e6b", "syncing": "#e9b44c", "gap": "#d1495b", "absent": "#9aa5b1"}
+BID: Final = "#1b7f55"
+ASK: Final = "#b5364a"
+STATES: Final = {"live": "#2f8a50", "syncing": "#a87b00", "gap": "#c8322b", "absent": "#7b8794"}
 
 
 def caption(one: SeriesStretch) -> str:

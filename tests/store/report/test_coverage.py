@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from importlib.resources import files
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,8 +15,8 @@ from xtrader.cli.main import main
 from xtrader.clock import SECOND
 from xtrader.errors import ConfigError
 from xtrader.store.read.coverage_fold import Interval
-from xtrader.store.report.coverage_svg import percent, svg
-from xtrader.store.report.timeline import Strip, cells, read_timeline
+from xtrader.store.report.coverage_svg import STYLE, WIDTH, percent, svg
+from xtrader.store.report.timeline import Strip, Timeline, cells, read_timeline
 from xtrader.store.report.timescale import length, ticks
 
 
@@ -90,8 +92,46 @@ def test_the_command_draws_on_the_terminal_into_a_page_and_into_a_picture(
     page, picture = tmp_path / "a.html", tmp_path / "a.png"
     assert main(["coverage", str(whole), "--html", str(page), "--png", str(picture), "--date", "2026-11-22"]) == 0
     assert "http" not in page.read_text().replace("http://www.w3.org/2000/svg", "")
-    assert "2026-11-22 00:00:00 to 2026-11-23 00:00:00 UTC" in page.read_text()
+    # A short recording fills the picture of its day.
+    assert "2026-11-22 00:00:00 to 2026-11-23" not in page.read_text()
+    assert re.search("2026-11-22 [0-9:]+ to 2026-11-22 [0-9:]+ UTC", page.read_text())
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_many_short_gaps_do_not_make_a_strip_look_as_if_it_was_never_live() -> None:
+    rows = [Interval("L2", "live", "start", 0, 10**6, until=10**6)]
+    rows += [Interval("L2", "gap", "venue_gap", ts, ts + 1, until=ts + 1) for ts in range(0, 10**6, 500)]
+    drawn = svg(Timeline([Strip("c", "L2:X@Y", rows, 10**6)], 0, 10**6))
+    widths = [float(width) for width in re.findall(r'class="gap" [^>]*width="([0-9.]+)"', drawn)]
+    assert len(widths) == 2000
+    assert 0 < sum(widths) < 0.25 * WIDTH
+    assert 'class="gap" x="0' not in drawn
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("sheet", [STYLE, files("xtrader.look").joinpath("page.html").read_text()], ids=["report", "plot"])
+def test_texts_and_marks_stand_out_on_light_and_on_dark_paper(sheet: str) -> None:
+    """WCAG AA: 4.5 to 1 for texts, 3 to 1 for what is drawn."""
+    light, dark = sheet.split("prefers-color-scheme: dark", 1)
+    for text in (light, dark):
+        colours = {
+            name: (value if len(value) == 7 else "#" + "".join(2 * digit for digit in value[1:]))
+            for name, value in reversed(re.findall(r"--([a-z]+): (#[0-9a-f]{3,6})", text))
+        }
+        for name in ("ink", "dim", "bad"):
+            assert name not in colours or contrast(colours[name], colours["paper"]) >= 4.5, name
+        for name in ("live", "syncing", "gap", "absent", "bid", "ask", "trade"):
+            assert name not in colours or contrast(colours[name], colours["paper"]) >= 3, name
 
 
 def test_a_share_is_whole_only_if_nothing_is_missing() -> None:
@@ -101,7 +141,7 @@ def test_a_share_is_whole_only_if_nothing_is_missing() -> None:
 
 
 def test_times_on_the_axis_are_round_and_few() -> None:
-    assert [text for _, text in ticks(0, 3600 * SECOND, 6)] == ["01-01", "00:10", "00:20", "00:30", "00:40", "00:50", "01:00"]
+    assert [text for _, text in ticks(0, 3600 * SECOND, 6)] == ["1970-01-01", "00:10", "00:20", "00:30", "00:40", "00:50", "01:00"]
     for span in (1, 7, 61, 4000, 90_000, 40_000_000):
         assert 0 < len(ticks(0, span * SECOND, 8)) <= 9
     assert [length(round(seconds * SECOND)) for seconds in (0.02, 1.25, 185, 7440)] == ["20 ms", "1.25 s", "3 min 5 s", "2 h 4 min"]

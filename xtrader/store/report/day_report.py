@@ -132,7 +132,7 @@ def report_day(
             progress(done, sum(sizes.values()))
     subscriptions = [_subscription(strip, start, len(one.parts), counted[id(one)]) for strip, one in zip(strips, work, strict=True)]
     report = DayReport(date=date, recording=files.title, software=xtrader.__version__, subscriptions=subscriptions)
-    return report, timeline._replace(strips=strips)
+    return report, timeline._replace(strips=strips).recorded()
 
 
 def _is_known(strip: Strip, groups: dict[tuple[str, str], list[ListedPart]], start: int) -> bool:

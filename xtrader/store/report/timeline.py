@@ -64,6 +64,14 @@ class Timeline(NamedTuple):
     ts_from: int
     ts_to: int
 
+    def recorded(self) -> Timeline:
+        """The same without the time before and after all that is known: a short recording fills the picture of a day."""
+        known = [one for strip in self.strips for one in strip.shown(self.ts_from, self.ts_to)]
+        if not known:
+            return self
+        begin = min(one.ts_from for one in known)
+        return self._replace(ts_from=begin, ts_to=max(begin + 1, *(one.end(self.ts_to) for one in known)))
+
     @property
     def labels(self) -> list[str]:
         """What to call each strip: its subscription, with the collector where several recorded any."""

@@ -20,12 +20,13 @@ def ticks(ts_from: int, ts_to: int, most: int) -> Sequence[tuple[int, str]]:
     """At most `most` + 1 round times in [ts_from, ts_to] (int ns) with what to write there."""
     span = max(1, ts_to - ts_from)
     step = next((step for step in _STEPS if span // step <= most), -(-span // (most * DAY)) * DAY)
-    shape = "%m-%d" if step >= DAY else "%H:%M" if step >= 60 * SECOND else "%H:%M:%S"
+    shape = "%H:%M" if step >= 60 * SECOND else "%H:%M:%S"
     first = -(-ts_from // step) * step
     found = []
     for ts in range(first, ts_to + 1, step):
-        is_midnight = ts % DAY == 0
-        found.append((ts, datetime.fromtimestamp(ts // SECOND, UTC).strftime("%m-%d" if is_midnight else shape)))
+        # The first says which day it is, as each midnight does.
+        dated = "%Y-%m-%d" if step >= DAY or ts % DAY == 0 else f"%Y-%m-%d {shape}" if ts == first else shape
+        found.append((ts, datetime.fromtimestamp(ts // SECOND, UTC).strftime(dated)))
     return found
 
 
