@@ -29,9 +29,6 @@ SYMBOL = "BTC-USDT-SWAP"
 OTHER = "OKX_SWAP@ETH-USDT-SWAP"
 WANTED = "L2:OKX_SWAP@BTCUSDT,TRADES:OKX_SWAP@BTCUSDT,L2:OKX_SWAP@ETHUSDT"
 
-LEVELS = 5
-"""Levels of each side of the ladder unless told otherwise."""
-
 Side = list[tuple[float, float]]
 
 
@@ -177,10 +174,8 @@ def check_refusals(command: Callable[..., Ran]) -> None:
 
 def shown_levels(lines: list[str], width: int) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """(bids, asks) of a ladder on the screen as (price, size), best first."""
-    body = lines[4 : 4 + 2 * LEVELS + 1]
-    middle = next(number for number, line in enumerate(body) if "spread" in line)
-    cells = [tuple(line[:width].split()[:2]) for line in body]
-    return cells[middle + 1 :], cells[:middle][::-1]  # type: ignore[return-value]
+    found = {mark: [tuple(line[:width].split()[1:3]) for line in lines if line.startswith(f"{mark} ")] for mark in "BS"}
+    return found["B"], found["S"][::-1]  # type: ignore[return-value]
 
 
 def since(lines: list[str]) -> str:
@@ -220,16 +215,25 @@ def test_the_ladder_in_a_terminal_shows_the_true_book_obeys_its_keys_and_never_c
 
     async def check_keys(screen: Terminal, truth: Truth) -> None:
         screen.press("p")
-        paused = await screen.until(lambda text: " PAUSED " in text)
+        await screen.until(lambda text: " PAUSED " in text)
+        before: list[str] = []
+
+        def is_still(text: str) -> bool:
+            # A screen may be seen while it is being drawn.
+            before.append(text.partition("\n")[2])
+            return " PAUSED " in text and before[-2:-1] == before[-1:]
+
+        paused = await screen.until(is_still)
         assert len(paused) == height
         assert max(map(len, paused)) <= width
-        for named in ("q quit", "p pause", "m metrics", "s spread", "r reset", "b bars", "n next", "↑↓ scroll", "+- levels"):
+        for named in ("q quit", "p pause", "m metrics", "s spread", "r reset", "b bars", "n next", "? help", "↑↓ scroll"):
             assert named in paused[-1]
         assert "updates/s" in "\n".join(paused)
         assert "spread, bps" in "\n".join(paused)
         still = await screen.until(lambda text: text.split("\n")[4:] == paused[4:])
         shown = shown_levels(still, width)
-        assert [len(side) for side in shown] == [LEVELS, LEVELS]
+        # The ladder fills what metrics and chart leave.
+        assert min(map(len, shown)) >= (height - 4 - 4 - height // 5 - 3) // 2 - 1
         assert is_true(shown, truth)
         screen.press("Up")
         await screen.until(lambda text: text.split("\n")[4:] != paused[4:])

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +24,8 @@ def picture(standing: StreamState = LIVE, book: Sides | None = None) -> Picture:
 
 
 def numbers(lines: list[Text]) -> list[list[str]]:
-    return [line.plain.split()[:3] for line in lines]
+    """Of each line, without the mark of its side."""
+    return [[word for word in line.plain.split() if word not in "BS"][:3] for line in lines]
 
 
 def plain(lines: list[Text]) -> str:
@@ -35,6 +37,16 @@ def test_the_ladder_shows_price_size_and_total_with_the_spread_in_the_middle() -
     assert rows[:3] == [["100.3", "4", "9"], ["100.2", "3", "5"], ["100.1", "2", "2"]]
     assert rows[4:] == [["100.0", "1", "1"], ["99.9", "2", "3"], ["99.8", "3", "6"]]
     assert "mid 100.05  spread 0.1 USDT = 9.995 bps" in plain(draw.ladder(picture(), 60, 7, "size"))
+
+
+def test_sides_are_told_by_letters_too_and_columns_say_their_units() -> None:
+    lines = draw.ladder(picture(), 60, 8, "size", headed=True)
+    assert lines[0].plain.split() == ["price", "size", "total", "bars:", "size"]
+    assert [line.plain[:1] for line in lines[1:]] == ["S", "S", "S", "─", "B", "B", "B"]
+    named = msgspec.structs.replace(INSTRUMENT, base="BTC", contract_size=None)
+    large = msgspec.structs.replace(picture(book=Sides([(61_837_000.65, 123_456.5)], [(61_837_000.75, 1.0)])), instrument=named)
+    assert draw.ladder(large, 80, 4, "size", headed=True)[0].plain.split()[:6] == ["price", "USDT", "size", "BTC", "total", "BTC"]
+    assert draw.size_unit(msgspec.structs.replace(named, contract_size=0.01)) == "contracts"
 
 
 def test_bids_are_green_asks_red_and_the_middle_yellow() -> None:
@@ -118,9 +130,9 @@ def test_what_has_no_room_is_left_out_whole() -> None:
     assert numbers(draw.ladder(wide, 60, 3, "size"))[0][:3] == ["61,837.75", "1,234.50000000", "1,234.50000000"]
     assert numbers(draw.ladder(wide, 34, 3, "size"))[0][:2] == ["61,837.75", "1,234.50000000"]
     assert numbers(draw.ladder(wide, 20, 3, "size"))[0] == ["61,837.75"]
-    assert [line.plain for line in draw.trades(picture(), 27, 1)] == ["00:00:00.000 103.0      7.5"]
-    assert [line.plain for line in draw.trades(picture(), 20, 1)] == ["00:00:00.0 103.0 7.5"]
-    assert [line.plain for line in draw.trades(picture(), 12, 1)] == ["103.0    7.5"]
+    assert [line.plain for line in draw.trades(picture(), 27, 1)] == ["00:00:00.000 S 103.0    7.5"]
+    assert [line.plain for line in draw.trades(picture(), 20, 1)] == ["00:00:00 S 103.0 7.5"]
+    assert [line.plain for line in draw.trades(picture(), 12, 1)] == ["S 103.0  7.5"]
     assert "bids 1 (1 USDT)  asks 2 (2.001 USDT)" in draw.head(picture(), 80)[3].plain
     assert draw.head(picture(), 40)[3].plain == " within 10 bps  bids 1  asks 2"
     assert draw.head(picture(GAP), 60)[0].plain.rstrip().endswith("…")

@@ -8,7 +8,7 @@ import pytest
 from tests.look.journals import INSTRUMENT, KEY, NOW, snapshot, trade
 from xtrader.clock import SECOND
 from xtrader.look import draw, panels
-from xtrader.look.layout import Choices, heights, screen
+from xtrader.look.layout import KEYS, Choices, heights, screen
 from xtrader.look.picture import Picture, StreamState
 from xtrader.look.statistics import News, Statistics, Summary
 from xtrader.model.analytics import Sides
@@ -78,19 +78,37 @@ def test_on_80_by_24_there_is_all_of_it() -> None:
         assert word.replace(";", ",") in text, word
     ladder = found[4:15]
     assert sum("mid 103,556.75" in line for line in ladder) == 1
-    assert sum(line.startswith(" 103,55") for line in ladder) == 10
+    assert sum(line.startswith(("B 103,55", "S 103,55")) for line in ladder) == 10
+
+
+@pytest.mark.parametrize("height", [23, 30, 59])
+def test_levels_fill_the_height_and_the_columns_are_named(height: int) -> None:
+    found = lines(100, height, Choices())
+    ladder = heights(height - draw.HEAD_HEIGHT, Choices())[0]
+    assert re.match(" +price( USDT)? +size( [A-Z]+)? +total", found[4])
+    assert sum(line.startswith(("B ", "S ")) for line in found) == ladder - 2
+    assert len(found) == height
+
+
+def test_a_question_mark_shows_what_the_keys_do() -> None:
+    found = "\n".join(lines(80, 23, Choices(keys=True)))
+    assert all(about in found for _, about in KEYS)
 
 
 @pytest.mark.parametrize(("metrics", "chart"), [(True, True), (True, False), (False, True), (False, False)])
 def test_what_was_switched_off_is_gone_and_the_chart_takes_the_room_that_is_left(metrics: bool, chart: bool) -> None:
     found = "\n".join(lines(80, 23, Choices(5, metrics=metrics, chart=chart)))
     assert ("updates/s" in found, "spread, bps" in found) == (metrics, chart)
-    assert heights(19, Choices(5, metrics=metrics, chart=chart)) == (11, 4 * metrics, (8 - 4 * metrics) * chart)
+    assert heights(19, Choices(5, metrics=metrics, chart=chart)) == (
+        11 + (not metrics or not chart),
+        4 * metrics,
+        (8 - 4 * metrics - (not metrics)) * chart,
+    )
 
 
 @pytest.mark.parametrize(
     ("rows", "levels", "expected"),
-    [(19, 50, (11, 4, 4)), (12, 5, (8, 4, 0)), (8, 5, (8, 0, 0)), (55, 5, (11, 4, 40)), (55, 20, (41, 4, 10)), (3, 5, (3, 0, 0))],
+    [(19, 50, (11, 4, 4)), (12, 5, (8, 4, 0)), (8, 5, (8, 0, 0)), (55, 5, (12, 4, 39)), (55, 20, (42, 4, 9)), (3, 5, (3, 0, 0))],
 )
 def test_the_ladder_has_its_levels_where_there_is_room_and_the_chart_gives_way_first(
     rows: int, levels: int, expected: tuple[int, int, int]

@@ -10,6 +10,7 @@ import click
 
 from xtrader.cli.looking import find_live, find_recorded, form, moment, need, open_live, opened, place, printer, recording
 from xtrader.errors import ConfigError, XTraderError
+from xtrader.settings.environment import terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
 PERIOD = 0.1
 """The least seconds between two looks at the journal."""
 LEVELS = 10
-LADDER_LEVELS = 5
 
 
 @click.command()
 @recording
-@click.option("--levels", type=click.IntRange(1), help=f"Levels of each side (default {LEVELS}; {LADDER_LEVELS} with --live).")
+@click.option("--levels", type=click.IntRange(1), help=f"Levels of each side (default {LEVELS}; with --live as many as fit).")
 @form
 @click.option("--at", metavar="TIME", help="As it was then, out of the recording; such as 2026-11-21T12:00:00.5Z.")
 @click.option("--follow", "-f", is_flag=True, help="Go on, with a book whenever these levels have changed, ten a second at most.")
@@ -42,15 +42,15 @@ def book(
 ) -> None:
     """Show the book of an instrument, as a running recorder has it now or as it was recorded.
 
-    Keys of --live: q or Ctrl-C quits, p pauses, m shows or hides the metrics and s the chart of the spread, r resets both, b
-    changes what the bars show, n shows the next instrument, + and - change the levels, arrows and Page keys scroll, Home is back
-    in the middle.
+    Keys of --live: ? shows all of them; q or Ctrl-C quits, p pauses, m shows or hides the metrics and s the chart of the spread,
+    r resets both, b changes what the bars show, n shows the next instrument, + and - change the levels, arrows and Page keys
+    scroll, Home is back in the middle.
     """
     modes = [name for name, given in (("--at", at), ("--follow", follow), ("--live", live)) if given]
     if len(modes) > 1:
         raise ConfigError(f"{' and '.join(modes)} contradict each other; keep one of them")
-    if live and not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise ConfigError("--live needs a terminal; --follow works without one")
+    if live:
+        require_screen()
     where = place(directory, output_directory)
     ts = moment(at)
     if ts is not None:
@@ -64,13 +64,22 @@ def book(
 
         key = find_recorded(tracks(where.journal), instrument)
         need("live", "textual", "--live")
-        _show(key, lambda wanted: open_live(where, wanted), levels or LADDER_LEVELS)
+        _show(key, lambda wanted: open_live(where, wanted), levels or 0)
         return
     levels = levels or LEVELS
     if follow:
         _follow(find_live(where, instrument), levels, shape)
     else:
         _print_now(find_live(where, instrument), levels, shape)
+
+
+def require_screen() -> None:
+    """Raise ConfigError where a full screen cannot be drawn: it is drawn on standard error, and read from standard input."""
+    for name, stream in (("standard input", sys.stdin), ("standard output", sys.stdout), ("standard error", sys.stderr)):
+        if not stream.isatty():
+            raise ConfigError(f"--live needs a terminal, and {name} is none; --follow works without one")
+    if terminal() in ("dumb", "unknown"):
+        raise ConfigError(f"--live cannot draw on a terminal of the kind TERM={terminal()}; --follow works there")
 
 
 def _print_now(live_book: LiveBook, levels: int, shape: str) -> None:

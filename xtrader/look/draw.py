@@ -17,6 +17,7 @@ from xtrader.look.lines import ASK, BID, colour, decimals, number, price_decimal
 from xtrader.look.picture import DEPTH_BPS, IMBALANCE_LEVELS, Figures, Picture, figures
 from xtrader.model import analytics
 from xtrader.model.analytics import Sides
+from xtrader.model.instrument import Instrument
 from xtrader.model.market import Level
 
 MODES: Final = ("size", "total", "steps")
@@ -24,6 +25,9 @@ MODES: Final = ("size", "total", "steps")
 MID: Final = "yellow"
 STALE: Final = "grey50"
 HEAD_HEIGHT: Final = 4
+MARKS: Final = {"buy": "B", "sell": "S"}
+HEADED: Final = 7
+"""Lines of the ladder from which on one names the columns."""
 LEAST_BAR: Final = 8
 """Where bars would be shorter, they get the room of the totals."""
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
@@ -63,9 +67,11 @@ def head(picture: Picture, width: int, paused: bool = False, mode: str = MODES[0
     return [first, *lines]
 
 
-def ladder(picture: Picture, width: int, height: int, mode: str, scroll: int = 0) -> list[Text]:
-    """At most `height` lines: asks above, the spread, bids below; `scroll` lines away from the middle (above 0: up, to
-    higher prices)."""
+def ladder(picture: Picture, width: int, height: int, mode: str, scroll: int = 0, headed: bool = False) -> list[Text]:
+    """At most `height` lines: if it is to be `headed`, what the columns are; asks above, the spread, bids below; `scroll` lines
+    away from the middle (above 0: up, to higher prices)."""
+    headed = headed and picture.book is not None
+    height -= headed
     if picture.book is None:
         return [*(Text() for _ in range(height // 2)), fit([Text("no book".center(width).rstrip(), STALE)], width)][:height]
     book = stepped(picture.book) if mode == "steps" else picture.book
@@ -77,16 +83,17 @@ def ladder(picture: Picture, width: int, height: int, mode: str, scroll: int = 0
     shown = every[max(0, start) : max(0, start + height)]
     levels = [row for row in shown if row is not None]
     digits = price_decimals(None if mode == "steps" else picture.instrument, [(row.price, 0.0) for row in levels])
-    columns = _columns(levels, digits, width)
+    columns = _columns(levels, digits, width, picture.instrument)
     top = max((row.total if mode == "total" else row.size for row in levels), default=0.0)
-    lines = [Text() for _ in range(-start)]
+    lines = [_headings(picture, columns, mode, width)] if headed else []
+    lines += [Text() for _ in range(-start)]
     for row in shown:
         if row is None:
             lines.append(_middle(picture, width))
         else:
             share = (row.total if mode == "total" else row.size) / top
             lines.append(_line(row, columns, share, width, picture.standing.live))
-    return lines[:height]
+    return lines[: height + headed]
 
 
 def limit_scroll(book: Sides, scroll: int) -> int:
@@ -95,15 +102,18 @@ def limit_scroll(book: Sides, scroll: int) -> int:
 
 
 def trades(picture: Picture, width: int, height: int) -> list[Text]:
-    """The newest trades, newest first: time, price, size. Where it is narrow the times lose decimals, then they go."""
+    """The newest trades, newest first: time, B or S (the taker bought or sold), price, size. Where it is narrow the times lose
+    decimals, then they go."""
     shown = picture.trades[:height]
     digits = price_decimals(picture.instrument, [(trade.price, 0.0) for trade in shown])
-    cells = [(stamp(one.ts_recv, 3)[11:-1], f"{one.price:,.{digits}f}", short(one.size)) for one in shown]
+    cells = [
+        (stamp(one.ts_recv, 3)[11:-1], f"{MARKS.get(one.side, '?')} {one.price:,.{digits}f}", short(one.size)) for one in shown
+    ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     clock = next((some for some in (12, 10, 8, 0) if not widths or some + bool(some) + widths[1] + 1 + widths[2] <= width), 0)
     lines = []
     for trade, (ts, price, size) in zip(shown, cells, strict=True):
-        line = fit([*([Text(ts[:clock])] if clock else []), Text(f"{price:>{widths[1]}}")], width, 1)
+        line = fit([*([Text(ts[:clock])] if clock else []), Text(f"{price[0]}{price[1:]:>{widths[1] - 1}}")], width, 1)
         line = fit([line, Text(f"{size:>{max(widths[2], width - len(line) - 1)}}")], width, 1)
         line.stylize({"buy": BID, "sell": ASK}.get(trade.side, "") if picture.standing.live else STALE)
         lines.append(line)
@@ -148,24 +158,56 @@ class Columns(NamedTuple):
     size_digits: int
 
 
-def _columns(levels: Sequence[LadderRow], digits: int, width: int) -> Columns:
-    """What fits: the totals go first, then the bars get short and go, then the sizes."""
-    size_digits = decimals(row.size for row in levels)
-    price = max((len(f"{row.price:,.{digits}f}") for row in levels), default=1)
-    size = max((len(f"{row.size:,.{size_digits}f}") for row in levels), default=1)
-    total = max((len(f"{row.total:,.{size_digits}f}") for row in levels), default=1)
-    bar = width - price - size - total - 6
+def size_unit(instrument: Instrument | None) -> str:
+    """What sizes are counted in, empty where nobody knows."""
+    if instrument is None:
+        return ""
+    return "contracts" if instrument.contract_size not in (None, 1.0) or instrument.is_inverse else instrument.base
+
+
+def _headings(picture: Picture, columns: Columns, mode: str, width: int) -> Text:
+    """Right above what they name; a unit that is wider than its column goes."""
+    quote = "" if picture.instrument is None else picture.instrument.quote
+    unit = size_unit(picture.instrument)
+    cells = [Text(f"  {_heading('price', quote, columns.price)}", "dim")]
+    if columns.size:
+        cells.append(Text(_heading("size", unit, columns.size), "dim"))
+    if columns.total:
+        cells.append(Text(f"{_heading('total', unit, columns.total)} ", "dim"))
+    if columns.bar >= len(mode) + 5:
+        cells.append(Text(f"bars: {mode}"[: columns.bar], "dim"))
+    line = fit(cells, width, 1)
+    if not picture.standing.live:
+        line.stylize(STALE)
+    return line
+
+
+def _heading(name: str, unit: str, width: int) -> str:
+    words = next((one for one in (f"{name} {unit}", name) if unit and len(one) <= width), name)
+    return f"{words:>{width}}"[:width]
+
+
+def _columns(levels: Sequence[LadderRow], digits: int, width: int, instrument: Instrument | None) -> Columns:
+    """What fits: the totals go first, then the bars get short and go, then the sizes. Sizes have the lot's decimals, or more."""
+    lot = [instrument.lot_size] if instrument is not None and instrument.lot_size else []
+    size_digits = decimals([*lot, *(row.size for row in levels)])
+    # No column is narrower than its name.
+    price = max(len("price"), max((len(f"{row.price:,.{digits}f}") for row in levels), default=1))
+    size = max(len("size"), max((len(f"{row.size:,.{size_digits}f}") for row in levels), default=1))
+    total = max(len("total"), max((len(f"{row.total:,.{size_digits}f}") for row in levels), default=1))
+    bar = width - price - size - total - 7
     if bar < LEAST_BAR:
-        total, bar = 0, width - price - size - 4
+        total, bar = 0, width - price - size - 5
     if bar < 0:
-        size = size if price + size + 2 <= width else 0
+        size = size if price + size + 3 <= width else 0
         bar = 0
     return Columns(price, size, total, bar, digits, size_digits)
 
 
 def _line(row: LadderRow, columns: Columns, share: float, width: int, live: bool) -> Text:
     side = (BID if row.side == "bid" else ASK) if live else STALE
-    cells = [Text(f" {row.price:>{columns.price},.{columns.digits}f}", side)]
+    mark = "B" if row.side == "bid" else "S"
+    cells = [Text(f"{mark} {row.price:>{columns.price},.{columns.digits}f}", side)]
     if columns.size:
         cells.append(Text(f"{row.size:>{columns.size},.{columns.size_digits}f}", "" if live else STALE))
     if columns.total:

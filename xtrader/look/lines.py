@@ -58,10 +58,10 @@ def book_line(picture: Picture) -> str:
     if book is not None:
         digits = price_decimals(picture.instrument, [*book.bids[:1], *book.asks[:1]])
         for side, levels in (("bid", book.bids), ("ask", book.asks)):
-            parts.append(f"{side} {levels[0][0]:.{digits}f} x {number(levels[0][1])}" if levels else f"no {side}")
+            parts.append(f"{side} {levels[0][0]:.{digits}f} x {plain(levels[0][1])}" if levels else f"no {side}")
         told = figures(book, picture.instrument)
         if told.spread_bps is not None:
-            parts.append(f"spread {number(told.spread_bps, 4)} bps")
+            parts.append(f"spread {plain(told.spread_bps, 4)} bps")
         if told.imbalance is not None:
             parts.append(f"imbalance {told.imbalance:+.0f}")
     return "  ".join(parts)
@@ -161,6 +161,11 @@ def number(value: float, most: int = 6) -> str:
     """A number with thousands separated and up to `most` decimals, without trailing zeros."""
     text = f"{value:,.{most}f}".rstrip("0").rstrip(".")
     return text if text not in ("0", "-0") or not value else f"{value:.3g}"
+
+
+def plain(value: float, most: int = 6) -> str:
+    """The same as programs read it: without separators."""
+    return number(value, most).replace(",", "")
 
 
 def short(value: float) -> str:

@@ -31,8 +31,8 @@ MOST_LEVELS: Final = 1000
 
 
 class Screen(App[Exception | None]):
-    """Shows `key`, `levels` of each side, until the user quits; the result is what ended it, None if the user did. `open_live`
-    gives the live book of an instrument, and is called in the following thread."""
+    """Shows `key`, `levels` of each side (0: as many as fit), until the user quits; the result is what ended it, None if the user
+    did. `open_live` gives the live book of an instrument, and is called in the following thread."""
 
     CSS = "#view { height: 1fr; }"
     ENABLE_COMMAND_PALETTE = False
@@ -46,12 +46,13 @@ class Screen(App[Exception | None]):
         Binding("r", "reset", "reset"),
         Binding("b", "bars", "bars"),
         Binding("n", "switch", "next"),
+        Binding("question_mark", "keys", "help", key_display="?"),
         Binding("up", "scroll(1)", "scroll", key_display="↑↓"),
         Binding("down", "scroll(-1)", show=False),
         Binding("pageup", "scroll(10)", show=False),
         Binding("pagedown", "scroll(-10)", show=False),
         Binding("home", "recentre", show=False),
-        Binding("plus", "levels(1)", "levels", key_display="+-"),
+        Binding("plus", "levels(1)", "levels", show=False),
         Binding("minus", "levels(-1)", show=False),
     ]
 
@@ -102,6 +103,10 @@ class Screen(App[Exception | None]):
         """The chart of the spread, or not."""
         self._choose(chart=not self._choices.chart)
 
+    def action_keys(self) -> None:
+        """What the keys do, or the book again."""
+        self._choose(keys=not self._choices.keys)
+
     def action_reset(self) -> None:
         """Metrics and chart begin anew."""
         self._reset.set()
@@ -131,7 +136,9 @@ class Screen(App[Exception | None]):
 
     def action_levels(self, more: int) -> None:
         """More levels of each side, or fewer."""
-        self._choose(levels=max(1, min(MOST_LEVELS, self._choices.levels + more)))
+        _, height = self.size
+        fitting = (layout.heights(height - FOOTER - draw.HEAD_HEIGHT, self._choices)[0] - 2) // 2
+        self._choose(levels=max(1, min(MOST_LEVELS, (self._choices.levels or fitting) + more)))
 
     def _choose(self, **choices: object) -> None:
         self._choices = self._choices._replace(**choices)  # type: ignore[arg-type]

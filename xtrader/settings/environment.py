@@ -69,6 +69,11 @@ def delivery_logs() -> tuple[str, tuple[str, ...], tuple[str, int, int] | None]:
     return os.environ.get("XTRADER_LOG") or "info", secrets + secrets_of(store), (file, int(most), int(kept)) if file else None
 
 
+def terminal() -> str:
+    """The kind of the terminal, empty if nobody says."""
+    return os.environ.get("TERM", "")
+
+
 def service_manager() -> tuple[str, float | None] | None:
     """Where the service manager that started this process hears of it, and within how many seconds it wants a sign of life (None:
     it wants none); None if there is no such manager."""
