@@ -368,7 +368,7 @@ def limited(size: int) -> Iterator[None]:
 
 async def of_memory_and_damage(recorders: Recorders, session: Session, root: Path, given: dict[str, str]) -> None:
     """Recorder g: little memory; then, without that limit, a journal that was damaged while it was away."""
-    with limited(270 << 20):
+    with limited(250 << 20):
         await recorders.start("g", both(OKX), given)
     await recorders.scraped()
     await session.fires("g", "XtraderMemory")

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import subprocess
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -117,16 +118,28 @@ def test_times_are_all_that_is_shortened_to_try_the_alerts_out() -> None:
         assert before == after
 
 
-def test_inhibitions_name_alerts_and_keep_no_alert_from_its_own_kind() -> None:
-    config = yaml.safe_load((FILES / "alertmanager.yml").read_text())
-    for rule in config["inhibit_rules"]:
-        for matcher in (*rule["source_matchers"], *rule["target_matchers"]):
-            _, operator, value = shlex.split(matcher.replace("=~", " =~ ").replace("!~", " !~ "))
-            names = value.split("|")
-            for name in names:
-                found = [alert for alert in ALERTS if re.fullmatch(name, alert)]
-                assert found, f"{matcher}: there is no alert {name}"
-            assert operator in ("=", "=~", "!~")
+def matched(matchers: list[str]) -> set[str]:
+    """The alerts that all of them match; what a matcher of equality or of alternatives names must exist."""
+    found = set(ALERTS)
+    for matcher in matchers:
+        name, operator, value = shlex.split(re.sub(r" *(!=|=~|!~|=) *", r" \1 ", matcher, count=1))
+        assert name == "alertname"
+        of = {alert for alert in ALERTS if re.fullmatch(value, alert)}
+        assert all(any(re.fullmatch(one, alert) for alert in ALERTS) for one in value.split("|")), matcher
+        found &= set(ALERTS) - of if operator.startswith("!") else of
+    return found
+
+
+def test_inhibitions_name_alerts_and_none_of_them_silences_its_own_cause() -> None:
+    silenced: dict[str, set[str]] = {}
+    for rule in yaml.safe_load((FILES / "alertmanager.yml").read_text())["inhibit_rules"]:
+        causes, effects = matched(rule["source_matchers"]), matched(rule["target_matchers"])
+        assert causes
+        assert effects
+        for effect in effects:
+            silenced.setdefault(effect, set()).update(causes - {effect})
+    # Raises CycleError: what silences alerts is silenced itself, so in a circle nobody would hear of any.
+    TopologicalSorter(silenced).prepare()
 
 
 def test_people_are_told_by_what_is_given_and_pages_are_kept_for_what_is_critical() -> None:
