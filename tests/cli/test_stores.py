@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tests import objectstore
+from tests.look.journals import scribe, trade
 from tests.objectstore import Store
 from tests.store import made
 from tests.store.damage import parts
@@ -192,6 +193,15 @@ def test_a_store_that_is_away_or_holds_nothing_is_one_sentence(both: Both, monke
     for words in (("verify", "PLACE"), ("trades", made.OKX, "PLACE", "--last", "1")):
         _, (code, out, err) = both.said(*words)
         assert (code in (1, 2), out, err.count("\n")) == (True, "", 1), err
+
+
+def test_a_bucket_into_which_nothing_was_put_yet_has_the_live_end_of_its_recorder(both: Both) -> None:
+    url = f"{both.url}/young"
+    with scribe(spool_of(url) / ".journal") as writer:
+        writer.write(trade(1))
+    ran = both.run(("verify", "PLACE", "--workers", "1"), url)
+    assert (ran.code, "PLACE: nothing is proven: no file is finished yet" in ran.out) == (1, True)
+    assert "is in no file yet, so it is not proven" in ran.out
 
 
 def test_repair_says_how_a_bucket_is_repaired(both: Both) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
+from structlog.testing import capture_logs
 
 from tests.pipeline.journaling import VENUES, Ticks, opened, write
 from tests.pipeline.numbered import DAY_START, KEYS, trade, update
@@ -224,6 +225,23 @@ def test_what_was_open_at_a_crash_is_closed_at_its_last_message(tmp_path: Path) 
     third = opened(tmp_path, clock)
     third.close()
     assert rows_in(tmp_path) == rows
+
+
+@pytest.mark.parametrize(("behind", "is_told"), [(3600, True), (2, False), (-3600, False)])
+def test_a_clock_that_is_before_the_last_entry_is_warned_of_and_in_the_row_of_the_start(
+    tmp_path: Path, behind: int, is_told: bool
+) -> None:
+    clock = Ticks()
+    journal = opened(tmp_path, clock)
+    write(journal, LIVE, update(3000))
+    journal.close()
+    clock.time -= behind * 10**9
+    with capture_logs() as logs:
+        again = opened(tmp_path, clock)
+    (gap,) = again.open_coverage()
+    again.close()
+    assert ("; the clock is 3,600 s before what was recorded last" in gap.detail) == is_told
+    assert [(one["event"], one["seconds"]) for one in logs] == ([("clock_before_journal", 3600.0)] if is_told else [])
 
 
 @pytest.mark.parametrize("stream", ["L2", "TRADES"])

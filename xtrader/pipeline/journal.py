@@ -16,6 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import msgspec
+import structlog
+
 from xtrader.clock import SECOND, Clock
 from xtrader.durable import make_directory, sync_directory
 from xtrader.errors import ConfigError, StorageError
@@ -28,7 +31,11 @@ from xtrader.pipeline.recovery import recover
 from xtrader.pipeline.state import JournalState, stopped_rows
 
 SEGMENT_BYTES: Final = 64 << 20
+FAR: Final = 5 * SECOND
+"""A clock that is so far before the journal's last entry was set back, or was wrong then."""
 _IOV_MAX = 512
+
+log = structlog.get_logger("xtrader.pipeline")
 
 
 class Journal:
@@ -205,7 +212,7 @@ def open_journal(
         end = max(recovered.end, -(-largest_cursor(directory) // 8) * 8) or clock.now() // 8 * 8
         journal = Journal(directory, lock, end, state, clock, segment_bytes)
         journal.damaged = tuple(recovered.damaged)
-        rows = list(recovered.rows)
+        rows = _before_the_last(recovered.rows, state.alive - clock.now(), directory)
         if not recovered.end and not largest_cursor(directory):
             found, state.alive = left()
             state.open = {(row.instrument, row.stream): row for row in found}
@@ -218,6 +225,20 @@ def open_journal(
         _close(lock)
         raise
     return journal
+
+
+def _before_the_last(rows: Sequence[Coverage], behind: int, directory: Path) -> list[Coverage]:
+    """The rows of a start, which say so where the clock is `behind` (ns) what was recorded last: times of receipt go backwards."""
+    if behind <= FAR:
+        return list(rows)
+    seconds = behind / SECOND
+    log.warning("clock_before_journal", seconds=round(seconds, 3), journal=str(directory))
+    told = f"; the clock is {seconds:,.0f} s before what was recorded last"
+    return [msgspec.structs.replace(row, detail=row.detail + told) if _is_start(row) else row for row in rows]
+
+
+def _is_start(row: Coverage) -> bool:
+    return (row.state, row.cause, row.ts_to) == ("gap", "start", None)
 
 
 def _close(descriptor: int) -> None:

@@ -128,7 +128,8 @@ class BucketFiles(RecordingFiles):
         return PartList(self.name, journal=self.journal)
 
     def exists(self) -> bool:
-        return any(name == DIRECTORY or name.startswith("stream=") for name in self.bucket.directories())
+        is_there = any(name == DIRECTORY or name.startswith("stream=") for name in self.bucket.directories())
+        return is_there or (self.journal is not None and self.journal.is_dir())
 
     def names(self) -> list[str]:
         now = time.time()
