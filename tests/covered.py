@@ -227,6 +227,11 @@ COVERED: dict[str, tuple[str, ...]] = {
     "store/mend/test_compact.py": ("store/prove/lock.py",),
     "store/mend/test_lost_journal.py": ("store/mend/finish_journal.py",),
     "store/mend/test_merged_meanwhile.py": ("store/mend/clear_unfinished.py",),
+    "store/mend/test_overlaps.py": (
+        "store/mend/replace_parts.py",
+        "store/prove/elsewhere.py",
+        "store/read/hand_over.py",
+    ),
     "store/mend/test_repair.py": ("store/mend/salvage.py",),
     "store/prove/test_every_subscription.py": (
         "store/prove/latest_proof.py",

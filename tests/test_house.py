@@ -71,7 +71,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "store.mend": (
         (*BASE, "clock", "durable", "pipeline", "records", "sinks", "store.prove", "store.read", "venues.base"),
-        ("msgspec", "pyarrow"),
+        ("msgspec", "numpy", "pyarrow"),
     ),
     "store.report": (
         (*BASE, "clock", "records", "sinks.bounds", "sinks.described", "sinks.manifest", "store.prove", "store.read"),

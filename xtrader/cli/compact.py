@@ -16,7 +16,8 @@ PERIODS = {"1h": 1, "1d": 24}
     "--every", type=click.Choice(list(PERIODS)), default="1h", show_default=True, help="How much time goes into one part."
 )
 def compact(directory: str, every: str) -> None:
-    """Merge closed parts, prove the result, then remove what it replaces. Safe beside a recorder, and to kill at any time."""
+    """Merge closed parts, prove the result, then remove what it replaces. Of what several collectors recorded, as while one took
+    another's place, each row stays with one of them. Safe beside a recorder, and to kill at any time."""
     from xtrader.store.mend.compact import HOUR
     from xtrader.store.mend.compact import compact as merge
     from xtrader.store.mend.compact_bucket import compact_bucket
@@ -35,5 +36,7 @@ def compact(directory: str, every: str) -> None:
     click.echo(
         f"Merged {done.merged:,} parts into {done.made:,} ({done.rows:,} rows, {sizes})." if done.merged else "Nothing to merge."
     )
+    if done.repeated:
+        click.echo(f"Left out {done.repeated:,} rows that another collector has too.")
     if done.problems:
         raise SystemExit(1)

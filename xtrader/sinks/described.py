@@ -21,13 +21,17 @@ from xtrader.records.schemas import SCHEMAS, is_known, lacking, widened
 from xtrader.sinks.manifest import ManifestLine, Told, is_path
 from xtrader.sinks.parts import settings_of
 
-NAME: Final = re.compile(r"part-(?P<collector>[a-z0-9-]+?)-(?P<first>\d{20})-(?P<last>\d{20})(?P<salvaged>-salvaged\d*)?\.parquet")
+NAME: Final = re.compile(
+    r"part-(?P<collector>[a-z0-9-]+?)-(?P<first>\d{20})-(?P<last>\d{20})(?P<made>-salvaged\d*|-cut\d*)?\.parquet"
+)
 SALVAGED: Final = "-salvaged"
+CUT: Final = "-cut"
 UNREADABLE: Final = (pa.ArrowException, OSError, ValueError, KeyError)
 
 
 class PartPath(NamedTuple):
-    """What the path of a part says. `first` and `last` are journal offsets."""
+    """What the path of a part says. `first` and `last` are journal offsets; `is_cut`: it takes the place of one part, of whose rows
+    other collectors have some."""
 
     stream: str
     key: str
@@ -35,6 +39,7 @@ class PartPath(NamedTuple):
     collector: str
     first: int
     last: int
+    is_cut: bool = False
 
     def holds(self, first: int, last: int) -> bool:
         """True if the stretch [first, last) of the journal lies within its own."""
@@ -51,7 +56,8 @@ def place_of(path: str) -> PartPath | None:
     if name is None or [pair[0] for pair in pairs] != ["stream", "exchange", "instrument", "date"]:
         return None
     stream, exchange, symbol, date = (unquote(pair[2]) for pair in pairs)
-    return PartPath(stream, f"{exchange}@{symbol}", date, name["collector"], int(name["first"]), int(name["last"]))
+    is_cut = (name["made"] or "").startswith(CUT)
+    return PartPath(stream, f"{exchange}@{symbol}", date, name["collector"], int(name["first"]), int(name["last"]), is_cut)
 
 
 class Ranges:

@@ -17,7 +17,7 @@ import contextlib
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, TypeAlias
 
@@ -29,6 +29,9 @@ from xtrader.model.market import Coverage, fold_open
 
 DIRECTORY: Final = "_manifest"
 COMPACTED: Final = ".compacted.jsonl"
+ELSEWHERE: Final = "elsewhere"
+"""The setting of a part that says of which times rows were taken out of it, because another collector has the same ones: times
+[from, to) in int ns, `FROM-TO`, comma separated."""
 _BLOCK: Final = 1 << 20
 _PATH: Final = re.compile(r"stream=[^/\0]+/exchange=[^/\0]+/instrument=[^/\0]*/date=[^/\0]+/part-[^/\0]+\.parquet")
 _SEAL: Final = re.compile(rb',"crc32":"([0-9a-f]{8})"\}\Z')
@@ -142,6 +145,24 @@ def in_force(lines: Iterable[ManifestLine]) -> list[ManifestLine]:
     listed = list(lines)
     replaced = {path for line in listed for path in line.replaces}
     return [line for line in listed if line.path not in replaced]
+
+
+def elsewhere_of(settings: Mapping[str, str]) -> list[tuple[int, int]]:
+    """The times [from, to) of which rows are in another collector's parts, as the settings of a part say. Those that cannot be read
+    are left out."""
+    found = [span.split("-") for span in settings.get(ELSEWHERE, "").split(",")]
+    return [(int(ends[0]), int(ends[1])) for ends in found if len(ends) == 2 and all(map(str.isdecimal, ends))]
+
+
+def elsewhere_text(spans: Iterable[tuple[int, int]]) -> str:
+    """Such times as the setting states them: sorted, those that touch joined."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], end)
+        else:
+            joined.append((start, end))
+    return ",".join(f"{start}-{end}" for start, end in joined)
 
 
 def is_path(path: str) -> bool:

@@ -10,8 +10,6 @@ import random
 import shutil
 import time
 from collections.abc import Callable
-from multiprocessing import get_context
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -19,6 +17,7 @@ import pytest
 
 from tests.pipeline.numbered import DAY_START, trade
 from tests.store import made
+from tests.store.compacting import killed
 from tests.store.damage import bit_flip, parts
 from xtrader.cli.main import main
 from xtrader.errors import ConfigError
@@ -149,24 +148,6 @@ def trade_ids(directory: Path) -> list[int]:
     return sorted(
         int(number) for path in parts(directory) for number in pq.read_table(path, partitioning=None)["trade_id"].to_pylist()
     )
-
-
-def context() -> ForkServerContext:
-    found = get_context("forkserver")
-    found.set_forkserver_preload(["xtrader.store.mend.compact"])
-    return found
-
-
-def killed(directory: Path, after: float) -> bool:
-    """Run it in a process of its own and kill that after so many seconds; False if it was done before."""
-    process = context().Process(target=compact, args=(directory, HOUR))
-    process.start()
-    process.join(after)
-    if process.exitcode is None:
-        process.kill()
-    process.join()
-    assert process.exitcode in (0, -9)
-    return process.exitcode != 0
 
 
 @pytest.mark.slow

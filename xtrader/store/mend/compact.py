@@ -1,38 +1,36 @@
-"""Many small parts into few large ones, beside a recorder that goes on.
+"""Many small parts into few large ones, and of rows that several collectors have one each, beside a recorder that goes on.
 
-The rule: a part is removed only after the same rows, in the same order, were read back from the disk under another name that
-is durable and listed. Killed at any instant, every row is in force once; the next run removes what was left.
+The rule: a part is removed only after its rows, in the same order, were read back from the disk under another name that is durable
+and listed; all but those that another collector has. Killed at any instant, every row is in force once; the next run removes what
+was left.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import pyarrow as pa
-
 from xtrader.clock import FOREVER, SECOND
-from xtrader.durable import sync_directory, sync_file
-from xtrader.records.schemas import SCHEMAS
-from xtrader.sinks.described import UNREADABLE, first_line, metadata_of, place_of, read_groups
-from xtrader.sinks.manifest import ManifestLine, collector_of, list_merged
-from xtrader.sinks.parts import PartWriter
+from xtrader.durable import sync_directory
+from xtrader.model.streams import SUBSCRIBED
+from xtrader.sinks.described import UNREADABLE, first_line, place_of, read_groups
+from xtrader.sinks.manifest import ManifestLine, collector_of
 from xtrader.sinks.unfinished import Unfinished
 from xtrader.sinks.uploaded import progress_of
 from xtrader.store.mend.clear_unfinished import WRITER, remove_unfinished
-from xtrader.store.prove.digest import RowDigest
+from xtrader.store.mend.overlaps import LeftOut, Parts, book_cuts, row_cuts
+from xtrader.store.mend.replace_parts import is_fact, replace_parts, require_unchanged
 from xtrader.store.prove.lock import alone
 from xtrader.store.prove.verify_lists import Lists, files_below, is_running, read_lists, require_whole
 from xtrader.store.prove.verify_parts import changed
+from xtrader.store.read.part_list import PartList
+from xtrader.store.read.view import View
 
 HOUR: Final = 3_600 * SECOND
-GROUP_ROWS: Final = 262_144
-"""Row groups are filled up to about so many rows; whole groups only, so a message is never cut."""
-LEVEL: Final = 3
-_OWN: Final = ("compression", "schema_version", "software")
 
 
 class Group(NamedTuple):
@@ -40,6 +38,15 @@ class Group(NamedTuple):
 
     collector: str
     lines: Sequence[ManifestLine]
+
+
+class MergedGroup(NamedTuple):
+    """A group that became one part: of how many parts and bytes, and the rows and bytes that it has."""
+
+    merged: int
+    rows: int
+    bytes_before: int
+    bytes_after: int
 
 
 class Outcome(NamedTuple):
@@ -53,10 +60,13 @@ class Outcome(NamedTuple):
     removed: int
     """Files that an earlier, interrupted run had left."""
     problems: Sequence[str]
+    repeated: int = 0
+    """Rows that were left out, as another collector has the same ones."""
 
 
 def compact(root: Path, every: int = HOUR, progress: Callable[[int, int], None] = lambda done, total: None) -> Outcome:
-    """Merge the parts of each `every` nanoseconds of `ts_recv`, within a UTC day; `progress` is told bytes done and to do.
+    """Merge the parts of each `every` nanoseconds of `ts_recv`, within a UTC day; then leave out what several collectors have,
+    but for one of them. `progress` is told bytes done and to do.
 
     Of a running recorder it takes only parts of times that are over, and never those of its last commit; of one that uploads,
     only what the object store has. What is merged here stays as it was there. Raises OSError, and
@@ -66,27 +76,45 @@ def compact(root: Path, every: int = HOUR, progress: Callable[[int, int], None] 
         lists = read_lists(root)
         require_whole(lists)
         removed = _remove_leftovers(root, lists)
-        groups = plan(root, lists, every)
-        total = sum(line.bytes for group in groups for line in group.lines)
-        done = merged = rows = after = 0
         problems: list[str] = []
-        for group in groups:
-            try:
-                line = merge(root, group)
-            except UNREADABLE as error:
-                problems.append(f"{group.lines[0].path} and {len(group.lines) - 1} more are left as they are: {first_line(error)}")
-            else:
-                merged += len(group.lines)
-                rows += line.rows
-                after += line.bytes
-            done += sum(one.bytes for one in group.lines)
-            progress(done, total)
+        made = merge_all(root, plan(root, lists, every), problems, progress)
+        repeated = leave_out(root, every, problems)
+        if repeated:
+            # Little may be left of some parts.
+            made += merge_all(root, plan(root, read_lists(root), every), problems, lambda done, total: None)
         Unfinished(root, WRITER).clear()
-        return Outcome(merged, len(groups) - len(problems), rows, total, after, removed, problems)
+        merged, rows, before, after = (sum(one[place] for one in made) for place in range(4))
+        return Outcome(merged, len(made), rows, before, after, removed, problems, repeated)
+
+
+def merge_all(root: Path, groups: Sequence[Group], problems: list[str], progress: Callable[[int, int], None]) -> list[MergedGroup]:
+    """Merge each of the groups that can be; of the others `problems` says why not."""
+    found = []
+    sizes = [sum(line.bytes for line in group.lines) for group in groups]
+    for number, (group, size) in enumerate(zip(groups, sizes, strict=True), 1):
+        try:
+            line = merge(root, group)
+        except UNREADABLE as error:
+            problems.append(f"{group.lines[0].path} and {len(group.lines) - 1} more are left as they are: {first_line(error)}")
+        else:
+            found.append(MergedGroup(len(group.lines), line.rows, size, line.bytes))
+        progress(sum(sizes[:number]), sum(sizes))
+    return found
 
 
 def plan(root: Path, lists: Lists, every: int) -> list[Group]:
     """What would be merged now."""
+    groups = []
+    for (collector, _), lines in sorted(closed_parts(root, lists, every).items()):
+        for _, run in groupby(lines, lambda line: (_window(line, every), line.schema_version, _settings(line))):
+            found = list(run)
+            if len(found) > 1:
+                groups.append(Group(collector, found))
+    return groups
+
+
+def closed_parts(root: Path, lists: Lists, every: int) -> dict[tuple[str, str], list[ManifestLine]]:
+    """(collector, directory) -> its parts that no recorder may need as they are, in the order of the journal."""
     places: dict[tuple[str, str], list[ManifestLine]] = defaultdict(list)
     newest: dict[str, list[ManifestLine]] = defaultdict(list)
     for one in lists.parts:
@@ -100,71 +128,73 @@ def plan(root: Path, lists: Lists, every: int) -> list[Group]:
         collector: min(line.first_ts_recv or 0 for line in lines) // every if is_running(root, collector) else FOREVER
         for collector, lines in newest.items()
     }
-    groups = []
-    for (collector, _), lines in sorted(places.items()):
+    found = {}
+    for (collector, directory), lines in places.items():
         last = newest[collector][0].last_offset if limits[collector] != FOREVER else FOREVER
         uploaded = progress_of(root, collector)
         if uploaded is not None:
             last = min(last, uploaded.offset + 1)
         closed = [line for line in lines if line.last_offset < last and _window(line, every) < limits[collector]]
-        closed.sort(key=lambda line: line.first_offset)
-        for _, run in groupby(closed, lambda line: (_window(line, every), line.schema_version, _settings(line))):
-            found = list(run)
-            if len(found) > 1:
-                groups.append(Group(collector, found))
-    return groups
+        found[collector, directory] = sorted(closed, key=lambda line: line.first_offset)
+    return found
 
 
 def merge(root: Path, group: Group) -> ManifestLine:
     """Make one part of a group, prove it, list it, and remove what it replaces. Raises one of UNREADABLE for parts that are not
     what was listed; all of the group stays then."""
-    first, last = group.lines[0], group.lines[-1]
-    for line in group.lines:
-        what = changed(root, line)
-        if what is not None:
-            raise ValueError(f"{line.path} {what}")
-    place = place_of(first.path)
+    require_unchanged(root, group.lines)
+    tables = (table for line in group.lines for table in read_groups(root / line.path, line.stream))
+    return replace_parts(root, group.collector, group.lines, tables)
+
+
+def leave_out(root: Path, every: int, problems: list[str]) -> int:
+    """Leave rows out of parts that may be changed, of which another collector has the same ones; how many rows. What cannot be read
+    is told in `problems`."""
+    lists = read_lists(root)
+    subjects: dict[tuple[str, str], dict[str, list[ManifestLine]]] = defaultdict(lambda: defaultdict(list))
+    for one in lists.parts:
+        if one.line.stream in SUBSCRIBED:
+            subjects[one.line.stream, one.line.instrument][collector_of(one.list)].append(one.line)
+    several = {subject: lines for subject, lines in subjects.items() if len(lines) > 1}
+    if not several:
+        return 0
+    closed = {line.path for lines in closed_parts(root, lists, every).values() for line in lines}
+    part_list = PartList(root)
+    count = 0
+    for (stream, key), lines in sorted(several.items()):
+        in_order = {name: sorted(own, key=lambda line: (line.first_offset, line.path)) for name, own in lines.items()}
+        known: dict[str, bool] = {}
+        parts = Parts(in_order, closed, partial(_is_whole, root, known), partial(_read, root))
+        if not parts.is_one_environment:
+            continue
+        try:
+            view = View([part_list], (stream,), lambda _, key=key: (key,), live_end=False)  # type: ignore[misc]
+            cuts = book_cuts(view, key, parts) if stream == "L2" else list(row_cuts(view, stream, key, parts))
+            count += sum(cut_part(root, cut) for cut in cuts)
+        except UNREADABLE as error:
+            problems.append(f"{stream}:{key} is left as its collectors recorded it: {first_line(error)}")
+    return count
+
+
+def cut_part(root: Path, cut: LeftOut) -> int:
+    """Leave rows out of a part; how many. Raises one of UNREADABLE."""
+    place = place_of(cut.line.path)
     if place is None:
-        raise ValueError(f"{first.path} is not the path of a part")
-    facts = {name: value for name, value in metadata_of(root / last.path).items() if _is_fact(name)}
-    name, temporary = f"part-{group.collector}-{first.first_offset:020d}", Unfinished(root, WRITER).new()
-    part = PartWriter(root, first.stream, first.instrument, place.date, name, SCHEMAS[first.stream], facts, LEVEL, temporary)
-    try:
-        sources = RowDigest()
-        for table in _filled(root, group.lines, sources):
-            part.write(table)
-        part.finish()
-        sync_file(part.temporary)
-        result = RowDigest()
-        for table in read_groups(part.temporary, first.stream):
-            result.add(table)
-        if result.rows != sum(line.rows for line in group.lines) or result.value() != sources.value():
-            raise ValueError("the rows read back are not those that were written")
-    except BaseException:
-        part.abandon()
-        raise
-    told = [row for line in group.lines for row in line.coverage]
-    made = part.publish(first.first_offset, last.last_offset, told, [line.path for line in group.lines])
-    sync_directory(root / part.directory)
-    list_merged(root, group.collector, made)
-    for line in group.lines:
-        (root / line.path).unlink()
-    sync_directory(root / part.directory)
-    return made
+        raise ValueError(f"{cut.line.path} is not the path of a part")
+    require_unchanged(root, [cut.line])
+    replace_parts(root, place.collector, [cut.line], cut.apply(_read(root, cut.line)), cut.spans)
+    return cut.rows
 
 
-def _filled(root: Path, lines: Sequence[ManifestLine], digest: RowDigest) -> Iterator[Any]:
-    """The rows of the parts in order, in tables of GROUP_ROWS rows or a group more."""
-    held: list[Any] = []
-    for line in lines:
-        for table in read_groups(root / line.path, line.stream):
-            digest.add(table)
-            held.append(table)
-            if sum(one.num_rows for one in held) >= GROUP_ROWS:
-                yield pa.concat_tables(held).unify_dictionaries().combine_chunks()
-                held = []
-    if held:
-        yield pa.concat_tables(held).unify_dictionaries().combine_chunks()
+def _read(root: Path, line: ManifestLine) -> Iterator[Any]:
+    return read_groups(root / line.path, line.stream)
+
+
+def _is_whole(root: Path, known: dict[str, bool], line: ManifestLine) -> bool:
+    """Whether a part is what was listed; asked once."""
+    if line.path not in known:
+        known[line.path] = changed(root, line) is None
+    return known[line.path]
 
 
 def _remove_leftovers(root: Path, lists: Lists) -> int:
@@ -182,7 +212,7 @@ def _remove_leftovers(root: Path, lists: Lists) -> int:
                 is_safe = any(changed(root, line) is None for line in holders)
             else:
                 inside = [line for line in beside if place.holds(line.first_offset, line.last_offset)]
-                is_safe = len(inside) > 1 and all((root / line.path).exists() for line in inside)
+                is_safe = len(inside) > (0 if place.is_cut else 1) and all((root / line.path).exists() for line in inside)
             if is_safe:
                 gone.append(path)
     for path in gone:
@@ -197,8 +227,4 @@ def _window(line: ManifestLine, every: int) -> int:
 
 
 def _settings(line: ManifestLine) -> list[tuple[str, str]]:
-    return sorted(item for item in line.settings.items() if _is_fact(item[0]))
-
-
-def _is_fact(name: str) -> bool:
-    return name not in _OWN and not name.startswith(("first_", "last_"))
+    return sorted(item for item in line.settings.items() if is_fact(item[0]))

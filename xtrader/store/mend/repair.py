@@ -105,9 +105,10 @@ def _rebuild_lists(root: Path, done: list[str], lost: list[str]) -> None:
             continue
         beside = (line for lines in kept.values() for line in lines if line.path.rpartition("/")[0] == file.rpartition("/")[0])
         inside = [line.path for line in beside if place.holds(line.first_offset, line.last_offset)]
-        if len(inside) > 1 and all((root / path).exists() for path in inside):
+        is_made_of_them = len(inside) >= (1 if place.is_cut else 2)
+        if is_made_of_them and all((root / path).exists() for path in inside):
             continue  # Left by a `compact` that was interrupted: the next one removes it.
-        replaces = tuple(inside) if len(inside) > 1 else ()
+        replaces = tuple(inside) if is_made_of_them else ()
         name = f"{DIRECTORY}/{place.collector}{COMPACTED if replaces else '.jsonl'}"
         damaged.add(name)
         try:

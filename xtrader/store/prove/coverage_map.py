@@ -38,9 +38,11 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class CoverageMap:
-    """The intervals of one subscription, in the order in which they were opened."""
+    """The intervals of one subscription, in the order in which they were opened. `elsewhere` are times [from, to), int ns, of which
+    another collector has the rows."""
 
-    def __init__(self, rows: Iterable[CoverageRow]) -> None:
+    def __init__(self, rows: Iterable[CoverageRow], elsewhere: Sequence[tuple[int, int]] = ()) -> None:
+        self.elsewhere = elsewhere
         self.problems: list[Problem] = []
         self._fold = CoverageFold()
         self.intervals = self._fold.intervals
@@ -62,16 +64,24 @@ class CoverageMap:
         return max((one.end(one.ts_from) for one in self.intervals), default=0)
 
     def explains(self, ts_from: int, ts_to: int, cause: str = "") -> bool:
-        """True if a gap touches [ts_from, ts_to]; with `cause` only one of that cause."""
+        """True if a gap touches [ts_from, ts_to]; with `cause` only one of that cause. Without, also where another collector
+        has the rows."""
+        if not cause and self.is_elsewhere(ts_from, ts_to):
+            return True
         return any(gap.ts_from <= ts_to and gap.end(FOREVER) >= ts_from for gap in self.gaps if not cause or gap.cause == cause)
+
+    def is_elsewhere(self, ts_from: int, ts_to: int) -> bool:
+        """True if another collector has rows of a time in [ts_from, ts_to]."""
+        return any(start <= ts_to and end >= ts_from for start, end in self.elsewhere)
 
     def may_cross(self, ts: int) -> bool:
         """True if a book may be crossed at `ts`: never, but in recordings that a recorder made which left it so."""
         return any(_is_older_crossing(gap) and 0 <= ts - gap.end(ts) <= _OLDER_WAIT for gap in self.gaps)
 
     def explains_ids(self, first: int, last: int, ts_from: int, ts_to: int) -> bool:
-        """True if a gap that touches [ts_from, ts_to] names the trade numbers `first` to `last`, or no numbers at all."""
-        return any(
+        """True if a gap that touches [ts_from, ts_to] names the trade numbers `first` to `last`, or no numbers at all; or if
+        another collector has rows of that time."""
+        return self.is_elsewhere(ts_from, ts_to) or any(
             gap.ids_from is None or gap.ids_to is None or (gap.ids_from <= first and last <= gap.ids_to)
             for gap in self.gaps
             if gap.ts_from <= ts_to and gap.end(FOREVER) >= ts_from

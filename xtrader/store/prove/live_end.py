@@ -45,7 +45,7 @@ def live_end(files: RecordingFiles, journal: Path) -> LiveEnd | None:
 
 def _merged_to(files: RecordingFiles, collector: str) -> int:
     try:
-        return files.part_list().listed().get(collector, CollectorParts({}, 0, 0)).merged_to
+        return files.part_list().listed().get(collector, CollectorParts({}, 0, 0, {})).merged_to
     except DamagedFile:
         return 0
 

@@ -18,8 +18,8 @@ import msgspec
 from xtrader.clock import DAY, FOREVER
 from xtrader.sinks.bounds import Bounds
 from xtrader.sinks.described import UNREADABLE, Ranges, describe, first_line, metadata_of, misled, place_of, read_groups
-from xtrader.sinks.manifest import DIRECTORY, collector_of
-from xtrader.store.prove import live_end
+from xtrader.sinks.manifest import DIRECTORY, collector_of, elsewhere_of
+from xtrader.store.prove import elsewhere, live_end
 from xtrader.store.prove.book_proof import BookProof
 from xtrader.store.prove.coverage_map import CoverageMap, is_counted, share
 from xtrader.store.prove.latest_proof import PROVEN, LatestProof
@@ -78,6 +78,11 @@ class Unit(NamedTuple):
     beside: Set[str]
 
     @property
+    def elsewhere(self) -> list[tuple[int, int]]:
+        """The times [from, to), int ns, of which another collector has the rows."""
+        return sorted({span for one in self.parts for span in elsewhere_of(one.line.settings)})
+
+    @property
     def bytes(self) -> int:
         return sum(one.line.bytes for one in self.parts)
 
@@ -129,6 +134,7 @@ def _verify(
     if not files.bounds.are_open:
         findings.append(Finding("note", DIRECTORY, _kept(files.bounds)))
     units = sorted(cut(parts, rules), key=lambda unit: -unit.bytes)
+    findings += elsewhere.nowhere(units, lambda unit: read_coverage(files, unit.coverage))
     total = sum(unit.bytes for unit in units)
     days: list[Day] = []
     done = 0
@@ -188,13 +194,14 @@ class _Check:
 
     def run(self) -> Verified:
         unit = self._unit
-        maps = read_coverage(self._files, unit.coverage)
+        maps = read_coverage(self._files, unit.coverage, unit.stream, unit.elsewhere)
         if unit.stream == "COVERAGE":
             self._read_parts(None)
             self._tell_coverage(maps)
             without = {covers: found for covers, found in (maps or {}).items() if covers not in unit.beside}
             return Verified([day for one in without.items() for day in self._without(*one)], self._findings)
-        coverage = CoverageMap(()) if maps is None else maps.get(unit.stream, CoverageMap(()))
+        nothing = CoverageMap((), unit.elsewhere)
+        coverage = nothing if maps is None else maps.get(unit.stream, nothing)
         chain = proof(unit.stream, unit.key, unit.rules, coverage if maps is not None else ALL_LIVE, self._tell)
         if chain is not None and self._bounds.begins:
             chain.lost()
@@ -336,7 +343,13 @@ class _Check:
             if not self._bounds.begins <= one.ts_from < self._bounds.ends:
                 continue
             is_lost = coverage.explains(one.ts_from, one.ts_from, "storage")
-            if one.state == "live" and one.cause != "clock_step" and one.ts_from < last and not (one.ts_from in synced or is_lost):
+            is_elsewhere = coverage.is_elsewhere(one.ts_from, one.ts_from)
+            if (
+                one.state == "live"
+                and one.cause != "clock_step"
+                and one.ts_from < last
+                and not (one.ts_from in synced or is_lost or is_elsewhere)
+            ):
                 what = f"L2:{self._unit.key} is said to be live from {stamp(one.ts_from)}, and no snapshot was recorded then"
                 self._findings.append(Finding("damage", one.file, what))
 
@@ -348,8 +361,11 @@ class _Check:
         self._findings.append(Finding("damage", self._file, what))
 
 
-def read_coverage(files: RecordingFiles, parts: Sequence[ListedPart]) -> dict[str, CoverageMap] | None:
-    """Stream -> its coverage; None if a part of it is damaged (which is told where that part is verified)."""
+def read_coverage(
+    files: RecordingFiles, parts: Sequence[ListedPart], stream: str = "", elsewhere: Sequence[tuple[int, int]] = ()
+) -> dict[str, CoverageMap] | None:
+    """Stream -> its coverage; None if a part of it is damaged (which is told where that part is verified). `elsewhere` are the
+    times [from, to) of which another collector has the rows of `stream`."""
     rows: dict[str, list[CoverageRow]] = defaultdict(list)
     with files.here(*(one.line.path for one in parts)):
         for one in parts:
@@ -361,7 +377,7 @@ def read_coverage(files: RecordingFiles, parts: Sequence[ListedPart]) -> dict[st
                         rows[row.covers].append(row)
             except UNREADABLE:
                 return None
-    return {covers: CoverageMap(found) for covers, found in rows.items()}
+    return {covers: CoverageMap(found, elsewhere if covers == stream else ()) for covers, found in rows.items()}
 
 
 def day_start(date: str) -> int:

@@ -174,11 +174,12 @@ def strangers(lists: Lists, files: Sequence[str]) -> Strangers:
         else:
             inside = [one for one in spans[place.collector, directory] if place.holds(one.first_offset, one.last_offset)]
             missing = {one.path for one in inside if one.path not in held}
-            if len(inside) > 1 and not missing:
+            least = 1 if place.is_cut else 2
+            if len(inside) >= least and not missing:
                 findings.append(Finding("note", path, "was left by a `compact` that was interrupted: the next one removes it"))
             else:
                 covered |= missing
-                list_ = f"{DIRECTORY}/{place.collector}{COMPACTED if len(inside) > 1 else '.jsonl'}"
+                list_ = f"{DIRECTORY}/{place.collector}{COMPACTED if len(inside) >= least else '.jsonl'}"
                 unlisted.append((path, list_))
                 findings.append(Finding("damage", list_, f"does not list '{path}'"))
     return Strangers(findings, unlisted, covered)

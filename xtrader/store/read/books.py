@@ -22,7 +22,8 @@ from xtrader.records.batches import Ints
 from xtrader.records.schemas import L2
 from xtrader.store.read.answer import Answer
 from xtrader.store.read.coverage_fold import Interval
-from xtrader.store.read.intervals import Stretch, intervals, live_spans, stretches
+from xtrader.store.read.hand_over import LATE, continued_at, early, number_between
+from xtrader.store.read.intervals import Stretch, intervals, live_spans, stretches, without
 from xtrader.store.read.ladder import COLUMNS, Ladder, Levels, cut
 from xtrader.store.read.merge_rows import known_at
 from xtrader.store.read.part_list import PartList
@@ -47,7 +48,7 @@ BOOKS: Final = pa.schema(
 def live_stretches(view: View, key: str) -> list[Stretch]:
     """Where the book of an instrument is known, and from whom."""
     covers = {_recorder(source): live_spans(intervals(source), "L2") for source in view.sources("COVERAGE", key)}
-    return stretches([(source, covers.get(_recorder(source), [])) for source in view.sources("L2", key)])
+    return stretches([(source, without(covers.get(_recorder(source), []), source.elsewhere)) for source in view.sources("L2", key)])
 
 
 def _recorder(source: Source) -> tuple[int, str]:
@@ -69,7 +70,8 @@ def chain(stretch: Stretch, end: int, columns: Sequence[str], batch_rows: int = 
     """The book rows of a stretch from its snapshot on, and when each was known; those known by `end`."""
     latest = stretch.chain
     started = False
-    for table in blocks(stretch.source, columns, Window(stretch.chain, end + 1), batch_rows):
+    # After a snapshot that was made of several rows, some may have been received before it.
+    for table in blocks(stretch.source, columns, Window(stretch.chain - LATE, end + 1), batch_rows):
         recv = times(table)
         if not started:
             first = np.flatnonzero(table["is_snapshot"].to_numpy() & (recv >= stretch.chain))
@@ -90,26 +92,32 @@ def sampled(found: Sequence[Stretch], at: Sequence[int]) -> Iterator[tuple[int, 
     """For each of the sorted times: the time, and the ladder as it was then, None where no book is known. The ladder is reused:
     take what you need before the next."""
     position = 0
-    for stretch in found:
+    for before, stretch in zip([None, *found], found, strict=False):
         low = bisect_left(at, stretch.start, position)
         high = bisect_left(at, stretch.end, low)
         yield from ((ts, None) for ts in at[position:low])
         if high > low:
-            yield from _sampled(stretch, at[low:high])
+            is_near = before is not None and at[low] <= stretch.start + LATE
+            yield from _sampled(stretch, at[low:high], number_between(before, stretch) if before and is_near else None)
         position = high
     yield from ((ts, None) for ts in at[position:])
 
 
-def _sampled(stretch: Stretch, at: Sequence[int]) -> Iterator[tuple[int, Ladder | None]]:
+def _sampled(stretch: Stretch, at: Sequence[int], number: int | None = None) -> Iterator[tuple[int, Ladder | None]]:
+    """Whoever was asked before knew the messages up to `number` at the start of the stretch, whenever they came here."""
     ladder = Ladder()
     done = 0
-    for table, known in ahead(chain(stretch, at[-1], COLUMNS)):
+    end = at[-1] if number is None else max(at[-1], stretch.start + LATE)
+    for table, known in ahead(chain(stretch, end, COLUMNS)):
         ladder.begin(table)
+        least = 0 if number is None else continued_at(table, known, stretch.start, number)
         # Later rows may have been known at the block's last time as well: the next block decides.
-        ready = bisect_left(at, int(known[-1]), done)
+        ready = done if least == len(known) else bisect_left(at, int(known[-1]), done)
         for ts in at[done:ready]:
-            ladder.advance(cut(known, ts))
+            ladder.advance(max(least, cut(known, ts)))
             yield ts, ladder if ladder.ready else None
+        if ready == len(at):
+            return  # Whoever was handed the last one may still look at it.
         ladder.advance(len(known))
         done = ready
     yield from ((ts, ladder if ladder.ready else None) for ts in at[done:])
@@ -195,24 +203,28 @@ def _error(key: str, ts: int, one: Interval) -> NotCovered:
 def joined(view: View, key: str, window: Window, batch_rows: int = BATCH_ROWS) -> Iterator[pa.Table]:
     """The book rows of an instrument that several collectors recorded, as one chain, in tables of all columns of L2.
 
-    Where one collector's live time ends and another's goes on, its book at that time comes as a snapshot.
+    Where one collector's live time ends and another's goes on, its book comes as a snapshot. Where their numbers tell what follows
+    the first one's last message, what the other one had of that earlier comes before the snapshot, and what came later is in it.
     """
     found = live_stretches(view, key)
     starts = [stretch.start for stretch in found]
-    for stretch in found[max(0, bisect_right(starts, window.start) - 1) :]:
+    first = max(0, bisect_right(starts, window.start) - 1)
+    for before, stretch in zip([None, *found][first:], found[first:], strict=False):
         if stretch.start >= window.end:
             return
         if stretch.end < window.start:
             continue
-        for table in _from(stretch, min(stretch.end, window.end), batch_rows):
+        number = None if before is None else number_between(before, stretch)
+        sooner = iter(()) if number is None else early(stretch, number, L2.names)
+        for table in itertools.chain(sooner, _from(stretch, number, min(stretch.end, window.end), batch_rows)):
             recv = times(table)
             inside = (recv >= window.start) & (recv < window.end)
             if inside.any():
                 yield table if inside.all() else table.filter(pa.array(inside))
 
 
-def _from(stretch: Stretch, end: int, batch_rows: int) -> Iterator[pa.Table]:
-    """The rows of a stretch; if its chain began before it, the book at its start first."""
+def _from(stretch: Stretch, number: int | None, end: int, batch_rows: int) -> Iterator[pa.Table]:
+    """The rows of a stretch; if its chain began before it, the book at its start first, or the one after the message `number`."""
     ladder = Ladder()
     begun = stretch.chain == stretch.start
     for table, known in chain(stretch, end, L2.names, batch_rows):
@@ -220,11 +232,12 @@ def _from(stretch: Stretch, end: int, batch_rows: int) -> Iterator[pa.Table]:
             yield table
             continue
         ladder.begin(table)
-        count = cut(known, stretch.start)
+        count = max(cut(known, stretch.start), continued_at(table, known, stretch.start, number))
         ladder.advance(count)
         if count < len(known):
             begun = True
-            yield ladder.snapshot(stretch.start)
+            if ladder.ready:
+                yield ladder.snapshot(stretch.start)
             yield table.slice(count)
     if not begun and ladder.ready:
         yield ladder.snapshot(stretch.start)

@@ -5,7 +5,7 @@ The rule: only what is declared live, and is not inside any gap, counts as live.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from xtrader.records.schemas import COVERAGE
@@ -56,7 +56,14 @@ def live_spans(found: Sequence[Interval], covers: str) -> list[Span]:
             spans.append(Span(one.ts_from, one.until, one.ts_from))
     for gap in found:
         if gap.covers == covers and gap.state == "gap" and gap.until > gap.ts_from:
-            spans = [piece for span in spans for piece in _cut(span, gap)]
+            spans = [piece for span in spans for piece in _cut(span, gap.ts_from, gap.until)]
+    return [span for span in spans if span.end > span.start]
+
+
+def without(spans: Sequence[Span], elsewhere: Iterable[tuple[int, int]]) -> list[Span]:
+    """Live times without those [from, to) of which other collectors have the rows; after one the book begins with a snapshot."""
+    for start, end in elsewhere:
+        spans = [piece for span in spans for piece in _cut(span, start, end)]
     return [span for span in spans if span.end > span.start]
 
 
@@ -78,11 +85,11 @@ def stretches(sources: Sequence[tuple[Source, Sequence[Span]]]) -> list[Stretch]
     return chosen
 
 
-def _cut(span: Span, gap: Interval) -> Iterator[Span]:
-    if gap.until <= span.start or gap.ts_from >= span.end:
+def _cut(span: Span, start: int, end: int) -> Iterator[Span]:
+    if end <= span.start or start >= span.end:
         yield span
         return
-    if gap.ts_from > span.start:
-        yield span._replace(end=gap.ts_from)
-    if gap.until < span.end:
-        yield Span(gap.until, span.end, gap.until)
+    if start > span.start:
+        yield span._replace(end=start)
+    if end < span.end:
+        yield Span(end, span.end, end)

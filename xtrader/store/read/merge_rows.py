@@ -120,7 +120,7 @@ def without_repetitions(tables: Iterator[pa.Table], identity: Sequence[str]) -> 
         recv = times(table)
         _forget(seen, int(recv[0]) - MEMORY)
         fresh: npt.NDArray[np.bool_] = np.ones(len(recv), bool)
-        for row, one in enumerate(zip(*(_plain(table[name]) for name in identity), strict=True)):
+        for row, one in enumerate(zip(*(plain(table[name]) for name in identity), strict=True)):
             if one in seen:
                 fresh[row] = False
             else:
@@ -129,7 +129,8 @@ def without_repetitions(tables: Iterator[pa.Table], identity: Sequence[str]) -> 
             yield table if fresh.all() else table.filter(pa.array(fresh))
 
 
-def _plain(column: pa.ChunkedArray) -> list[Any]:
+def plain(column: pa.ChunkedArray) -> list[Any]:
+    """The values of a column, times as int ns."""
     found: list[Any] = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
     return found
 

@@ -18,7 +18,7 @@ from xtrader.clock import FOREVER
 from xtrader.errors import ConfigError, DamagedFile
 from xtrader.sinks.bounds import Bounds, bounds_of
 from xtrader.sinks.described import first_line, misled
-from xtrader.sinks.manifest import COMPACTED, DIRECTORY, ListLine, ManifestLine, collector_of, is_path, read_lines
+from xtrader.sinks.manifest import COMPACTED, DIRECTORY, ListLine, ManifestLine, collector_of, elsewhere_of, is_path, read_lines
 
 JOURNAL = ".journal"
 WORKERS = "worker-*"
@@ -41,11 +41,13 @@ class Part(NamedTuple):
 
 class CollectorParts(NamedTuple):
     """One collector's parts in force by (stream, instrument key), in order. `ts_last` is the latest time in any of them,
-    `merged_to` the journal offset below which parts were merged with others: never more than the lists hold."""
+    `merged_to` the journal offset below which parts were merged with others: never more than the lists hold. `elsewhere` are the
+    times [from, to) of which other collectors have the rows instead."""
 
     parts: dict[tuple[str, str], list[Part]]
     ts_last: int
     merged_to: int
+    elsewhere: dict[tuple[str, str], list[tuple[int, int]]]
 
 
 class PartRows(NamedTuple):
@@ -100,7 +102,7 @@ class PartList:
 
     def merged(self, path: str) -> PartRows | None:
         """Where the rows of a part are by now; None if it was not merged with others, or not all of its rows are there. Raises
-        OSError."""
+        OSError, also where rows of it are another collector's now."""
         self.listed()
         with self._lock:
             lines = {line.path: line for _, found in self._read.values() for line in found}
@@ -113,6 +115,9 @@ class PartList:
             whole = holders[name]
             counts = [lines[one].rows if one in lines else FOREVER for one in whole.replaces]
             if sum(counts) != whole.rows:
+                if elsewhere_of(whole.settings):
+                    what = "was changed by `compact` while it was being read, as another collector has some of its rows: ask again"
+                    raise DamagedFile(path, what)
                 return None
             first += sum(counts[: whole.replaces.index(name)])
             name = whole.path
@@ -145,12 +150,15 @@ class PartList:
         replaced |= {line.path for lines in lists.values() for line in lines if not bounds.keep(line.stream, line.last_ts_recv)}
         parts: dict[str, dict[tuple[str, str], list[Part]]] = {}
         merged: dict[str, int] = {}
+        elsewhere: dict[str, dict[tuple[str, str], list[tuple[int, int]]]] = {}
         for name, lines in lists.items():
             collector = collector_of(name)
             own = parts.setdefault(collector, {})
             for line in lines:
                 if name.endswith(COMPACTED):
                     merged[collector] = max(merged.get(collector, 0), line.last_offset)
+                if line.path not in replaced and (spans := elsewhere_of(line.settings)):
+                    elsewhere.setdefault(collector, {}).setdefault((line.stream, line.instrument), []).extend(spans)
                 if line.path not in replaced and line.first_ts_recv is not None and line.last_ts_recv is not None:
                     where, times = (line.stream, line.instrument), (line.first_ts_recv, line.last_ts_recv)
                     part = Part(line.first_offset, f"{self.root}/{line.path}", *where, *times, line.last_offset)
@@ -160,6 +168,7 @@ class PartList:
                 {where: sorted(set(found)) for where, found in own.items()},
                 max((part.ts_last for found in own.values() for part in found), default=0),
                 merged.get(collector, 0),
+                elsewhere.get(collector, {}),
             )
             for collector, own in parts.items()
         }

@@ -16,7 +16,8 @@ from xtrader.store.read.tail import TailRows, pin
 
 class Source(NamedTuple):
     """What one collector recorded of one stream of one instrument, in the order of recording: parts, then the tables of the
-    journal. `until` is the time up to which it is known to have recorded."""
+    journal. `until` is the time up to which it is known to have recorded; `elsewhere` are times [from, to) of which
+    other collectors have the rows instead."""
 
     part_list: PartList
     collector: str
@@ -25,6 +26,7 @@ class Source(NamedTuple):
     parts: Sequence[Part]
     tail: Sequence[Any]
     until: int
+    elsewhere: Sequence[tuple[int, int]] = ()
 
 
 class View:
@@ -63,7 +65,7 @@ class View:
 
     def _add(self, opened: _Opened, streams: Collection[str], rests: Mapping[str, TailRows]) -> None:
         for collector in opened.collectors:
-            parts, ts_last, _ = opened.listed.get(collector, CollectorParts({}, 0, 0))
+            parts, ts_last, _, elsewhere = opened.listed.get(collector, CollectorParts({}, 0, 0, {}))
             start = opened.starts.get(collector)
             tables = rests[collector].tables if collector in rests else {}
             until = max(ts_last, opened.rare[collector].alive) if collector in rests else ts_last
@@ -71,7 +73,9 @@ class View:
                 if stream in streams:
                     where = (stream, key)
                     found = [part for part in parts.get(where, ()) if start is None or part.last_offset <= start]
-                    source = Source(opened.part_list, collector, stream, key, found, tables.get(where, []), until)
+                    source = Source(
+                        opened.part_list, collector, stream, key, found, tables.get(where, []), until, elsewhere.get(where, ())
+                    )
                     self._sources.setdefault(where, []).append(source)
 
 
