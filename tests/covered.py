@@ -41,6 +41,12 @@ COVERED: dict[str, tuple[str, ...]] = {
         "cli/plan.py",
         "cli/tables.py",
     ),
+    "deploy/test_roll.py": (
+        "cli/roll.py",
+        "deploy/roll_cluster.py",
+        "deploy/roll_compose.py",
+        "deploy/roll_systemd.py",
+    ),
     "deploy/test_files.py": (
         "cli/deploy.py",
         "deploy/checks.py",

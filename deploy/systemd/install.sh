@@ -4,7 +4,8 @@
 # Run as root, from a checkout. Makes what is missing, and changes no settings and no data that are there:
 #   the user xtrader, the environment /opt/xtrader (from requirements-runtime.lock, by hash), the unit xtrader@.service,
 #   /etc/xtrader/NAME.env (from SETTINGS.env, or the example) and /etc/xtrader/NAME.secrets/
-# With --upgrade before NAME it makes /opt/xtrader anew; running instances take it up when they are restarted.
+# With --upgrade before NAME it makes /opt/xtrader anew; running instances take it up when they are restarted. PREFIX=/opt/xtrader-1.1.0
+# makes it there instead, for `xtrader roll NAME --to 1.1.0`.
 set -eu
 
 refuse() { echo "install.sh: $*" >&2; exit 2; }
@@ -17,6 +18,10 @@ case $# in
 esac
 name=$1
 settings=${2-}
+prefix=${PREFIX:-/opt/xtrader}
+case "$prefix" in
+/*[!a-zA-Z0-9/._-]* | [!/]*) refuse "PREFIX='$prefix' is not an absolute path of letters, digits and /._-" ;;
+esac
 case "$name" in
 "" | *[!a-z0-9-]* | -*) refuse "'$name' is not a name of a-z, 0-9 and -, such as btc-swaps" ;;
 esac
@@ -32,7 +37,7 @@ if ! getent passwd xtrader >/dev/null; then
   echo "made the user xtrader"
 fi
 
-if [ -n "$upgrade" ] || [ ! -x /opt/xtrader/bin/xtrader ]; then
+if [ -n "$upgrade" ] || [ ! -x $prefix/bin/xtrader ]; then
   python=${PYTHON:-python3}
   "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || refuse "needs Python 3.11 or newer: set PYTHON=/path/to/python3.11"
   work=$(mktemp -d)
@@ -44,18 +49,18 @@ if [ -n "$upgrade" ] || [ ! -x /opt/xtrader/bin/xtrader ]; then
   cp -R "$source/xtrader" "$source/pyproject.toml" "$source/README.md" "$work/source/"
   "$work/tools/bin/pip" wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir "$work" "$work/source"
   # Beside what runs, then in its place: what runs keeps its open files, and a failure leaves it as it is.
-  rm -rf /opt/xtrader.new
-  "$python" -m venv --without-pip /opt/xtrader.new
-  pip="$work/tools/bin/pip --disable-pip-version-check --python /opt/xtrader.new/bin/python install --quiet --no-compile"
+  rm -rf $prefix.new
+  "$python" -m venv --without-pip $prefix.new
+  pip="$work/tools/bin/pip --disable-pip-version-check --python $prefix.new/bin/python install --quiet --no-compile"
   $pip --no-deps --require-hashes -r "$source/requirements-runtime.lock"
   $pip --no-deps --no-index "$work"/xtrader-*.whl
-  sed -i 's#/opt/xtrader.new#/opt/xtrader#g' /opt/xtrader.new/bin/* /opt/xtrader.new/pyvenv.cfg 2>/dev/null || true
-  rm -rf /opt/xtrader.old
-  [ ! -e /opt/xtrader ] || mv /opt/xtrader /opt/xtrader.old
-  mv /opt/xtrader.new /opt/xtrader
-  rm -rf /opt/xtrader.old
-  /opt/xtrader/bin/python -m compileall -q /opt/xtrader/lib
-  echo "made /opt/xtrader: $(/opt/xtrader/bin/xtrader --version)"
+  sed -i "s#$prefix.new#$prefix#g" $prefix.new/bin/* $prefix.new/pyvenv.cfg 2>/dev/null || true
+  rm -rf $prefix.old
+  [ ! -e "$prefix" ] || mv $prefix $prefix.old
+  mv $prefix.new $prefix
+  rm -rf $prefix.old
+  $prefix/bin/python -m compileall -q $prefix/lib
+  echo "made $prefix: $($prefix/bin/xtrader --version)"
 fi
 
 install -d -m 0755 /etc/xtrader

@@ -197,6 +197,14 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
             "xtrader deploy render --target compose instances/a.env --image registry/xtrader@sha256:… --output out",
         ),
     ),
+    "roll": CommandEntry(
+        "roll:roll",
+        "Change the version of a deployed recorder without a gap.",
+        (
+            "xtrader roll a --to registry/xtrader:1.1.0 --platform compose --dry-run",
+            "xtrader roll a b --to 1.1.0 --stagger 60",
+        ),
+    ),
     "healthcheck": CommandEntry(
         "healthcheck:healthcheck",
         "Exit 0 while the recorder writes its journal, else 1.",

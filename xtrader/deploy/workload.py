@@ -53,13 +53,13 @@ class Image:
         return self.name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
 
-def image(text: str) -> Image:
-    """The image of a reference such as registry/xtrader@sha256:…. Raises ConfigError."""
+def image(text: str, option: str = "--image") -> Image:
+    """The image of a reference such as registry/xtrader@sha256:…, given with an option. Raises ConfigError."""
     found = IMAGE.fullmatch(text)
     if not found:
-        raise ConfigError(f"--image '{text}' is not an image such as registry.example/xtrader@sha256:<64 hexadecimal digits>")
+        raise ConfigError(f"{option} '{text}' is not an image such as registry.example/xtrader@sha256:<64 hexadecimal digits>")
     if not found["digest"] and found["tag"] in (None, "latest"):
-        raise ConfigError(f"--image '{text}' names no version, so nobody could say what runs; give a tag or, better, a digest")
+        raise ConfigError(f"{option} '{text}' names no version, so nobody could say what runs; give a tag or, better, a digest")
     return Image(found["name"], found["tag"] or "", found["digest"] or "")
 
 
