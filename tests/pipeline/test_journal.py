@@ -334,9 +334,39 @@ def test_a_failed_fsync_is_final(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert journal.durable == durable
 
 
-def test_a_journal_of_a_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("newer", "kind", "sentence"),
+    [
+        ({"VERSION": 2}, codec.MARK, "format version 2, this xtrader reads 1: use the version that wrote it"),
+        ({"_KINDS": {*codec._KINDS, 99}}, 99, "frames of kind 99, which this xtrader does not know: use the version that wrote it"),
+    ],
+)
+def test_a_journal_that_a_newer_version_wrote_is_refused_as_it_is_and_that_version_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newer: dict[str, object], kind: int, sentence: str
+) -> None:
+    write(journal := opened(tmp_path), *(trade(number) for number in range(5)))
+    journal.close()
     with monkeypatch.context() as patched:
-        patched.setattr(codec, "VERSION", 2)
-        opened(tmp_path).close()
-    with pytest.raises(ConfigError, match="format version 2"):
+        for name, value in newer.items():
+            patched.setattr(codec, name, value)
+        if "VERSION" in newer:
+            shutil.rmtree(tmp_path)
+            write(journal := opened(tmp_path), *(trade(number) for number in range(5)))
+        else:
+            journal = opened(tmp_path)
+        journal.append([codec.text_entry(kind, {})])
+        journal.close()
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.journal")}
+    torn = max(before)
+    torn.write_bytes(before[torn] + b"torn")
+    with pytest.raises(ConfigError, match=sentence):
         opened(tmp_path)
+    assert {path: path.read_bytes() for path in before} == before | {torn: before[torn] + b"torn"}
+    with monkeypatch.context() as patched:
+        for name, value in newer.items():
+            patched.setattr(codec, name, value)
+        opened(tmp_path).close()
+        found = [codec.read_payload(item.payload) for item in read_frames(tmp_path, 0) if isinstance(item, JournalFrame)]
+    assert kind in {payload.kind for payload in found}
+    kept = [codec.read_batch(payload) for payload in found if payload.kind != 99]
+    assert data([row for batch in kept if batch is not None for row in records_of(batch)]) == [trade(number) for number in range(5)]
