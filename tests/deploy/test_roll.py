@@ -99,13 +99,17 @@ def test_with_compose_the_other_service_is_beside_the_first_one_until_it_is_read
     (tmp_path / "compose.yml").write_text("services: {}\n")
     roll = with_compose(tmp_path, IMAGE, "xtrader-a\nxtrader-b")
     assert (roll.old, roll.new) == ("xtrader-a", "xtrader-a-next")
-    first, last = (json.loads(step.text or "")["services"] for step in (*roll.start, *roll.switch) if step.file is not None)
+    first, last = (
+        json.loads((step.text or "").replace("!reset ", ""))["services"]
+        for step in (*roll.start, *roll.switch)
+        if step.file is not None
+    )
     assert first["xtrader-a-next"]["image"] == IMAGE
     assert not any("profiles" in one for one in first.values())
     assert [name for name, one in last.items() if "profiles" in one] == ["xtrader-a"]
     with pytest.raises(ConfigError, match="nothing to go back to"):
         with_compose(tmp_path, None, "xtrader-a")
-    (tmp_path / "xtrader-roll-a.json").write_text(roll.switch[-1].text or "")
+    (tmp_path / "xtrader-roll-a.yml").write_text(roll.switch[-1].text or "")
     assert with_compose(tmp_path, None, "xtrader-a-next").new == "xtrader-a"
     with pytest.raises(ConfigError, match="neither of xtrader-a and xtrader-a-next runs"):
         with_compose(tmp_path, IMAGE, "xtrader-b")

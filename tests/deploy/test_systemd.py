@@ -138,6 +138,32 @@ async def test_more_memory_than_the_limit_is_refused(machine: Box, venue: str) -
     machine.run("systemctl", "stop", "xtrader@c")
 
 
+def test_another_version_takes_over_beside_the_old_one_and_one_that_does_not_start_is_undone(machine: Box, venue: str) -> None:
+    install(machine, "r", f"{venue}SUBSCRIPTIONS=L2:OKX_SWAP@BTC-USDT-SWAP,TRADES:OKX_SWAP@BTC-USDT-SWAP\n", "RestartSec=1")
+    machine.run("systemctl", "enable", "--now", "xtrader@r")
+    machine.run("ln", "-s", "/opt/xtrader", "/opt/xtrader-2")
+    put(machine, "/opt/xtrader-3/bin/xtrader", "#!/bin/sh\nexit 3\n", "0755")
+    roll = ("/opt/xtrader/bin/xtrader", "roll", "r", "--ready", "1", "--within", "60")
+
+    machine.run(*roll, "--to", "2")
+    assert states(machine, "r", "r-next") == [("inactive", "disabled"), ("active", "enabled")]
+    failed = podman("exec", machine.name, *roll, "--to", "3", check=False)
+    assert (failed.returncode, "undone, xtrader@r-next records on" in failed.stderr) == (1, True)
+    assert states(machine, "r", "r-next") == [("inactive", "disabled"), ("active", "enabled")]
+    machine.run(*roll, "--back")
+    assert states(machine, "r", "r-next") == [("active", "enabled"), ("inactive", "disabled")]
+
+    machine.run("systemctl", "stop", "xtrader@r")
+    assert len(machine.run("sh", "-c", "ls /var/lib/xtrader/r/_manifest/*.jsonl").split()) == 2
+    assert machine.code("/opt/xtrader/bin/xtrader", "compact", "/var/lib/xtrader/r") == 0
+    assert machine.code("/opt/xtrader/bin/xtrader", "verify", "/var/lib/xtrader/r") in (0, 1)
+
+
+def states(machine: Box, *names: str) -> list[tuple[str, str]]:
+    """Whether each runs, and whether it starts with the machine."""
+    return [(told(machine, name, "ActiveState"), told(machine, name, "UnitFileState")) for name in names]
+
+
 def test_an_instance_that_is_removed_leaves_its_recording(machine: Box, venue: str) -> None:
     install(machine, "d", f"{venue}SUBSCRIPTIONS=L2:OKX_SWAP@BTC-USDT-SWAP\n")
     machine.run("systemctl", "enable", "--now", "xtrader@d")

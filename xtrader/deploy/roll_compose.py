@@ -1,6 +1,6 @@
 """A roll with Compose: an instance has two services, its own and one named …-next, of which one runs.
 
-The rule: a file beside compose.yml, `xtrader-roll-NAME.json`, says which image each has and which one stands by; whoever starts all
+The rule: a file beside compose.yml, `xtrader-roll-NAME.yml`, says which image each has and which one stands by; whoever starts all
 of the project gives Compose both files.
 """
 
@@ -18,6 +18,8 @@ NEXT = "-next"
 STANDBY = "standby"
 """The profile of a service that does not run."""
 JOURNAL = "/data/.journal-next"
+NO_PORTS = "!reset []"
+"""Two services cannot publish the same one; a tag of Compose's, which JSON has not."""
 
 
 def plan(
@@ -33,7 +35,7 @@ def plan(
     as `docker compose`. Raises ConfigError."""
     if not file.is_file():
         raise ConfigError(f"there is no '{file}': name the Compose file with --file")
-    own = file.with_name(f"xtrader-roll-{name}.json")
+    own = file.with_name(f"xtrader-roll-{name}.yml")
     plain = (*program, "-f", str(file))
     services = question([*plain, "config", "--services"]).split()
     service = next((one for one in (f"xtrader-{name}", name) if one in services), None)
@@ -82,7 +84,7 @@ def _images(own: Path) -> dict[str, str]:
     if not own.is_file():
         return {}
     try:
-        services = json.loads(own.read_text(encoding="utf-8"))["services"]
+        services = json.loads(own.read_text(encoding="utf-8").replace(NO_PORTS, "[]"))["services"]
         return {str(one): str(found["image"]) for one, found in services.items() if "image" in found}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(f"'{own}' is not what xtrader roll wrote; remove it if no {NEXT} service runs") from None
@@ -94,6 +96,7 @@ def _text(file: Path, service: str, images: dict[str, str], running: Collection[
         service + NEXT: {
             "extends": {"file": file.name, "service": service},
             "environment": {"XTRADER_JOURNAL_DIRECTORY": JOURNAL},
+            "ports": NO_PORTS,
         },
     }
     for one, found in services.items():
@@ -101,4 +104,4 @@ def _text(file: Path, service: str, images: dict[str, str], running: Collection[
             found["image"] = images[one]
         if one not in running:
             found["profiles"] = [STANDBY]
-    return json.dumps({"services": services}, indent=2) + "\n"
+    return json.dumps({"services": services}, indent=2).replace(f'"{NO_PORTS}"', NO_PORTS) + "\n"
