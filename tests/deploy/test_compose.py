@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shlex
 import shutil
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +30,19 @@ services:
     ports: !reset []
     healthcheck: {disable: true}    # podman asks systemd to run it
     ulimits: !override {nofile: 4096, nproc: 4096}    # more is not given out here
+"""
+
+ROLLED = """
+services:
+  a:
+    image: {image}
+    network_mode: host
+    healthcheck: {{disable: true}}
+    env_file: a.env
+    stop_grace_period: 45s
+    volumes: ["data-a:/data"]
+volumes:
+  data-a:
 """
 
 
@@ -80,3 +96,40 @@ async def test_an_instance_records_confined_and_stops_with_its_files_finished(co
         run(compose, "stop")
         assert recorder.told(".State.ExitCode") == "0"
         assert '"finished":true' in recorder.log()
+
+
+@in_loop
+async def test_another_image_takes_over_beside_the_old_one_and_one_that_is_not_there_is_undone(
+    compose: list[str], image: str, tmp_path: Path
+) -> None:
+    async with Emulator(["OKX_SWAP"], instruments=1, rate=100) as emulator:
+        settings = {"SUBSCRIPTIONS": "L2:OKX_SWAP@BTC-USDT-SWAP,TRADES:OKX_SWAP@BTC-USDT-SWAP", "XTRADER_MIN_FREE_BYTES": "1MiB"}
+        settings["XTRADER_HTTP"] = "off"  # Both are in the network of this machine.
+        (tmp_path / "a.env").write_text("".join(f"{name}={value}\n" for name, value in (settings | emulator.variables).items()))
+        (tmp_path / "compose.yml").write_text(ROLLED.format(image=image))
+        program = shlex.join(compose[: compose.index("--file")])
+        await asyncio.to_thread(run, compose[: compose.index("--file")], "-f", str(tmp_path / "compose.yml"), "up", "--detach")
+        both = [
+            *compose[: compose.index("--file")],
+            "-f",
+            str(tmp_path / "compose.yml"),
+            "-f",
+            str(tmp_path / "xtrader-roll-a.yml"),
+        ]
+        roll = [sys.executable, "-m", "xtrader", "roll", "a", "--platform", "compose", "--file", str(tmp_path / "compose.yml")]
+        roll += ["--compose", program, "--ready", "1", "--within", "60"]
+
+        def running() -> list[str]:
+            return run(both, "ps", "--services", "--status", "running").split()
+
+        await asyncio.to_thread(run, roll, "--to", image)
+        assert running() == ["a-next"]
+        wrong = [*roll, "--to", "localhost/xtrader:none"]
+        failed = await asyncio.to_thread(subprocess.run, wrong, capture_output=True, text=True, check=False)
+        assert (failed.returncode, "undone, a-next records on" in failed.stderr) == (1, True), failed.stderr
+        assert running() == ["a-next"]
+        await asyncio.to_thread(run, roll, "--back")
+        assert running() == ["a"]
+        recorder = Box(run(both, "ps", "--quiet", "a").strip())
+        assert len(recorder.run("sh", "-c", "ls /data/_manifest/*.jsonl").split()) == 2
+        await asyncio.to_thread(run, both, "down", "--volumes", "--timeout=45")

@@ -139,7 +139,14 @@ def made(tmp_path: Path, *start: str, steady: str = "true", switch: str = "true"
     begin = tuple(RollStep(one, ("sh", "-c", log.format("start", one))) for one in start)
     wait = RollStep("wait", ("sh", "-c", steady), steady=0.2, within=0.5)
     undo = RollStep("undo", ("sh", "-c", log.format("undo", "true")))
-    return Roll("old", "new", (*begin, wait), (undo,), (RollStep("switch", ("sh", "-c", log.format("switch", switch))),))
+    return Roll(
+        "old",
+        "new",
+        (*begin, wait),
+        (undo,),
+        (RollStep("switch", ("sh", "-c", log.format("switch", switch))),),
+        ("echo", "no settings"),
+    )
 
 
 def done(tmp_path: Path) -> list[str]:
@@ -164,6 +171,7 @@ def test_what_does_not_get_ready_is_undone_and_the_old_one_was_never_touched(
     with pytest.raises(RollUndone, match=why) as raised:
         perform(made(tmp_path, *start, steady=steady), lambda _: None)
     assert str(raised.value).startswith("undone, old records on: ")
+    assert str(raised.value).endswith("; new said: no settings")
     assert done(tmp_path) == ["start", "undo"]
 
 

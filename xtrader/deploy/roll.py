@@ -48,13 +48,14 @@ class RollStep:
 @dataclass(frozen=True, slots=True)
 class Roll:
     """The steps of one instance. Until all of `start` are done nothing has happened to the old recorder, and `undo` leaves it so;
-    `switch` ends it. `old` and `new` are what the platform calls the two."""
+    `switch` ends it. `old` and `new` are what the platform calls the two. `log` is a command that shows what the new one said."""
 
     old: str
     new: str
     start: tuple[RollStep, ...]
     undo: tuple[RollStep, ...]
     switch: tuple[RollStep, ...]
+    log: tuple[str, ...] = ()
 
 
 class RollUndone(XTraderError):
@@ -106,6 +107,8 @@ def _start(roll: Roll, say: Callable[[str], None]) -> None:
             _do(step)
     except BaseException as error:
         why = str(error) if isinstance(error, _Failed) else "interrupted" if isinstance(error, KeyboardInterrupt) else repr(error)
+        said = "" if not roll.log else _said_last(roll.log)
+        why = f"{why}; {roll.new} said: {said}" if said else why
         left = []
         for step in roll.undo:
             say(step.says)
@@ -149,6 +152,13 @@ def _wait(step: RollStep) -> None:
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     # In a session of its own: an interrupt of the roll is not one of the program that undoes it.
     return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, start_new_session=True)  # noqa: S603
+
+
+def _said_last(command: Sequence[str]) -> str:
+    try:
+        return _run(command).stdout.strip()[-SAID:]
+    except OSError:
+        return ""
 
 
 def _told(command: Sequence[str], done: subprocess.CompletedProcess[str]) -> str:

@@ -72,6 +72,7 @@ def plan(
             ),
         ),
         undo=(RollStep(f"stop {new}", (*both, "rm", "--stop", "--force", new)), undo),
+        log=(*both, "logs", "--no-log-prefix", "--tail=3", new),
         switch=(
             RollStep(f"stop {old}, which finishes its files", (*both, "stop", old)),
             RollStep(f"remove {old}, which must not come back with the machine", (*both, "rm", "--force", old)),

@@ -68,6 +68,7 @@ def plan(
             *(restore(step.file) for step in writes if step.file is not None),
             reload,
         ),
+        log=("journalctl", "--no-pager", "--output=cat", "--lines=3", f"--unit={unit}"),
         switch=(
             RollStep(f"let {before} start no more with the machine", ("systemctl", "disable", "--quiet", before)),
             RollStep(f"stop {before}, which finishes its files", ("systemctl", "stop", before)),
