@@ -50,6 +50,14 @@ def test_a_name_with_a_slip_is_wrong_and_its_neighbours_are_told() -> None:
     assert [one.instrument for one in found.subscriptions] == ["ETH-USDT-SWAP"]
 
 
+def test_an_instrument_on_a_later_page_of_the_catalogue_is_found() -> None:
+    async def main() -> AskedVenue:
+        async with Emulator(["BYBIT_LINEAR"], instruments=5, rate=0) as emulator:
+            return await asked("BYBIT_LINEAR", emulator.variables, ["BNBUSDT"])
+
+    assert [one.level for one in asyncio.run(main()).findings] == ["ok"] * 3
+
+
 def test_an_instrument_that_does_not_trade_is_worth_a_word() -> None:
     async def main() -> AskedVenue:
         async with Emulator(["OKX_SWAP"], instruments=2, rate=0) as emulator:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from operator import attrgetter
 from typing import Final
 
 from xtrader.clock import Clock
 from xtrader.diagnosis import Diagnosis, ok, warning, wrong
 from xtrader.doctor.wall_clock import judge
 from xtrader.errors import ConfigError, XTraderError
-from xtrader.feed.catalogue import TIMEOUT, TRADING, near, pick
+from xtrader.feed.catalogue import TIMEOUT, TRADING, near, pages_of, pick
 from xtrader.feed.rest import Rest, RestAnswer
 from xtrader.model.instrument import Instrument
 from xtrader.model.subscription import Subscription
@@ -46,7 +48,9 @@ async def ask_venue(market: Market, wanted: Sequence[Subscription], rest: Rest, 
     about = f"venue {market.exchange}"
     try:
         async with asyncio.timeout(TIMEOUT):
-            answers = [await rest.ask(market, fetch) for fetch in market.catalogue([one.instrument for one in wanted])]
+            requests = market.catalogue([one.instrument for one in wanted])
+            pages = [await pages_of(partial(rest.ask, market), request, attrgetter("body")) for request in requests]
+            answers = [answer for of in pages for answer in of]
         found.findings += _refused(about, answers)
         if found.findings:
             return found

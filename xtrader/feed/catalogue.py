@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeAlias, TypeVar
 
@@ -170,7 +171,7 @@ class Catalogue:
         now = self._clock.now()
         try:
             async with asyncio.timeout(TIMEOUT):
-                pages = await _all(self._pages(market, request) for request in requests)
+                pages = await _all(pages_of(partial(self._fetch, market), request, bytes) for request in requests)
             # In a thread, for a recorder reads catalogues too while messages come.
             rows, unread, doubtful = await asyncio.to_thread(market.instruments, [body for of in pages for body in of], now)
             self._say("catalogue_rows_unread", market, unread)
@@ -182,15 +183,6 @@ class Catalogue:
                 raise
             return None, str(error) or type(error).__name__
         return CachedCatalogue(now, rows, unread), ""
-
-    async def _pages(self, market: Market, request: Fetch) -> list[bytes]:
-        """All pages of one list."""
-        bodies: list[bytes] = []
-        page: Fetch | None = request
-        while page is not None and len(bodies) < MOST:
-            bodies.append(await self._fetch(market, page))
-            page = next_page(page, bodies[-1])
-        return bodies
 
     def _say(self, event: str, market: Market, words: Sequence[str]) -> None:
         """Tell what is wrong with a catalogue, once as long as it stays the same."""
@@ -257,6 +249,16 @@ class Catalogue:
     def _age(self, listing: CachedCatalogue) -> str:
         hours, minutes = divmod(max(self._clock.now() - listing.ts, 0) // SECOND // 60, 60)
         return f"{hours // 24} d {hours % 24} h" if hours >= 48 else f"{hours} h {minutes} min"
+
+
+async def pages_of(ask: Callable[[Fetch], Awaitable[T]], request: Fetch, body: Callable[[T], bytes]) -> list[T]:
+    """The answers with all pages of one list. `ask` makes a request, `body` gives the text of an answer."""
+    found: list[T] = []
+    page: Fetch | None = request
+    while page is not None and len(found) < MOST:
+        found.append(await ask(page))
+        page = next_page(page, body(found[-1]))
+    return found
 
 
 async def _all(work: Iterable[Awaitable[T]]) -> list[T]:
