@@ -35,7 +35,10 @@ COVERED: dict[str, tuple[str, ...]] = {
         "cli/plot.py",
         "cli/trades.py",
     ),
-    "cli/test_trade.py": ("cli/breaker.py",),
+    "cli/test_trade.py": (
+        "cli/breaker.py",
+        "cli/strategy.py",
+    ),
     "cli/test_main.py": (
         "cli/options.py",
         "cli/plan.py",

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from xtrader.store.read.dataset import Dataset
+    from xtrader.trading.app import TradeRun
 
 __version__ = "0.1.0"
 
@@ -23,3 +24,23 @@ def open(*places: str | Path, filesystem: Any = None, journal: str | Path | None
     from xtrader.store.read.dataset import open_dataset
 
     return open_dataset(*places, filesystem=filesystem, journal=journal)
+
+
+def trade(*places: str | Path, strategy: str, **options: Any) -> TradeRun:
+    """Trade recordings on paper; see docs/trading.md.
+
+    `places` are as for `open`, `strategy` is a shipped one's name or the path of a .py file. `options` are the fields of
+    `xtrader.trading.app.TradeOptions`, such as `markets`, `start` and `end` (int ns), `params`, `limits_file`, `capital`, `seed`.
+    The result has `report`, `directory`, and `fills`, `orders`, `positions` and `pnl` as Arrow tables. Raises ConfigError for what
+    cannot be used, OSError.
+    """
+    from xtrader.errors import ConfigError
+    from xtrader.trading.app import TradeOptions, replay
+
+    known = TradeOptions.__struct_fields__
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"trade takes no '{name}'; it takes {', '.join(known)}")
+    if options.get("mode", "replay") != "replay":
+        raise ConfigError("from Python there is the mode replay; a paper run is followed by `xtrader trade --mode paper`")
+    return replay(TradeOptions(strategy=strategy, places=[str(place) for place in places], **options))

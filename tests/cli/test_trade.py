@@ -62,6 +62,8 @@ def test_a_run_is_listed_reported_and_decided_again(command: Callable[..., Ran])
     assert found["digest"] == digest(first)
     assert command("report", name, "--json", "r.json").code == 0
     assert json.loads(Path("r.json").read_text()) == found
+    assert command("report", name, "--html", "r.html").code == 0
+    assert digest(first) in Path("r.html").read_text()
     again = command("verify", name)
     assert (again.code, again.out.split(":")[0]) == (0, "the same")
 
@@ -155,3 +157,22 @@ def test_the_breaker_of_paper_runs_is_shown_and_reset(command: Callable[..., Ran
     assert "it was: the price jumped" in capsys.readouterr().out
     assert main(("breaker", "show")) == 0
     assert "it was a test (was: the price jumped)" in capsys.readouterr().out
+
+
+def test_a_strategy_is_begun_by_name(command: Callable[..., Ran], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(("strategy", "new", "my_maker")) == 0
+    assert capsys.readouterr().out.split() == ["my_maker.py", "my_maker.toml", "test_my_maker.py"]
+    assert command("--strategy", "my_maker.py", "day").code == 0
+    assert main(("strategy", "new", "my_maker")) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_the_shipped_files_say_what_holds_without_them(command: Callable[..., Ran]) -> None:
+    shipped = Path(__file__).parents[2] / "config"
+    found, without = (command("limits", *more).out.splitlines()[-1] for more in (("--limits", str(shipped / "limits.toml")), ()))
+    assert found == without
+    from xtrader.trading.strategies.simple_spread import SimpleSpreadParams
+    from xtrader.trading.strategy_files import load_strategy, parameters, params_of
+
+    name, told = params_of("simple_spread", shipped / "strategy.toml")
+    assert parameters(load_strategy("simple_spread"), told, str(name)) == SimpleSpreadParams()

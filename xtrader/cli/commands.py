@@ -86,6 +86,11 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
             "xtrader trade --mode paper --strategy my_maker.py ./data",
         ),
     ),
+    "strategy": CommandEntry(
+        "strategy:strategy",
+        "Begin a strategy of your own.",
+        ("xtrader strategy new my_maker", "xtrader strategy new my_maker --directory ./strategies"),
+    ),
     "breaker": CommandEntry(
         "breaker:breaker",
         "Show or reset what halted paper trading.",
@@ -230,6 +235,7 @@ FURTHER: Final[Mapping[str, tuple[str, ...]]] = {
         "xtrader trade verify 20261121T120000Z-simple_spread-1",
         "xtrader trade verify 20261121T120000Z-simple_spread-1 --runs ./elsewhere",
     ),
+    "strategy new": COMMANDS["strategy"].examples,
     "breaker show": ("xtrader breaker show", "xtrader breaker show --runs ./elsewhere"),
     "breaker reset": (
         "xtrader breaker reset --reason 'the feed of the venue was wrong'",

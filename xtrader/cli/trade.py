@@ -63,6 +63,7 @@ def runs_option(command: Any) -> Any:
 @click.option("--from", "start", metavar="TIME", help="From this time on, such as 2026-11-21T12:00:00Z.")
 @click.option("--to", "end", metavar="TIME", help="Before this time.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy. May be repeated.")
+@click.option("--strategy-config", metavar="FILE", help="TOML with its parameters (default: the one of its name beside it).")
 @click.option("--limits", "limits_file", metavar="FILE", help="The limits (default: config/limits.toml, else the built-in ones).")
 @click.option("--profile", default="", metavar="NAME", help="A profile of limits: standard or conservative.")
 @click.option("--capital", multiple=True, metavar="ASSET=AMOUNT", help="What the account begins with (default USDT=10000).")
@@ -96,6 +97,7 @@ def run(places: tuple[str, ...], **given: Any) -> None:
         start=_moment(given["start"]),
         end=_moment(given["end"]),
         params=dict(_pair(text) for text in given["params"]),
+        strategy_config=None if given["strategy_config"] is None else Path(given["strategy_config"]),
         limits_file=None if given["limits_file"] is None else Path(given["limits_file"]),
         profile=given["profile"],
         capital=amounts(given["capital"]) or None,
@@ -162,8 +164,9 @@ def runs_(runs_directory: str) -> None:
 @trade.command()
 @click.argument("run_name", metavar="RUN")
 @click.option("--json", "json_file", metavar="FILE", help="Write all of it as JSON (- for standard output).")
+@click.option("--html", "html_file", metavar="FILE", help="Write it as a page that needs nothing else.")
 @runs_option
-def report(run_name: str, json_file: str | None, runs_directory: str) -> None:
+def report(run_name: str, json_file: str | None, html_file: str | None, runs_directory: str) -> None:
     """Show what a run came to."""
     from xtrader.trading.log import run_files
 
@@ -174,6 +177,10 @@ def report(run_name: str, json_file: str | None, runs_directory: str) -> None:
         return
     if json_file is not None:
         Path(json_file).write_bytes((path / run_files.REPORT).read_bytes())
+    if html_file is not None:
+        from xtrader.trading.stats.report_page import report_page
+
+        Path(html_file).write_text(report_page(found), encoding="utf-8")
     _show(found)
 
 

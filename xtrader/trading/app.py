@@ -7,6 +7,7 @@ before its first row.
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation, localcontext
@@ -34,8 +35,9 @@ from xtrader.trading.paper.venue_rules import Delays, Fees
 from xtrader.trading.risk.gate_state import MODES, Tradeable
 from xtrader.trading.risk.limit_table import LimitFile, LimitValue, RiskLimits, digest, limits_in_force, read_limits
 from xtrader.trading.source import recording_inputs
+from xtrader.trading.stats import run_tables
 from xtrader.trading.stats.run_report import RunReport, run_report
-from xtrader.trading.strategy_files import LoadedStrategy, load_strategy, parameters
+from xtrader.trading.strategy_files import LoadedStrategy, load_strategy, parameters, params_of
 
 ATTACH: Final = 60_000_000
 """Nanoseconds after which a record is known that comes by a recorder's journal."""
@@ -55,6 +57,8 @@ class TradeOptions(msgspec.Struct, kw_only=True):
     start: int | None = None
     end: int | None = None
     params: Mapping[str, Any] = {}
+    strategy_config: Path | None = None
+    """A TOML file of parameters; without one, that of the strategy's name beside it, if there is one."""
     limits_file: Path | None = None
     profile: str = ""
     capital: Mapping[str, Decimal] | None = None
@@ -77,6 +81,27 @@ class TradeRun(NamedTuple):
     directory: Path
     report: RunReport
     engine: Engine
+
+    @property
+    def fills(self) -> Any:
+        """Its fills, an Arrow table."""
+        return run_tables.fills_table(self.engine.desk.fills)
+
+    @property
+    def orders(self) -> Any:
+        """Its orders as they ended, an Arrow table."""
+        grids = {key: slot.tradeable.grid for key, slot in self.engine.slots.items()}
+        return run_tables.orders_table(self.engine.desk.orders.values(), grids)
+
+    @property
+    def positions(self) -> Any:
+        """What it made of each instrument, an Arrow table."""
+        return run_tables.positions_table(self.report.holdings)
+
+    @property
+    def pnl(self) -> Any:
+        """The worth of its account by the minute, an Arrow table."""
+        return run_tables.pnl_table(self.report.curve)
 
 
 class Prepared(NamedTuple):
@@ -115,7 +140,10 @@ def prepare(options: TradeOptions, text: str | None = None, limits: RiskLimits |
     if options.mode == "paper" and len(options.places) != 1:
         raise ConfigError("a paper run follows one recorder: give one DIR")
     strategy = load_strategy(options.strategy, text)
-    params = parameters(strategy, options.params, "--param")
+    file, own = params_of(options.strategy, options.strategy_config)
+    given = {name: options.params.get(name, value) for name, value in own.items()} | dict(options.params)
+    parameters(strategy, own, f"'{file}'")
+    params = parameters(strategy, given, "--param")
     queue_model(options.queue)
     if options.start is not None and options.end is not None and options.start >= options.end:
         raise ConfigError("the range is empty: --from is not before --to")
@@ -269,6 +297,7 @@ def options_of(manifest: RunManifest) -> tuple[TradeOptions, RiskLimits]:
         strategy=manifest.strategy,
         places=manifest.places,
         markets=manifest.instruments,
+        strategy_config=Path(os.devnull),
         start=manifest.start,
         end=manifest.end,
         params=manifest.params,

@@ -9,9 +9,11 @@ import difflib
 import hashlib
 import inspect
 import sys
+import tomllib
 import traceback
 import types
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -97,6 +99,21 @@ def _in_module(module: types.ModuleType, name: str) -> Any:
         hint = f"; it has {', '.join(near)}, the callbacks are {', '.join(CALLBACKS)}" if near and not found else ""
         raise ConfigError(f"'{name}' has {what}: it needs one class with callbacks such as on_quote, or a function on_tick{hint}")
     return found[0]
+
+
+def params_of(name: str, config: Path | None) -> tuple[Path, dict[str, Any]]:
+    """The file of parameters of a strategy, and what it says: `config`, else the one of the strategy's name beside its file where
+    that is. Raises ConfigError for one that cannot be read or is no TOML."""
+    path = config or Path(name).with_suffix(".toml")
+    if config is None and (not name.endswith(".py") or not path.is_file()):
+        return path, {}
+    try:
+        return path, tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise ConfigError(f"the parameters '{path}' cannot be read: {why}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the parameters '{path}' are no TOML: {error}") from None
 
 
 def parameters(strategy: LoadedStrategy, given: Mapping[str, Any], source: str) -> Any:
