@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page
+from playwright.async_api import TimeoutError as PageTimeout
 
 from tests.ops.browser import chromium, opened, shot, words
 from tests.ops.served import served, variables
@@ -85,6 +86,11 @@ async def test_ready_goes_down_in_time_and_comes_back(tmp_path: Path, kind: str)
         struck = asking.facts().ts
         down = await seen_down(asking, before, struck + int(2 * limit * SECOND) + SLACK, is_expected=kind not in FAITHFUL)
         if page is not None and down:
+            # The page asks once a second. What was over before is a picture of what it left.
+            with suppress(PageTimeout):
+                await page.wait_for_function(
+                    "() => !document.querySelector('#headline').textContent.includes('all 2')", timeout=3000
+                )
             await shot(page, tmp_path, f"fault-{kind}")
         await until(lambda: is_ready(facts := asking.facts(), facts.ts) and facts.ts > struck, asking.facts)
         print(f"{kind}: {f'down after {(down - struck) / SECOND:.1f} s' if down else 'never down'}, {costs(asking.facts())} costs")
