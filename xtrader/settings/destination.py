@@ -61,15 +61,16 @@ def upload_of(output: Given | None, url: Given | None, keep: Given | None) -> Up
     direct = output is not None and "://" in output.text
     if direct and url is not None and output is not None:
         raise ConfigError(f"{output.origin} is a URL already, so {url.origin} is one too many; keep one of them")
+    asked = None if keep is None else truth(keep.text)
+    if keep is not None and asked is None:
+        raise ConfigError(f"{keep.origin} '{keep.text}' is neither true nor false")
+    if output is not None and not direct and (scheme := output.text.partition(":")[0].lower()) in SCHEMES and ":" in output.text:
+        path = output.text.partition(":")[2].lstrip("/")
+        raise ConfigError(f"{output.origin} '{output.text}' is no directory and no URL; did you mean {scheme}://{path}?")
     given = output if direct else url
     if given is None:
         return None
-    keep_local = not direct
-    if keep is not None:
-        asked = truth(keep.text)
-        if asked is None:
-            raise ConfigError(f"{keep.origin} '{keep.text}' is neither true nor false")
-        keep_local = asked
+    keep_local = not direct if asked is None else asked
     checked = checked_url(given)
     return Upload(checked, keep_local, spool_of(checked) if direct else None)
 

@@ -5,6 +5,7 @@ Rule: what cannot work is told before anything is recorded.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import socket
@@ -26,9 +27,18 @@ def check_directories(settings: Settings) -> None:
         "raw directory": settings.raw_directory,
         "directory of the log file": None if settings.log_to is None else Path(settings.log_to[0]).parent,
     }
-    for what, path in wanted.items():
-        if path is not None:
-            check_writable(what, path)
+    made: list[Path] = []
+    try:
+        for what, path in wanted.items():
+            if path is not None:
+                made += [one for one in (path, *path.parents) if not one.exists()]
+                check_writable(what, path)
+    except ConfigError:
+        # Nothing is recorded, so nothing is left behind.
+        for path in sorted(made, key=lambda one: len(one.parts), reverse=True):
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
 
 
 def check_writable(what: str, path: Path) -> None:
