@@ -2,15 +2,67 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from xtrader.app.live import listen, live
+    from xtrader.errors import ConfigError, NotCovered, StorageError, VenueError, XTraderError
+    from xtrader.model.book import Book
+    from xtrader.model.instrument import Instrument
+    from xtrader.model.market import BookUpdate, Coverage, Trade
+    from xtrader.store.read.answer import Answer
     from xtrader.store.read.dataset import Dataset
     from xtrader.trading.app import TradeRun
 
 __version__ = "0.1.0"
+__all__ = [
+    "Answer",
+    "Book",
+    "BookUpdate",
+    "ConfigError",
+    "Coverage",
+    "Dataset",
+    "Instrument",
+    "NotCovered",
+    "StorageError",
+    "Trade",
+    "VenueError",
+    "XTraderError",
+    "__version__",
+    "listen",
+    "live",
+    "open",
+]
+_WHERE = {
+    "Answer": "xtrader.store.read.answer",
+    "Book": "xtrader.model.book",
+    "BookUpdate": "xtrader.model.market",
+    "ConfigError": "xtrader.errors",
+    "Coverage": "xtrader.model.market",
+    "Dataset": "xtrader.store.read.dataset",
+    "Instrument": "xtrader.model.instrument",
+    "NotCovered": "xtrader.errors",
+    "StorageError": "xtrader.errors",
+    "Trade": "xtrader.model.market",
+    "VenueError": "xtrader.errors",
+    "XTraderError": "xtrader.errors",
+    "listen": "xtrader.app.live",
+    "live": "xtrader.app.live",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Nothing is imported before it is used: the command starts with this module.
+    if name in _WHERE:
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'xtrader' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_WHERE})
 
 
 def open(*places: str | Path, filesystem: Any = None, journal: str | Path | None = None) -> Dataset:

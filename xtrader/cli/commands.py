@@ -218,6 +218,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "_deliver": CommandEntry("deliver:deliver", ""),
     "_serve": CommandEntry("serve:serve", ""),
     "_metrics": CommandEntry("metrics:metrics", ""),
+    "_reference": CommandEntry("reference:reference", ""),
     "_worker": CommandEntry("worker:worker", ""),
 }
 """In the order of `--help`; those that begin with _ are started by the recorder, and not listed."""

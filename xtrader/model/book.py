@@ -132,6 +132,9 @@ class Asks(BookSide):
             self._narrow()
 
 
+NAMES = ("bid", "ask")
+
+
 class Book:
     """Bids and asks of one instrument as the venue's messages left them.
 
@@ -156,6 +159,23 @@ class Book:
             self.bids.apply(update.bids)
             self.asks.apply(update.asks)
         self.sequence = update.sequence
+
+    def __repr__(self) -> str:
+        bid, ask = (
+            f"no {name}" if best is None else f"{best[1]:g} at {best[0]:.12g}"
+            for name, best in zip(NAMES, self.best(), strict=True)
+        )
+        deep = "" if self.depth is None else f", snapshot of {self.depth:,} levels a side"
+        count = f"{len(self.bids.sizes):,} and {len(self.asks.sizes):,} levels"
+        return f"<Book {bid} | {ask}; {count}, sequence {self.sequence}{deep}>"
+
+    def __len__(self) -> int:
+        """How many levels both sides have."""
+        return len(self.bids.sizes) + len(self.asks.sizes)
+
+    def __bool__(self) -> bool:
+        """True, whatever is in it."""
+        return True
 
     def crossed(self) -> bool:
         """True if the best bid is at or above the best ask."""

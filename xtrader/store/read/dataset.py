@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any
 
-from xtrader.errors import ConfigError
+import pyarrow as pa
+
+from xtrader.errors import ConfigError, XTraderError, utc
 from xtrader.model.book import Book
 from xtrader.model.streams import RARE, STREAMS, SUBSCRIBED, Stream
 from xtrader.records.schemas import SCHEMAS
@@ -36,6 +39,31 @@ class Dataset:
 
     def __init__(self, places: Sequence[PartList]) -> None:
         self._places = places
+
+    def __repr__(self) -> str:
+        names = ", ".join(place.name for place in self._places)
+        try:
+            found = self.recorded().to_arrow()
+            files = sum(len(of) for place in self._places for own in place.listed().values() for of in own.parts.values())
+        except (OSError, XTraderError) as error:
+            return f"<xtrader recording {names}: {error}>"
+        if not found.num_rows:
+            return f"<xtrader recording {names}: nothing yet>"
+        streams = ", ".join(sorted(set(found["stream"].to_pylist())))
+        first, last = (utc(min_max) for min_max in _span(found))
+        return f"<xtrader recording {names}: {len(self)} instruments ({streams}), {first} to {last}, {files:,} finished files>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what is here."""
+        return f"<p>{escape(repr(self))}</p>{self.recorded().to_pandas().to_html()}"
+
+    def __len__(self) -> int:
+        """How many instruments there are."""
+        return len(self._view(SUBSCRIBED, None).chosen)
+
+    def __iter__(self) -> Iterator[str]:
+        """The instruments, as `EXCHANGE@SYMBOL`, sorted."""
+        return iter(sorted(self._view(SUBSCRIBED, None).chosen))
 
     def trades(
         self,
@@ -184,6 +212,16 @@ class Dataset:
             if stream not in SUBSCRIBED:
                 raise ConfigError(f"unknown stream '{stream}': known are {', '.join(SUBSCRIBED)}")
         return View(self._places, streams, partial(names.chosen, names=instrument, exchange=exchange))
+
+
+def _span(recorded: Any) -> tuple[int, int]:
+    """First and last time, int ns, of an answer of `recorded`."""
+    return min(_ints(recorded["ts_first"])), max(_ints(recorded["ts_last"]))
+
+
+def _ints(column: Any) -> list[int]:
+    found: list[int] = column.cast(pa.int64()).to_pylist()
+    return found
 
 
 def _question(stream: Stream) -> Callable[..., Answer]:
