@@ -45,6 +45,6 @@ def test_workflows_use_only_what_is_pinned_by_its_commit_and_ask_for_no_right_at
 
 
 def test_links_of_the_pages_lead_to_files() -> None:
-    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").glob("*.md")):
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").glob("*.md")):
         for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)\s]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} leads to {target}"
