@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.store.recordings import record
 from tests.trading.days import recording, strategy_file
-from tests.trading.market import KEY, OTHER, SECOND, START
+from tests.trading.market import KEY, OTHER, SECOND, START, live, snapshot
 from xtrader.errors import ConfigError
 from xtrader.trading.app import TradeOptions, TradeRun, options_of, replay
 from xtrader.trading.log import run_files
@@ -68,6 +69,16 @@ def test_a_run_is_decided_again_from_its_own_files(day: Path, tmp_path: Path) ->
     found = verify_run(run.directory)
     assert (found.first, found.is_whole, found.digest) == (None, True, run.report.digest)
     assert found.rows > 10
+
+
+def test_what_is_recorded_later_is_no_part_of_the_run(tmp_path: Path) -> None:
+    day = recording(tmp_path / "day", seconds=6)
+    run = replay(options(day, tmp_path))
+    later = START + 60 * SECOND
+    more = [live(KEY, later), *(snapshot(later + n * SECOND, 100 + n / 10, 100.2 + n / 10) for n in range(9))]
+    record(day, more, collector="c2")
+    assert replay(options(day, tmp_path)).report.digest != run.report.digest
+    assert verify_run(run.directory).first is None
 
 
 def test_a_changed_log_is_found_at_its_first_difference(day: Path, tmp_path: Path) -> None:

@@ -130,6 +130,7 @@ def _run(options: TradeOptions, shutdown_after: str | None) -> TradeRun:
 
     from xtrader.cli.looking import place
     from xtrader.cli.stopping import Stopping
+    from xtrader.trading.halt_latch import read_latch
     from xtrader.trading.paper_run import paper
 
     seconds = None if shutdown_after is None else _seconds(shutdown_after)
@@ -138,6 +139,8 @@ def _run(options: TradeOptions, shutdown_after: str | None) -> TradeRun:
         options = replace(options, places=(str(where.directory),), journal=where.journal)
     with Stopping(seconds) as stopping:
         words = f"following the recorder of {options.places[0]}; an interrupt ends it with a report"
+        if (halted := read_latch(options.runs).halted) is not None:
+            words += f"\nhalted: {halted}; every order is refused until `xtrader breaker reset`"
         return paper(options, stopping.is_wanted, lambda: click.echo(words, err=True))
 
 

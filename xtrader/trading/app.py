@@ -217,6 +217,9 @@ def _run(prepared: Prepared, manifest: RunManifest, directory: Path, inputs: Ite
         log.close()
     report = run_report(facts_of(engine, manifest.run, prepared.options.mode, log.digest))
     replace_file(directory / run_files.REPORT, msgspec.json.encode(report) + b"\n")
+    if manifest.mode == "replay" and manifest.end is None and engine.last is not None:
+        # What is recorded later, by a recorder that still runs, is no part of this run.
+        manifest.end = engine.last + 1
     manifest.digest, manifest.ended = log.digest, run_files.utc(SystemClock.now())
     run_files.save(directory, manifest)
     return TradeRun(directory, report, engine)

@@ -111,6 +111,8 @@ class Engine:
         self.counts: Counter[str] = Counter()
         """Records taken, by kind."""
         self.first: int | None = None
+        self.last: int | None = None
+        """When the last input was known."""
         self.volume: Counter[tuple[str, int]] = Counter()
         """Lots traded in the market by instrument and minute."""
         self.markouts: list[tuple[int, int, Decimal | None]] = []
@@ -139,6 +141,7 @@ class Engine:
             if take is None:
                 raise UnknownKind(record)
             take(ts, record)
+            self.last = ts
             if self.keeper.tick():
                 self.confirm(ts)
         self._end()

@@ -7,7 +7,7 @@ whole number of steps or nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation, getcontext
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from xtrader.errors import ConfigError
@@ -160,8 +160,3 @@ def _step(instrument: Instrument, name: str, value: float | None) -> Decimal:
     if not value:
         raise ConfigError(f"{instrument.key} cannot be traded: its catalogue gives no {name}")
     return exact(value, name)
-
-
-def exactly() -> None:
-    """Reckon with money's precision in this thread from now on."""
-    getcontext().prec = PRECISION
