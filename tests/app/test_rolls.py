@@ -118,10 +118,10 @@ def test_rolls_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
 
 
 FAULTS = {
-    "a version that does not start": {"PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere"},
-    "settings that cannot be used": {"SUBSCRIPTIONS": "L2:NOWHERE@BTCUSDT"},
-    "never ready": {"BINANCE_FUTURES_WS_URL": "ws://127.0.0.1:9", "XTRADER_BINANCE_FUTURES_WS_URL": "ws://127.0.0.1:9"},
-    "no room on the disk": {"XTRADER_MIN_FREE_BYTES": "1000TiB"},
+    "a version that does not start": ({"PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere"}, "No module named"),
+    "never ready": ({"XTRADER_BINANCE_FUTURES_WS_URL": "ws://127.0.0.1:9"}, '"event":"settings"'),
+    "settings that cannot be used": ({"SUBSCRIPTIONS": "L2:NOWHERE@BTCUSDT"}, "unknown exchange 'NOWHERE'"),
+    "no room on the disk": ({"XTRADER_MIN_FREE_BYTES": "1000TiB"}, "MiB free, recording needs"),
 }
 
 
@@ -131,8 +131,10 @@ def test_rolls_that_fail_leave_the_old_recorder_as_it_was(tmp_path: Path) -> Non
             first = places.pid("a")
             for number, fault in zip(range(FAILED), itertools.cycle(FAULTS), strict=False):
                 new = f"bad{number}"
+                variables, sign = FAULTS[fault]
                 with pytest.raises(RollUndone, match="a records on"):
-                    await do(places.roll("a", new, READY, 2, FAULTS[fault]))
+                    await do(places.roll("a", new, READY, 12, variables))
+                assert sign in places.log(new), fault
                 await until(lambda new=new: not places.is_running(new))  # type: ignore[misc]
                 assert (places.pid("a"), places.is_running("a")) == (first, True), fault
             await do(places.roll("a", "b", READY, 60))
