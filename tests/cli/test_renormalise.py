@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from tests.captures import captures
 from tests.cli.process import xtrader
@@ -28,6 +29,19 @@ def test_a_truncated_recording_is_kept_up_to_the_damage_which_is_told(tmp_path: 
     assert "OKX.ws.1.0.gz" in ran.stderr
     assert ran.stderr.startswith("xtrader: ")
     assert list((tmp_path / "out").rglob("stream=L2/**/*.parquet"))
+
+
+@pytest.mark.parametrize(("name", "why"), [("begins", "older days were pruned"), ("ends", "it is an extract")])
+def test_a_directory_of_which_times_were_left_out_takes_no_old_recordings(tmp_path: Path, name: str, why: str) -> None:
+    (tmp_path / "out" / "_manifest").mkdir(parents=True)
+    (tmp_path / "out" / "_manifest" / f"{name}-01700000000000000000").touch()
+    ran = xtrader(tmp_path, "renormalise", str(captures() / "recorded-1"), "--output-directory", "out")
+    assert ran.returncode == 2
+    assert why in ran.stderr
+    assert not list((tmp_path / "out").rglob("*.parquet"))
+    ran = xtrader(tmp_path, "--subscriptions", "L2:OKX_SWAP@BTC-USDT-SWAP", "--output-directory", "out", "--shutdown-after", "0.1")
+    assert (ran.returncode == 2) == (name == "ends"), ran.stderr
+    assert (why in ran.stderr) == (name == "ends")
 
 
 def test_a_book_that_could_not_be_made_is_no_success(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def renormalise(files: tuple[Path, ...], exchange: str | None, output_directory:
     from xtrader.renormalise.renormaliser import Renormaliser
     from xtrader.settings.directories import check_writable
     from xtrader.settings.environment import load_process
+    from xtrader.sinks.bounds import require_open
     from xtrader.sinks.parquet.sink import ParquetSink
 
     settings = load_process({"output_directory": output_directory})
@@ -49,6 +50,7 @@ def renormalise(files: tuple[Path, ...], exchange: str | None, output_directory:
         raise ConfigError(f"renormalise writes to a directory, not to {settings.upload.url}; give --output-directory")
     recording = Renormaliser(files, exchange)
     check_writable("output directory", settings.output_directory)
+    require_open(settings.output_directory, only_new=False)
     venues = {
         token: {"environment": market.environment, "depth_window": market.depth_window}
         for token, market in recording.markets.items()

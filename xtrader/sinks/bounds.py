@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from xtrader.clock import FOREVER
+from xtrader.errors import ConfigError
 from xtrader.model.streams import RARE
 from xtrader.sinks.manifest import DIRECTORY
 
@@ -47,6 +48,15 @@ def bounds_of(names: Iterable[str]) -> Bounds:
 def bounds_below(directory: Path) -> Bounds:
     """The bounds of the recording in a directory."""
     return bounds_of(path.name for path in (directory / DIRECTORY).glob("*-*"))
+
+
+def require_open(directory: Path, *, only_new: bool) -> None:
+    """Raise ConfigError if what is written into `directory` would not be in force, as some of its times were left out on purpose.
+    `only_new`: nothing that is written is older than what is there."""
+    found = bounds_below(directory)
+    if found.ends < FOREVER or (found.begins and not only_new):
+        why = "older days were pruned from it" if found.ends == FOREVER else "it is an extract of another recording"
+        raise ConfigError(f"{directory} takes no such rows, as {why}; write to another directory, and open both as one")
 
 
 def names_of(bounds: Bounds) -> list[str]:

@@ -21,10 +21,12 @@ def spec(run: SinkRun) -> SinkSpec:
 
 
 def require(run: SinkRun, collector: str) -> None:
-    """Raise ConfigError if another process writes as this collector, or if parts that are still to be uploaded were merged into
-    others, under other names."""
+    """Raise ConfigError if another process writes as this collector, if the directory is an extract, or if parts that are still to
+    be uploaded were merged into others, under other names."""
+    from xtrader.sinks.bounds import require_open
     from xtrader.sinks.parquet.hold import require_free
 
+    require_open(run.output, only_new=True)
     require_free(run.output, collector)
     if run.upload:
         from xtrader.sinks.uploaded import require_parts
