@@ -30,7 +30,7 @@ KEY, DAY, AT = made.OKX, "2026-11-21", "2026-11-21T23:58:00Z"
 LIST = "_manifest/c1.jsonl"
 READERS: dict[str, Collection[str]] = {
     "L2": ("book", "plot", "load", "report", "replay"),
-    "TRADES": ("trades", "load", "report", "replay"),
+    "TRADES": ("trades", "plot", "load", "report", "replay"),
     "COVERAGE": ("book", "plot", "load", "report", "coverage"),
     "INSTRUMENTS": ("book", "trades", "plot", "load"),
 }
