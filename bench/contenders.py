@@ -53,7 +53,8 @@ class Contender:
             f"XTRADER_{task.exchange}_WS_URL": task.ws,
             f"XTRADER_{task.exchange}_REST_URL": task.rest,
             "XTRADER_CACHE_DIRECTORY": f"{task.directory}/cache",
-            "QUESTDB_HTTP_PORT": str(task.questdb_port),
+            "XTRADER_OFFLINE_NAMES": "true",
+            **({"QUESTDB_HTTP_PORT": str(task.questdb_port)} if task.questdb_port else {}),
         }
 
     def found(self, task: Task, answer: Answer) -> Found | None:

@@ -73,6 +73,7 @@ def wall(messages: int, workers: int, cores: Sequence[int], server: int | None) 
             "PYTHONPATH": str(ROOT),
             "XTRADER_CACHE_DIRECTORY": str(directory / "cache"),
             "XTRADER_HTTP": "off",
+            "XTRADER_OFFLINE_NAMES": "true",
             "XTRADER_WORKERS": str(workers),
         }
         flags = ["--subscriptions", ",".join(subscriptions), "--output-directory", str(directory / "data")]

@@ -37,7 +37,7 @@ if ! getent passwd xtrader >/dev/null; then
   echo "made the user xtrader"
 fi
 
-if [ -n "$upgrade" ] || [ ! -x $prefix/bin/xtrader ]; then
+if [ -n "$upgrade" ] || [ ! -x "$prefix/bin/xtrader" ]; then
   python=${PYTHON:-python3}
   "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || refuse "needs Python 3.11 or newer: set PYTHON=/path/to/python3.11"
   work=$(mktemp -d)
@@ -49,18 +49,18 @@ if [ -n "$upgrade" ] || [ ! -x $prefix/bin/xtrader ]; then
   cp -R "$source/xtrader" "$source/pyproject.toml" "$source/README.md" "$work/source/"
   "$work/tools/bin/pip" wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir "$work" "$work/source"
   # Beside what runs, then in its place: what runs keeps its open files, and a failure leaves it as it is.
-  rm -rf $prefix.new
-  "$python" -m venv --without-pip $prefix.new
+  rm -rf "$prefix.new"
+  "$python" -m venv --without-pip "$prefix.new"
   pip="$work/tools/bin/pip --disable-pip-version-check --python $prefix.new/bin/python install --quiet --no-compile"
   $pip --no-deps --require-hashes -r "$source/requirements-runtime.lock"
   $pip --no-deps --no-index "$work"/xtrader-*.whl
-  sed -i "s#$prefix.new#$prefix#g" $prefix.new/bin/* $prefix.new/pyvenv.cfg 2>/dev/null || true
-  rm -rf $prefix.old
-  [ ! -e "$prefix" ] || mv $prefix $prefix.old
-  mv $prefix.new $prefix
-  rm -rf $prefix.old
-  $prefix/bin/python -m compileall -q $prefix/lib
-  echo "made $prefix: $($prefix/bin/xtrader --version)"
+  sed -i "s#$prefix.new#$prefix#g" "$prefix.new"/bin/* "$prefix.new/pyvenv.cfg" 2>/dev/null || true
+  rm -rf "$prefix.old"
+  [ ! -e "$prefix" ] || mv "$prefix" "$prefix.old"
+  mv "$prefix.new" "$prefix"
+  rm -rf "$prefix.old"
+  "$prefix/bin/python" -m compileall -q "$prefix/lib"
+  echo "made $prefix: $("$prefix/bin/xtrader" --version)"
 fi
 
 install -d -m 0755 /etc/xtrader

@@ -117,7 +117,10 @@ def test_an_expiry_beyond_what_files_can_hold_is_unknown_and_everything_is_recor
 
 
 async def play(directory: Path, files: dict[str, list[Path]], subscriptions: str, variables: dict[str, str]) -> None:
-    async with Playback(files) as playback, recorder(directory, subscriptions, playback.variables | variables) as process:
+    async with (
+        Playback(files) as playback,
+        recorder(directory, subscriptions, playback.variables | variables, "--offline-names") as process,
+    ):
         await within(playback.done.wait())
         await asyncio.sleep(0.5)
         assert await stop(process) == 0, log_of(directory)

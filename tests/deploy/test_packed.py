@@ -102,8 +102,11 @@ def test_systemd_reads_a_unit_without_a_word(name: str, tmp_path: Path) -> None:
     assert found.stdout + found.stderr == ""
 
 
-def test_the_compose_file_is_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("profile", ["questdb", "monitoring"])
+def test_the_compose_file_is_one(tmp_path: Path, profile: str) -> None:
     tools.compose()
-    for name, copy in (("compose.yml", "compose.yml"), ("instance.env.example", "a.env")):
-        shutil.copy(TREE / "deploy" / "compose" / name, tmp_path / copy)
-    assert tools.run("docker", "compose", "--file", tmp_path / "compose.yml", "--profile", "questdb", "config", "--quiet") == ""
+    for name in ("compose", "monitoring"):
+        shutil.copytree(TREE / "deploy" / name, tmp_path / name)
+    shutil.copy(tmp_path / "compose" / "instance.env.example", tmp_path / "compose" / "a.env")
+    file = tmp_path / "compose" / "compose.yml"
+    assert tools.run("docker", "compose", "--file", file, "--profile", profile, "config", "--quiet") == ""

@@ -75,7 +75,7 @@ def test_where_something_is_wrong_it_ends_with_1_and_goes_on_with_the_rest(tmp_p
     [
         (["--subscriptions", "L2:OKX_SWOP@BTCUSDT"], "OKX_SWAP"),
         (["--sink", "parket"], "did you mean parquet?"),
-        (["--output-directory", ""], "is not a directory name"),
+        (["--output-directory", ""], "is not the name of a directory"),
         (["--nonsense"], "--nonsense"),
     ],
 )

@@ -125,7 +125,9 @@ def play(directory: Path, server: Server, prefix: str, files: dict[str, list[Pat
 
     async def main() -> None:
         async with Playback(files) as playback:
-            async with recorder(directory, wanted, playback.variables | variables, "--sink", "questdb") as process:
+            # Most of the recordings hold no catalogue.
+            flags = ("--sink", "questdb", "--offline-names")
+            async with recorder(directory, wanted, playback.variables | variables, *flags) as process:
                 await within(playback.done.wait())
                 await asyncio.sleep(0.5)
                 assert await stop(process) == 0, log_of(directory)
