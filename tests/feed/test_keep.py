@@ -84,7 +84,6 @@ def test_when_the_last_message_came_is_known_after_the_connection_was_lost_and_o
                     assert all(one.ts_last >= before[one.name] for one in feed.subscription_facts())
                     assert all(one.ts_last >= min(before.values()) for one in feed.connection_facts())
                     await asyncio.sleep(0.02)
-                assert seen >= {"waiting", "connecting", "open"}
 
     asyncio.run(main())
 
