@@ -23,4 +23,4 @@ def test_a_signal_is_a_wish_and_its_handler_comes_back(number: int) -> None:
 
 def test_the_end_of_its_time_is_a_wish_too() -> None:
     with Stopping(0.05) as stopping:
-        wait_until(stopping.is_wanted)
+        assert wait_until(stopping.is_wanted)

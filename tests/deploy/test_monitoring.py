@@ -55,14 +55,15 @@ def section(alert: str) -> str:
 def test_the_rules_pass_the_judgement_of_prometheus() -> None:
     needed("promtool")
     files = sorted(RULES.glob("*.yml"))
-    tools.run("promtool", "check", "rules", "--lint=all", "--lint-fatal", *files)
-    tools.run("promtool", "check", "config", FILES / "prometheus.yml")
+    judged = tools.run("promtool", "check", "rules", "--lint=all", "--lint-fatal", *files)
+    assert judged.count("SUCCESS") == len(files)
+    assert "SUCCESS" in tools.run("promtool", "check", "config", FILES / "prometheus.yml")
 
 
 @pytest.mark.parametrize("path", sorted((FILES / "tests").glob("*.yml")), ids=lambda path: path.stem)
 def test_each_alert_fires_and_clears_as_its_test_says(path: Path) -> None:
     needed("promtool")
-    tools.run("promtool", "test", "rules", path)
+    assert "SUCCESS" in tools.run("promtool", "test", "rules", path)
 
 
 def test_no_alert_is_without_a_test_of_when_it_fires() -> None:
@@ -193,7 +194,7 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(variables: dict[str, str
 
 def test_the_script_passes_its_validator() -> None:
     needed("shellcheck")
-    tools.run("shellcheck", *sorted(FILES.glob("*.sh")))
+    assert tools.run("shellcheck", *sorted(FILES.glob("*.sh"))) == ""
 
 
 def test_the_rules_of_kubernetes_are_the_same() -> None:

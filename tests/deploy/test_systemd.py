@@ -14,7 +14,7 @@ from tests.pipeline.loops import in_loop
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(900)
-SOURCE = "/root/xtrader"
+SOURCE = "/srv/xtrader"
 UNIT = "/etc/systemd/system"
 CLIENT, SECRET = "emulated-client", "emulated-secret-of-the-emulated-client"
 
@@ -54,8 +54,8 @@ def put(machine: Box, path: str, text: str, mode: str = "0600") -> None:
 
 def install(machine: Box, name: str, settings: str, drop_in: str = "") -> None:
     """An instance as a user makes one; `drop_in` are lines for its unit."""
-    put(machine, f"/root/{name}.env", settings)
-    machine.run(f"{SOURCE}/deploy/systemd/install.sh", name, f"/root/{name}.env")
+    put(machine, f"/srv/{name}.env", settings)
+    machine.run(f"{SOURCE}/deploy/systemd/install.sh", name, f"/srv/{name}.env")
     if drop_in:
         put(machine, f"{UNIT}/xtrader@{name}.service.d/test.conf", f"[Service]\n{drop_in}\n", "0644")
         machine.run("systemctl", "daemon-reload")
@@ -172,7 +172,7 @@ def test_an_instance_that_is_removed_leaves_its_recording(machine: Box, venue: s
     assert machine.run("ls", "/var/lib/xtrader/d/_manifest") != ""
     assert machine.code("test", "-e", "/etc/xtrader/d.env") == 1
     assert machine.code("test", "-e", "/etc/xtrader/d.env.removed") == 0
-    machine.run(f"{SOURCE}/deploy/systemd/install.sh", "d", "/root/d.env")
+    machine.run(f"{SOURCE}/deploy/systemd/install.sh", "d", "/srv/d.env")
     machine.run(f"{SOURCE}/deploy/systemd/uninstall.sh", "--purge", "d")
     assert machine.code("test", "-e", "/var/lib/xtrader/d") == 1
 
@@ -181,7 +181,7 @@ def test_an_instance_that_is_removed_leaves_its_recording(machine: Box, venue: s
     ("script", "arguments", "sentence"),
     [
         ("install.sh", ["Big Name"], "install.sh: 'Big Name' is not a name of a-z, 0-9 and -, such as btc-swaps"),
-        ("install.sh", ["e", "/root/none.env"], "install.sh: there is no file '/root/none.env'"),
+        ("install.sh", ["e", "/srv/none.env"], "install.sh: there is no file '/srv/none.env'"),
         ("install.sh", [], "install.sh: takes NAME, or NAME and a file with its settings, not 0 arguments"),
         ("uninstall.sh", ["nobody"], "uninstall.sh: there is no instance 'nobody' (/etc/xtrader/nobody.env)"),
     ],

@@ -93,6 +93,7 @@ async def test_ready_goes_down_in_time_and_comes_back(tmp_path: Path, kind: str)
                 )
             await shot(page, tmp_path, f"fault-{kind}")
         await until(lambda: is_ready(facts := asking.facts(), facts.ts) and facts.ts > struck, asking.facts)
+        assert down or kind in FAITHFUL or costs(asking.facts()) > costs(before)
         print(f"{kind}: {f'down after {(down - struck) / SECOND:.1f} s' if down else 'never down'}, {costs(asking.facts())} costs")
 
 

@@ -64,9 +64,10 @@ def told(output: Output) -> str:
     return f"= fetch {output.purpose} {output.path} {output.params}"
 
 
-def play(session: MarketSession, path: Path) -> None:
-    """Play a transcript and compare; raises AssertionError that names the line."""
+def play(session: MarketSession, path: Path) -> int:
+    """Play a transcript and compare; raises AssertionError that names the line. How many outputs it expected."""
     now = BEGIN
+    compared = 0
     for number, cause, expected in _steps(path):
         outputs: Iterable[Output]
         if cause == "start":
@@ -78,6 +79,8 @@ def play(session: MarketSession, path: Path) -> None:
             now += SECOND
             outputs = session.receive(cause[2:].encode(), now)
         assert [told(output) for output in outputs] == expected, f"{path.name}:{number}: {cause[:100]}"
+        compared += len(expected)
+    return compared
 
 
 def _steps(path: Path) -> Iterator[tuple[int, str, list[str]]]:
