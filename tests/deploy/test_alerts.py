@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import glob
-import os
 import resource
 import signal
 import ssl
 import subprocess
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -23,21 +22,16 @@ import psutil
 import pytest
 import trustme
 
-from tests import objectstore
+from tests.deploy.broken import ALL, BINANCE, DERIBIT, OKX, RARER, Recorders, both
 from tests.deploy.monitoring import LONGEST, Session, expressions, named, needed, rules, stack
 from tests.faults.world import LOGIN
 from tests.needs import missing, small_file_system
-from tests.ops.served import served, variables
 from tests.pipeline.loops import in_loop
-from tests.running import in_sync, log_of, recorder
-from tests.sinks.questdb.server import Server
 from tests.waiting import until
 from xtrader.emulator import deribit
 from xtrader.emulator.faults import parse
 from xtrader.emulator.server import Emulator
 
-OKX, BINANCE, DERIBIT = "OKX_SWAP@BTC-USDT-SWAP", "BINANCE_FUTURES@BTCUSDT", "DERIBIT@BTC-PERPETUAL"
-ALL = bool(os.environ.get("XTRADER_ALERTS"))
 FIRED_HERE = {
     *("XtraderCertificate", "XtraderCredentials", "XtraderDescriptors", "XtraderDiskFilling", "XtraderDown", "XtraderGapRate"),
     *("XtraderHung", "XtraderJournalFilling", "XtraderJournalFull", "XtraderNoTargets", "XtraderNotReady", "XtraderRestBlocked"),
@@ -48,7 +42,6 @@ OF_THE_MACHINE = {
     *("XtraderClockOff", "XtraderCommitSlow", "XtraderJournalDelay", "XtraderJournalStalled", "XtraderReceiveLag"),
     *("XtraderRestarting", "XtraderSinkLag", "XtraderSinkRestarting"),
 }
-RARER = {"XtraderJournalDamaged", "XtraderMemory", "XtraderTableSuspended", "XtraderUploadBehind", "XtraderWorkerGone"}
 ONLY_BY_RULES = {"XtraderConnectBudget", "XtraderRowsSetAside", "XtraderStale"}
 INHIBITED = {
     (("XtraderVenueDown", "a"), ("XtraderSubscriptionNotLive", "a")),
@@ -62,10 +55,6 @@ INHIBITED_ON_THE_MACHINE = {
 """Causes, and what people are not told because of them."""
 SECONDS_TO_BE_OLD = 60
 """A venue that is down is none while the recorder is younger."""
-
-
-def both(*keys: str) -> str:
-    return ",".join(f"{stream}:{key}" for key in keys for stream in ("L2", "TRADES"))
 
 
 def tls(authority: trustme.CA) -> ssl.SSLContext:
@@ -104,47 +93,6 @@ def fill(place: Path, left: int) -> Path:
         for _ in range(max(free - left, 0) >> 12):
             file.write(bytes(4096))
     return made
-
-
-class Recorders:
-    """Recorders in directories of their own below `root`, which may be ended and started again."""
-
-    def __init__(self, root: Path, session: Session) -> None:
-        self._root = root
-        self._session = session
-        self._urls: dict[str, str] = {}
-        self._made: dict[str, tuple[str, dict[str, str], Path | None]] = {}
-        self._running: dict[str, AsyncExitStack] = {}
-        self.processes: dict[str, asyncio.subprocess.Process] = {}
-
-    async def start(self, name: str, subscriptions: str, given: dict[str, str], into: Path | None = None) -> None:
-        """Returns when all is live."""
-        (self._root / name).mkdir()
-        self._made[name] = subscriptions, variables(**given), into
-        await self.again(name)
-
-    async def again(self, name: str) -> None:
-        """The same, as it was."""
-        subscriptions, given, into = self._made[name]
-        directory = self._root / name
-        before = log_of(directory).count('"in_sync"') if (directory / "log").exists() else 0
-        running = self._running[name] = AsyncExitStack()
-        self.processes[name] = await running.enter_async_context(recorder(directory, subscriptions, given, into=into))
-        await in_sync(directory, before + 1)
-        self._urls[name] = await served(directory)
-
-    async def scraped(self) -> None:
-        """Have Prometheus know all of them; returns when it has asked each."""
-        self._session.stack.targets(self._urls)
-        await until(lambda: len(self._session.stack.ask("xtrader_alive_state == 1")) == len(self._urls), pause=0.3)
-
-    async def kill(self, name: str) -> None:
-        """End it at once."""
-        await self._running.pop(name).aclose()
-
-    async def close(self) -> None:
-        for name in list(self._running):
-            await self.kill(name)
 
 
 class Venue:
@@ -346,105 +294,3 @@ async def test_alerts_fire_and_clear_and_people_are_told_of_the_cause_alone(
     unheard = {effect for _, (effect, _) in inhibited} | {"XtraderWatchdog", "XtraderNotReady"}
     assert {name for name, _ in told} >= {name for name, _ in session.fired} - unheard
     assert ("XtraderWatchdog", "") in session.stack.people.pages("/watchdog")
-
-
-@contextlib.contextmanager
-def limited(size: int) -> Iterator[None]:
-    """Processes that are started meanwhile may together have so many bytes of memory."""
-    own = next((line for line in Path("/proc/self/cgroup").read_text().splitlines() if ":memory:" in line), "")
-    group = Path("/sys/fs/cgroup/memory" + own.rpartition(":")[2])
-    made = group / f"xtrader-test-{os.getpid()}"
-    try:
-        made.mkdir()
-    except OSError:
-        missing("no control group for memory (version 1) can be made here")
-    (made / "memory.limit_in_bytes").write_text(str(size))
-    (made / "cgroup.procs").write_text(str(os.getpid()))
-    try:
-        yield
-    finally:
-        (group / "cgroup.procs").write_text(str(os.getpid()))
-
-
-async def of_memory_and_damage(recorders: Recorders, session: Session, root: Path, given: dict[str, str]) -> None:
-    """Recorder g: little memory; then, without that limit, a journal that was damaged while it was away."""
-    with limited(250 << 20):
-        await recorders.start("g", both(OKX), given)
-    await recorders.scraped()
-    await session.fires("g", "XtraderMemory")
-    await recorders.kill("g")
-    segment = max((root / "g" / "data" / ".journal").glob("*.journal"), key=lambda path: path.stat().st_size)
-    with segment.open("r+b") as file:
-        file.seek(segment.stat().st_size // 2)
-        file.write(b"damaged" * 8)
-    await recorders.again("g")
-    await session.fires("g", "XtraderJournalDamaged")
-    await session.clears("g", "XtraderMemory")
-    await recorders.kill("g")
-    await recorders.again("g")
-    await session.clears("g", "XtraderJournalDamaged")
-
-
-async def of_workers(recorders: Recorders, session: Session) -> None:
-    """Recorder f: a recording process that dies as soon as it lives."""
-    gone = ("XtraderWorkerGone", "f")
-    while gone not in session.fired:
-        for child in psutil.Process(recorders.processes["f"].pid).children():
-            with contextlib.suppress(psutil.Error):
-                if "_worker" in child.cmdline():
-                    child.kill()
-        await asyncio.sleep(0.2)
-    await session.clears("f", "XtraderWorkerGone")
-
-
-async def of_a_database(session: Session, database: Server) -> None:
-    """Recorder d: a table that somebody suspends."""
-    await until(lambda: database.rows("trades") > 0)
-    database.sql("ALTER TABLE 'trades' SUSPEND WAL")
-    await session.fires("d", "XtraderTableSuspended")
-    database.sql("ALTER TABLE 'trades' RESUME WAL")
-    await session.clears("d", "XtraderTableSuspended")
-
-
-async def of_an_object_store(session: Session, road: objectstore.Road) -> None:
-    """Recorder e: an object store that is away."""
-    road.close()
-    await session.fires("e", "XtraderUploadBehind")
-    road.open()
-    await session.clears("e", "XtraderUploadBehind")
-
-
-@pytest.mark.skipif(not ALL, reason="XTRADER_ALERTS=1 tries them")
-@in_loop
-async def test_rarer_alerts_fire_and_clear(tmp_path: Path) -> None:
-    needed("prometheus", "prometheus-alertmanager")
-    async with AsyncExitStack() as until_the_end:
-        root = until_the_end.enter_context(small_file_system(tmp_path / "disk", "500m"))
-        store = until_the_end.enter_context(contextlib.contextmanager(objectstore.server)())
-        road = objectstore.Road(store.port)
-        until_the_end.callback(road.close)
-        store.make_bucket("recordings")
-        database = Server(tmp_path / "questdb")
-        database.start()
-        until_the_end.callback(database.stop)
-        session = Session(until_the_end.enter_context(stack(tmp_path)))
-        looking = asyncio.create_task(session.look())
-        venue = await until_the_end.enter_async_context(Emulator(["OKX_SWAP"], instruments=2, rate=60))
-        recorders = Recorders(root, session)
-        until_the_end.push_async_callback(recorders.close)
-        given = venue.variables
-        store_variables = {**objectstore.KEYS, "AWS_ENDPOINT_URL": road.url, "XTRADER_UPLOAD_URL": "s3://recordings"}
-        await asyncio.gather(
-            recorders.start("d", both(OKX), {**given, **database.variables(), "XTRADER_SINK": "questdb"}),
-            recorders.start("e", both(OKX), {**given, **store_variables, "XTRADER_ROTATE_SECONDS": "1"}),
-            recorders.start("f", both(OKX, "OKX_SWAP@ETH-USDT-SWAP"), {**given, "XTRADER_WORKERS": "2"}),
-        )
-        await recorders.scraped()
-        await asyncio.gather(
-            of_a_database(session, database),
-            of_an_object_store(session, road),
-            of_workers(recorders, session),
-            of_memory_and_damage(recorders, session, root, given),
-        )
-        looking.cancel()
-    assert {name for name, _ in session.fired} >= RARER
